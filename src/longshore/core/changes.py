@@ -1,0 +1,288 @@
+"""Changes: everything that anybody can ask to be written. There is no other way to write."""
+
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple, TypeAlias
+
+from longshore.core.failures import Failure
+from longshore.core.operations import Facts, Operation
+
+
+class Caller(NamedTuple):
+    """Who asks for a change."""
+
+    tenant: str = "default"
+    principal: str = "anonymous"
+    request_id: str = ""
+
+
+SERVER = Caller(principal="longshore")  #: The server itself.
+
+Target: TypeAlias = bytes | int
+"""An operation by its 16-byte id, or by its number."""
+
+
+class Key(NamedTuple):
+    """What makes a repeated submit find the first: the request id and a digest of the body."""
+
+    request_id: str
+    digest: bytes
+
+
+class Submit(NamedTuple):
+    """Accept a new operation, or find the one that the same key submitted before.
+
+    Outcome: `Submitted`. Raises `Maintenance`, `RequestIdReused`.
+    """
+
+    caller: Caller
+    kind: int
+    id: bytes
+    queue: str
+    actions: tuple[str, ...]  #: Action keys, sorted, without repeats.
+    steps: int  #: Of a plan; 0 for a single action with literal arguments.
+    request: bytes  #: Spec and options, as they are to be shown.
+    priority: int = 0
+    suspended: bool = False
+    policy: str | None = None
+    not_before: int | None = None  #: Milliseconds since 1970.
+    facts_request_id: str = ""
+    traceparent: str | None = None
+    attributes: str | None = None
+    key: Key | None = None
+
+
+class Submitted(NamedTuple):
+    """The operation as submitted, or the one found (then `created` is false)."""
+
+    operation: Operation
+    facts: Facts
+    created: bool
+
+
+class Cancel(NamedTuple):
+    """End an operation, or ask its worker to. Outcome: `Operation`. Raises `WrongState`."""
+
+    caller: Caller
+    target: Target
+    kind: int | None = None
+    message: str | None = None
+    force: bool = False
+
+
+class Suspend(NamedTuple):
+    """Hold a queued operation. Outcome: `Operation`. Raises `WrongState`."""
+
+    caller: Caller
+    target: Target
+    kind: int | None = None
+
+
+class Resume(NamedTuple):
+    """Let a suspended operation go on. Outcome: `Operation`. Raises `WrongState`."""
+
+    caller: Caller
+    target: Target
+    kind: int | None = None
+
+
+class Resubmit(NamedTuple):
+    """Run what has ended as a new operation. Outcome: `Submitted`. Raises `WrongState`."""
+
+    caller: Caller
+    target: Target
+    id: bytes
+    kind: int | None = None
+    from_failed: bool = False
+
+
+class Publication(NamedTuple):
+    """A service as a worker offers it; the document is opaque here."""
+
+    slug: str
+    document: bytes
+
+
+class OpenSession(NamedTuple):
+    """Begin a worker's session, or take one up again by its secret.
+
+    Outcome: `Opened`. An unknown or ended secret begins a new session.
+    """
+
+    caller: Caller
+    secret: bytes  #: Of the session to take up, else of the new one.
+    worker: str
+    queues: tuple[str, ...]
+    offers: tuple[str, ...]
+    slots: int
+    services: tuple[Publication, ...] = ()
+
+
+class CloseSession(NamedTuple):
+    """End a session whose worker has said goodbye. Outcome: None."""
+
+    session: int
+    epoch: int
+
+
+class ExpireSessions(NamedTuple):
+    """End sessions that were silent for too long; their attempts are lost. Outcome: None."""
+
+    sessions: tuple[tuple[int, int], ...]  #: Number and epoch as they were when last heard of.
+
+
+class Completed(NamedTuple):
+    """The action is done; results are an encoded document."""
+
+    results: bytes
+
+
+class Failed(NamedTuple):
+    """The action failed. Permanent failures are not retried."""
+
+    failure: Failure
+    permanent: bool
+
+
+class Progressed(NamedTuple):
+    """How far the action is, as the JSON of an event's detail."""
+
+    detail: str
+
+
+class LogKind(enum.IntEnum):
+    """The kind of a log entry."""
+
+    PROGRESS = 1
+    OUTPUT = 2
+    WARNING = 3
+    ERROR = 4
+
+
+class Logged(NamedTuple):
+    """One line of the action's log."""
+
+    kind: int
+    message: str
+
+
+class PropertySet(NamedTuple):
+    """A status property set by the action."""
+
+    name: str
+    value: str
+
+
+class Released(NamedTuple):
+    """The attempt was handed back before it began; it does not count."""
+
+
+class Stopped(NamedTuple):
+    """The worker has obeyed a stop order."""
+
+
+Body: TypeAlias = Completed | Failed | Progressed | Logged | PropertySet | Released | Stopped
+
+
+class Report(NamedTuple):
+    """What a worker says under a lease. Outcome: `Reported`.
+
+    Raises `SessionTakenOver`, `LeaseLost`. Applied once, however often it is sent.
+    """
+
+    session: int
+    epoch: int
+    number: int
+    token: int
+    sequence: int  #: From 1, per lease.
+    body: Body
+
+
+class Reported(NamedTuple):
+    """Whether the lease is over, and the plan's next action under it if it is not."""
+
+    ended: bool
+    next: Assignment | None = None
+
+
+class Grant(NamedTuple):
+    """A session's free slots."""
+
+    session: int
+    epoch: int
+    free: int
+
+
+class Lease(NamedTuple):
+    """Give waiting work to free slots. Outcome: list of `Assignment`."""
+
+    grants: tuple[Grant, ...]
+
+
+class Wake(NamedTuple):
+    """Do what is due: admit, time out, end the grace of cancels, expire. Outcome: None."""
+
+
+class Assignment(NamedTuple):
+    """One action to be run under a lease."""
+
+    session: int
+    operation: Operation
+    traceparent: str | None
+    service: str
+    action: str
+    arguments: bytes
+
+
+class Mode(enum.IntEnum):
+    """What the whole installation does with work."""
+
+    ACTIVE = 1
+    SUSPENDED = 2  #: Accepts work but starts none.
+    MAINTENANCE = 3  #: Starts none and refuses new work.
+
+
+class SetMode(NamedTuple):
+    """Change the mode. Outcome: None."""
+
+    caller: Caller
+    mode: Mode
+    resume_on_restart: bool = True
+
+
+class Compact(NamedTuple):
+    """Forget old events and the rows of expired operations, a few at a time.
+
+    Raises the oldest watchable revision to that of the first event at or after `before`.
+    Outcome: the number of operations removed; fewer than `limit` means that no more remain.
+    """
+
+    before: int  #: Milliseconds since 1970.
+    limit: int = 500
+
+
+Change: TypeAlias = (
+    Submit
+    | Cancel
+    | Suspend
+    | Resume
+    | Resubmit
+    | OpenSession
+    | CloseSession
+    | ExpireSessions
+    | Report
+    | Lease
+    | Wake
+    | SetMode
+    | Compact
+)
+
+
+class Opened(NamedTuple):
+    """A session as it is after its opening, with the attempts that it holds."""
+
+    session: int
+    epoch: int
+    resumed: bool
+    held: list[Assignment]

@@ -1,0 +1,76 @@
+"""Which decision each kind of change calls for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final, NamedTuple
+
+from longshore.core import administration, leasing, lifecycle, reporting, sessions
+from longshore.core.batch import Batch
+from longshore.core.changes import (
+    Cancel,
+    Change,
+    CloseSession,
+    Compact,
+    ExpireSessions,
+    Lease,
+    OpenSession,
+    Report,
+    Resubmit,
+    Resume,
+    SetMode,
+    Submit,
+    Suspend,
+    Wake,
+)
+from longshore.core.errors import LongshoreError
+
+_DECISIONS: Final[dict[type, Callable[[Any, Batch], object]]] = {
+    Submit: lifecycle.submit,
+    Cancel: lifecycle.cancel,
+    Suspend: lifecycle.suspend,
+    Resume: lifecycle.resume,
+    Resubmit: lifecycle.resubmit,
+    OpenSession: sessions.open_session,
+    CloseSession: sessions.close_session,
+    ExpireSessions: sessions.expire_sessions,
+    Report: reporting.report,
+    Lease: leasing.lease,
+    Wake: lambda _change, batch: lifecycle.wake(batch),
+    SetMode: administration.set_mode,
+    Compact: administration.compact,
+}
+
+
+class Wanted(NamedTuple):
+    """The rows that changes name, so that a store can read them in bulk."""
+
+    numbers: list[int]
+    ids: list[bytes]
+
+
+def wanted(changes: Iterable[Change]) -> Wanted:
+    """Return the operations that the changes name."""
+    numbers: list[int] = []
+    ids: list[bytes] = []
+    for change in changes:
+        if isinstance(change, Report):
+            numbers.append(change.number)
+        elif isinstance(change, (Cancel, Suspend, Resume, Resubmit)):
+            target = change.target
+            if isinstance(target, int):
+                numbers.append(target)
+            else:
+                ids.append(target)
+    return Wanted(numbers, ids)
+
+
+def decide(change: Change, batch: Batch) -> object:
+    """Return the outcome of a change, or the domain error that refuses it.
+
+    Anything else that is raised means that the batch can no longer be trusted.
+    """
+    try:
+        return _DECISIONS[type(change)](change, batch)
+    except LongshoreError as refusal:
+        return refusal

@@ -1,0 +1,247 @@
+"""What can go wrong, in the words of the domain.
+
+LongshoreError
+├── NotFound
+│   ├── OperationNotFound
+│   ├── ServiceNotFound
+│   ├── ActionNotFound
+│   └── QueueNotFound
+├── InvalidArgument
+│   ├── InvalidFields
+│   ├── InvalidFilter
+│   ├── FilterFieldChanges
+│   ├── InvalidPageToken
+│   ├── LimitExceeded
+│   └── PayloadTooLarge
+├── WrongState
+├── RequestIdReused
+├── RevisionCompacted
+├── RevisionInFuture
+├── Maintenance
+├── Overloaded
+├── LeaseLost
+├── SessionTakenOver
+└── StoreUnavailable
+    └── OutcomeUnknown
+
+Whatever varies in a message also stands in `facts`, so that nobody parses prose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class LongshoreError(Exception):
+    """Anything that a caller can be told about; `facts` are the varying parts of the message."""
+
+    def __init__(self, message: str, **facts: object) -> None:
+        super().__init__(message)
+        self.facts: dict[str, str] = {name: str(value) for name, value in facts.items()}
+
+
+class NotFound(LongshoreError):
+    """Something that was named does not exist, or is not the caller's."""
+
+
+class OperationNotFound(NotFound):
+    """No operation has this id."""
+
+    def __init__(self, operation_id: str) -> None:
+        super().__init__(f"no operation {operation_id!r}", operation_id=operation_id)
+
+
+class ServiceNotFound(NotFound):
+    """No worker ever published this service."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__(f"no service {service!r}", service=service)
+
+
+class ActionNotFound(NotFound):
+    """No worker ever offered this action."""
+
+    def __init__(self, action: str, service: str = "") -> None:
+        of = f" of service {service!r}" if service else ""
+        super().__init__(
+            f"no action {action!r}{of}; start a worker that offers it, or set "
+            "options.allow_unregistered",
+            action=action,
+            service=service,
+        )
+
+
+class QueueNotFound(NotFound):
+    """Nothing ever named this queue."""
+
+    def __init__(self, queue: str) -> None:
+        super().__init__(
+            f"no queue {queue!r}; start a worker that serves it, or set "
+            "options.allow_unregistered",
+            queue=queue,
+        )
+
+
+class InvalidArgument(LongshoreError):
+    """The request can never be served as it is."""
+
+
+class Violation(NamedTuple):
+    """One fault of a request: the path of the field, what is wrong, and a reason.
+
+    The reason is `MISSING`, `INVALID`, `UNKNOWN` or `NOT_PERMITTED`.
+    """
+
+    field: str
+    description: str
+    reason: str = "INVALID"
+
+
+class InvalidFields(InvalidArgument):
+    """One or more fields are missing, wrong or unknown; every violation is listed."""
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        said = "; ".join(f"{one.field}: {one.description}" for one in violations[:5])
+        more = f"; and {len(violations) - 5} more" if len(violations) > 5 else ""
+        super().__init__(said + more, fields=",".join(one.field for one in violations[:20]))
+        self.violations = tuple(violations)
+
+
+class InvalidFilter(InvalidArgument):
+    """A filter that cannot be read, with the position (from 0) where reading stopped."""
+
+    def __init__(self, message: str, position: int = 0) -> None:
+        super().__init__(f"filter: {message}", position=position)
+
+
+class FilterFieldChanges(InvalidArgument):
+    """A watch cannot be filtered by what changes while it runs."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(
+            f"filter: {field!r} changes while an operation lives, so a watch cannot be "
+            "filtered by it; list with this filter instead",
+            field=field,
+        )
+
+
+class InvalidPageToken(InvalidArgument):
+    """A page token that was not given for this question, or not by us."""
+
+    def __init__(self) -> None:
+        super().__init__("page_token: not a token of this list, filter and order")
+
+
+class LimitExceeded(InvalidArgument):
+    """More than is allowed of something that is counted."""
+
+    def __init__(self, field: str, limit: int, actual: int) -> None:
+        super().__init__(
+            f"{field}: at most {limit}, got {actual}", field=field, limit=limit, actual=actual
+        )
+
+
+class PayloadTooLarge(InvalidArgument):
+    """A spec, context, result or set of properties of too many bytes."""
+
+    def __init__(self, field: str, limit: int, actual: int) -> None:
+        super().__init__(
+            f"{field}: at most {limit} bytes, got {actual}; larger data goes through files",
+            field=field,
+            limit=limit,
+            actual=actual,
+        )
+
+
+class WrongState(LongshoreError):
+    """What was asked for cannot be done to an operation in its present state."""
+
+    def __init__(self, operation_id: str, state: str, wanted: str) -> None:
+        super().__init__(
+            f"operation {operation_id} is {state}; this needs {wanted}",
+            operation_id=operation_id,
+            state=state,
+            wanted=wanted,
+        )
+
+
+class RequestIdReused(LongshoreError):
+    """A request id was sent again with another body."""
+
+    def __init__(self, request_id: str, operation_id: str) -> None:
+        super().__init__(
+            f"request_id {request_id!r} was used for another request",
+            request_id=request_id,
+            operation_id=operation_id,
+        )
+
+
+class RevisionCompacted(LongshoreError):
+    """Changes since the given revision are no longer kept."""
+
+    def __init__(self, after_revision: int, oldest_revision: int) -> None:
+        super().__init__(
+            f"revision {after_revision} is no longer kept; the oldest kept is {oldest_revision}: "
+            "list again, then watch from the list's revision",
+            after_revision=after_revision,
+            oldest_revision=oldest_revision,
+        )
+
+
+class RevisionInFuture(LongshoreError):
+    """The given revision has not been reached yet, so it was never handed out here."""
+
+    def __init__(self, after_revision: int, newest_revision: int) -> None:
+        super().__init__(
+            f"revision {after_revision} is in the future; the newest is {newest_revision}",
+            after_revision=after_revision,
+            newest_revision=newest_revision,
+        )
+
+
+class Maintenance(LongshoreError):
+    """The server is in maintenance and takes no new work."""
+
+    def __init__(self) -> None:
+        super().__init__("the server is in maintenance and takes no new work")
+
+
+class Overloaded(LongshoreError):
+    """Too many changes wait to be written; try again after `retry_after` seconds."""
+
+    def __init__(self, waiting: int, retry_after: float = 1.0) -> None:
+        super().__init__(f"{waiting} changes wait to be written", waiting=waiting)
+        self.retry_after = retry_after
+
+
+class LeaseLost(LongshoreError):
+    """The lease under which a worker reports is no longer its own."""
+
+    def __init__(self, number: int, token: int) -> None:
+        super().__init__(
+            f"lease {token} of operation number {number} is lost", number=number, token=token
+        )
+
+
+class SessionTakenOver(LongshoreError):
+    """A younger stream has taken this worker's session, or the session is over."""
+
+    def __init__(self, worker: str = "") -> None:
+        super().__init__("the session was taken over, or is over", worker=worker)
+
+
+class StoreUnavailable(LongshoreError):
+    """The store cannot write now; nothing of the change was kept."""
+
+    def __init__(self, message: str = "the store cannot be written") -> None:
+        super().__init__(message)
+
+
+class OutcomeUnknown(StoreUnavailable):
+    """The store was lost while committing: the change may or may not be kept."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the store was lost while committing; send the call again with the same request_id"
+        )

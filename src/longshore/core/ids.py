@@ -1,0 +1,28 @@
+"""Ids: 16 bytes inside, text at the edges."""
+
+from __future__ import annotations
+
+import uuid
+
+from longshore.core.errors import OperationNotFound
+
+
+def text_of(operation_id: bytes) -> str:
+    """Return the canonical text of a 16-byte id."""
+    digits = operation_id.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def bytes_of(text: str) -> bytes:
+    """Return the 16 bytes of an id. Raises `OperationNotFound`: what is no id names nothing."""
+    try:
+        return uuid.UUID(text).bytes
+    except ValueError:
+        raise OperationNotFound(text[:100]) from None
+
+
+def target_of(text: str) -> bytes | int:
+    """Return an id, or a number given in decimal. Raises `OperationNotFound`."""
+    if text.isascii() and text.isdigit() and len(text) <= 18:
+        return int(text)
+    return bytes_of(text)

@@ -1,0 +1,82 @@
+"""Lanes: which waiting work a session may be given.
+
+An operation goes only to a session that serves its queue and offers every action of its
+plan. Queue and set of actions are interned as one small integer, the lane, so that leasing
+reads the heads of a few lanes and never scans foreign work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class Lane(NamedTuple):
+    """A tenant's queue and the actions (sorted, without repeats) that its work needs."""
+
+    number: int
+    tenant: str
+    queue: str
+    actions: tuple[str, ...]
+
+
+class Session(NamedTuple):
+    """One worker's life, across reconnects."""
+
+    number: int
+    secret: bytes  #: What proves that a stream belongs to it; never shown.
+    epoch: int  #: Raised by every stream that takes the session up again.
+    tenant: str
+    worker: str
+    queues: tuple[str, ...]
+    offers: tuple[str, ...]  #: Action keys; see `action_key`.
+    slots: int
+    open_time: int  #: Milliseconds since 1970.
+
+    def serves(self, lane: Lane) -> bool:
+        return (
+            lane.tenant == self.tenant
+            and lane.queue in self.queues
+            and set(lane.actions) <= set(self.offers)
+        )
+
+
+def action_key(service: str, action: str) -> str:
+    """Return the name under which an action is offered and asked for.
+
+    An action of a named service is another thing than the same name of any service; a worker
+    offers each of its actions under both keys.
+    """
+    return f"{service}/{action}" if service else action
+
+
+class LaneBook:
+    """All lanes by number and by content, with the lanes that each session serves."""
+
+    def __init__(self, lanes: Iterable[Lane] = ()) -> None:
+        self.by_number: dict[int, Lane] = {}
+        self._by_content: dict[tuple[str, str, tuple[str, ...]], Lane] = {}
+        self._served: dict[Session, list[int]] = {}
+        for lane in lanes:
+            self.add(lane)
+
+    def add(self, lane: Lane) -> None:
+        self.by_number[lane.number] = lane
+        self._by_content[lane.tenant, lane.queue, lane.actions] = lane
+        for session, served in self._served.items():
+            if session.serves(lane):
+                served.append(lane.number)
+
+    def find(self, tenant: str, queue: str, actions: tuple[str, ...]) -> Lane | None:
+        return self._by_content.get((tenant, queue, actions))
+
+    def served(self, session: Session) -> list[int]:
+        """Return the numbers of the lanes whose work the session may be given."""
+        served = self._served.get(session)
+        if served is None:
+            served = [one.number for one in self.by_number.values() if session.serves(one)]
+            self._served[session] = served
+        return served
+
+    def forget(self, session: Session) -> None:
+        self._served.pop(session, None)

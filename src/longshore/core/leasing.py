@@ -1,0 +1,161 @@
+"""Leasing: which waiting work each free slot gets, in one order for all."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from longshore.core import plans, policies
+from longshore.core.batch import Batch
+from longshore.core.changes import Assignment, Grant, Lease, Mode
+from longshore.core.events import EventKind
+from longshore.core.lanes import Session
+from longshore.core.lifecycle import end
+from longshore.core.operations import Operation, Part, State
+
+
+class _Slots:
+    """The free slots of the sessions that serve some lane."""
+
+    def __init__(self, session: Session, free: int) -> None:
+        self.session = session
+        self.free = free
+
+
+def lease(change: Lease, batch: Batch) -> list[Assignment]:
+    """Give the first waiting operations to free slots, each to the session with most of them."""
+    if batch.mode != Mode.ACTIVE:
+        return []
+    by_lane = _slots_by_lane(change.grants, batch)
+    leased: list[Operation] = []
+    for operation in _merged_heads(by_lane, batch):
+        slots = max(by_lane[operation.lane], key=_free)
+        if slots.free:
+            slots.free -= 1
+            leased.append(_lease_to(slots.session, operation, batch))
+    return assignments(leased, batch)
+
+
+def _free(slots: _Slots) -> int:
+    return slots.free
+
+
+def _slots_by_lane(grants: Iterable[Grant], batch: Batch) -> dict[int, list[_Slots]]:
+    busy = batch.busy_lanes()
+    by_lane: dict[int, list[_Slots]] = {}
+    for grant in grants:
+        session = batch.session(grant.session)
+        free = grant.free + batch.freed[grant.session]
+        if session is None or session.epoch != grant.epoch or free <= 0:
+            continue
+        slots = _Slots(session, free)
+        for lane in batch.lanes_of(session):
+            if lane in busy:
+                by_lane.setdefault(lane, []).append(slots)
+    return by_lane
+
+
+def _merged_heads(by_lane: dict[int, list[_Slots]], batch: Batch) -> list[Operation]:
+    """Return the heads of all lanes in the order of priority, then position."""
+    found: list[Operation] = []
+    for lane, slots in by_lane.items():
+        found += batch.heads(lane, sum(one.free for one in slots))
+    if len(by_lane) > 1:
+        found.sort(key=lambda one: (-one.priority, one.position))
+    return found
+
+
+@functools.lru_cache(maxsize=4_096)
+def _lease_detail(attempt: int, worker: str) -> str:
+    return json.dumps({"attempt": attempt, "worker": worker}, separators=(",", ":"))
+
+
+def _lease_to(session: Session, operation: Operation, batch: Batch) -> Operation:
+    attempt = operation.attempt + 1
+    token = batch.emit(
+        operation,
+        EventKind.STATE_CHANGED,
+        State.RUNNING,
+        _lease_detail(attempt, session.worker),
+    )
+    timeout = policies.decode(operation.policy).run_timeout
+    running = operation._replace(
+        state=State.RUNNING,
+        attempt=attempt,
+        session=session.number,
+        worker=session.worker,
+        token=token,
+        reports=0,
+        wake_time=None if timeout is None else batch.now + timeout,
+        revision=token,
+        start_time=batch.now,
+        update_time=batch.now,
+        message=None,
+    )
+    batch.put(running)
+    return running
+
+
+def assignments(leased: Sequence[Operation], batch: Batch) -> list[Assignment]:
+    """Return what the workers of leased operations are to run now."""
+    if not leased:
+        return []
+    requests = batch.requests([operation.number for operation in leased])
+    made: list[Assignment] = []
+    for operation in leased:
+        request, traceparent = requests[operation.number]
+        if operation.steps:
+            assignment = next_step(operation, request, traceparent, batch)
+            if assignment is not None:
+                made.append(assignment)
+        else:
+            call = batch.codec.call(operation.kind, request)
+            assert operation.session is not None
+            made.append(Assignment(operation.session, operation, traceparent, *call))
+    return made
+
+
+def next_step(
+    operation: Operation, request: bytes, traceparent: str | None, batch: Batch
+) -> Assignment | None:
+    """Return a plan's current action, or end the operation if its arguments are missing."""
+    plan = batch.codec.plan(operation.kind, request)
+    try:
+        arguments = plans.arguments(plan, operation.step, context_of(operation, plan, batch))
+    except plans.StepFailed as failed:
+        failure = failed.failure(batch.codec)
+        end(operation, State.FAILED, batch, message=failure.message, failure=failure)
+        return None
+    assert operation.session is not None
+    return Assignment(
+        operation.session,
+        operation,
+        traceparent,
+        plan.service,
+        plan.calls[operation.step].action,
+        batch.codec.encode(arguments),
+    )
+
+
+def context_of(operation: Operation, plan: plans.Plan, batch: Batch) -> plans.Object:
+    """Return a plan's context as the steps so far have left it."""
+    document = batch.document(operation.number, Part.CONTEXT)
+    return plan.context if document is None else batch.codec.decode(document)
+
+
+class StepState(NamedTuple):
+    """How one ended action of a plan is kept. Times are milliseconds since 1970."""
+
+    state: int
+    start_time: int
+    end_time: int
+    results: plans.Object
+
+    def encode(self) -> bytes:
+        return json.dumps(self, separators=(",", ":")).encode()
+
+    @classmethod
+    def decode(cls, document: bytes) -> StepState:
+        return cls(*json.loads(document))

@@ -1,0 +1,35 @@
+"""What is refused before anything is stored, in bytes, counts and milliseconds."""
+
+from __future__ import annotations
+
+from typing import Final
+
+MIB: Final = 1024 * 1024
+
+PAYLOAD_BYTES: Final = MIB  #: Spec, context, results and error of one operation, each.
+MESSAGE_BYTES: Final = 4 * MIB  #: One gRPC message.
+PAGE_BYTES: Final = MIB  #: A page or watch message closes at this size.
+PAGE_SIZE: Final = 1_000
+PAGE_SIZE_DEFAULT: Final = 100
+BATCH_SUBMIT: Final = 1_000
+BATCH_GET: Final = 10_000
+LABELS: Final = 64
+LABEL_CHARACTERS: Final = 63
+NAME_CHARACTERS: Final = 256  #: Names of queues, actions, services, workers, request ids.
+PLAN_ACTIONS: Final = 100
+WATCH_IDS: Final = 10_000
+STRUCT_DEPTH: Final = 64
+SLOTS: Final = 10_000
+LOG_BYTES: Final = 16 * 1024
+LOGS_PER_ATTEMPT: Final = 10_000
+PROPERTIES_BYTES: Final = 64 * 1024
+MESSAGE_CHARACTERS: Final = 4_096  #: A status message, a reason given with a cancel.
+PRIORITY_HIGHEST: Final = 9
+MAX_ATTEMPTS: Final = 1_000
+PROGRESS_EVERY_MS: Final = 1_000
+CANCEL_GRACE_MS: Final = 30_000
+EXPIRE_AFTER_MS: Final = 30 * 24 * 3_600_000
+EXPIRE_AFTER_LEAST_MS: Final = 10 * 60_000
+WRITER_CHANGES: Final = 1_000  #: Changes of one batch.
+WRITER_BYTES: Final = 4 * MIB
+WRITER_WAITING: Final = 10_000  #: Waiting changes above which submits are refused.

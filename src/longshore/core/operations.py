@@ -1,0 +1,116 @@
+"""The operation: its states, its small hot row, and what is told about it.
+
+An operation is kept in three parts. `Operation` is the row that decisions read and write.
+`Facts` is what is fixed at submit and what lists filter by. Documents are the large opaque
+parts (`Part`), read only on demand.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Final, NamedTuple
+
+
+class State(enum.IntEnum):
+    """Where an operation stands; the numbers are the order of lists by state."""
+
+    SUSPENDED = 1  #: Held: will not start until resumed.
+    QUEUED = 2  #: Waits for a worker, for its start time, or for its next attempt.
+    RUNNING = 3  #: Leased to one session.
+    FAILED = 4  #: Over, with an error.
+    SUCCEEDED = 5  #: Over, with a result.
+    CANCELED = 6  #: Over, because somebody asked.
+
+
+class Kind(enum.IntEnum):
+    """The face under which an operation was asked for."""
+
+    TASK = 1
+    JOB = 2
+    LAUNCH = 3
+
+
+class Cancel(enum.IntEnum):
+    """How far the cancelling of an operation has come."""
+
+    NO = 0
+    REQUESTED = 1
+
+
+class Part(enum.IntEnum):
+    """The documents of an operation; a plan's ended step n is kept as `STEPS + n`."""
+
+    REQUEST = 1  #: Spec and options as they were sent.
+    CONTEXT = 2  #: A plan's context as the steps so far left it.
+    RESULT = 3  #: What the work gave; absent if it gave nothing.
+    ERROR = 4  #: Why it failed.
+    ACTIVITY = 5  #: JSON: progress, when it was last told, log lines of this attempt.
+    PROPERTIES = 6  #: JSON: name to value.
+    STEPS = 16
+
+
+FIRST_TERMINAL: Final = State.FAILED  #: States from here on are never left.
+
+
+class Operation(NamedTuple):
+    """What decisions need to know of one operation. Times are milliseconds since 1970."""
+
+    number: int
+    id: bytes  #: 16 bytes, UUIDv7.
+    tenant: str
+    kind: int
+    state: int
+    lane: int  #: Interned queue and set of actions; see `lanes`.
+    priority: int
+    position: int  #: Place among waiting work of equal priority; the number, until moved.
+    attempt: int  #: Leases granted so far.
+    step: int  #: Index of the plan's action that is next or under way.
+    steps: int  #: Actions of the plan; 0 for a single action with literal arguments.
+    session: int | None  #: The session that holds the lease.
+    worker: str | None  #: Name of the latest worker.
+    token: int  #: Revision of the latest lease event; 0 before the first.
+    reports: int  #: Sequence of the latest report applied under this lease.
+    cancel: int
+    wake_time: int | None  #: When the writer must look at it again; see below.
+    revision: int  #: Of its latest event.
+    start_time: int | None  #: Of the latest attempt.
+    update_time: int
+    end_time: int | None
+    policy: str | None  #: JSON of the options that differ from the defaults; see `policies`.
+    message: str | None
+
+    # wake_time is, by state: QUEUED the time before which it may not be leased (None: it may
+    # be leased now); RUNNING the end of the attempt or of the cancel's grace; ended the time
+    # of expiry (None: expired, and to be found no more).
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it may be leased now."""
+        return self.state == State.QUEUED and self.wake_time is None
+
+    @property
+    def ended(self) -> bool:
+        return self.state >= FIRST_TERMINAL
+
+    @property
+    def expired(self) -> bool:
+        return self.state >= FIRST_TERMINAL and self.wake_time is None
+
+
+class Facts(NamedTuple):
+    """What is fixed at submit and read by lists and watches, not by decisions."""
+
+    submitter: str
+    request_id: str
+    create_time: int  #: Milliseconds since 1970.
+    traceparent: str | None
+    attributes: str | None  #: JSON object of the non-empty ones: name, service, labels, …
+
+
+class Record(NamedTuple):
+    """An operation with everything a reader asked for."""
+
+    operation: Operation
+    facts: Facts
+    queue: str
+    documents: dict[int, bytes]  #: By `Part`; only those asked for, and only those it has.

@@ -1,0 +1,105 @@
+"""Plans: the ordered action calls of an operation, and what each hands to the next.
+
+The server steps a plan: it resolves one action's arguments from the context, a worker runs
+the action, and its report's transaction writes results and assignments back before the next
+action is handed out under the same lease. A crash therefore resumes at the unfinished action.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol, TypeAlias
+
+from longshore.core import paths
+from longshore.core.failures import Code, Failure
+
+Json: TypeAlias = "dict[str, Json] | list[Json] | str | float | int | bool | None"
+Object: TypeAlias = dict[str, Json]
+
+
+class Assign(NamedTuple):
+    """Write a value to a place in the context after the action."""
+
+    target: paths.Path
+    value: paths.Value
+
+
+class Call(NamedTuple):
+    """One action of a plan."""
+
+    action: str
+    arguments: Object
+    argument_paths: tuple[tuple[str, paths.Value], ...]
+    results: tuple[str, ...]  #: Names to keep in the context; none: nothing is kept there.
+    assigns: tuple[Assign, ...]
+
+
+class Plan(NamedTuple):
+    """What an operation asks for, read from its request."""
+
+    service: str
+    calls: tuple[Call, ...]
+    context: Object  #: As it was at first.
+
+
+class SimpleCall(NamedTuple):
+    """The only action of an operation without a plan, its arguments still encoded."""
+
+    service: str
+    action: str
+    arguments: bytes
+
+
+class Codec(Protocol):
+    """Reads the opaque documents that the core otherwise only passes on."""
+
+    def plan(self, kind: int, request: bytes) -> Plan: ...
+    def call(self, kind: int, request: bytes) -> SimpleCall: ...
+    def encode(self, value: Object) -> bytes: ...
+    def decode(self, document: bytes) -> Object: ...
+    def failure(self, code: int, message: str, reason: str, facts: dict[str, str]) -> Failure: ...
+
+
+class StepFailed(Exception):
+    """An action's arguments or assignments cannot be resolved."""
+
+    def __init__(self, message: str, facts: dict[str, str]) -> None:
+        super().__init__(message)
+        self.facts = facts
+
+    def failure(self, codec: Codec) -> Failure:
+        return codec.failure(Code.INVALID_ARGUMENT, str(self), "INVALID_FIELD", self.facts)
+
+
+def arguments(plan: Plan, step: int, context: Object) -> Object:
+    """Return the arguments of one action. Raises `StepFailed` naming what is missing."""
+    call = plan.calls[step]
+    resolved = dict(call.arguments)
+    for name, value in call.argument_paths:
+        try:
+            resolved[name] = paths.evaluate(value, context, plan.context, context)
+        except paths.PathMissing as missing:
+            raise StepFailed(
+                f"action {call.action!r}, argument {name!r}: nothing at path {missing.path!r}",
+                {"action": call.action, "argument": name, "path": missing.path},
+            ) from missing
+    return resolved
+
+
+def absorb(plan: Plan, step: int, context: Object, results: Object) -> Object:
+    """Return the context after an action: kept results first, then assignments in order.
+
+    The value of an assignment is looked up in the context with all results laid over it.
+    Raises `StepFailed`.
+    """
+    call = plan.calls[step]
+    after = {**context, **{name: results[name] for name in call.results if name in results}}
+    for assign in call.assigns:
+        try:
+            value = paths.evaluate(assign.value, after, plan.context, {**after, **results})
+            after = paths.assign(assign.target, after, value)
+        except paths.PathMissing as missing:
+            raise StepFailed(
+                f"action {call.action!r}, assignment: nothing at path {missing.path!r}",
+                {"action": call.action, "path": missing.path},
+            ) from missing
+    return after

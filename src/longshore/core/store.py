@@ -1,0 +1,140 @@
+"""The store: where operations live, and what every store promises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from longshore.core.changes import Change, Mode, Target
+from longshore.core.events import Event
+from longshore.core.filters import Filter
+from longshore.core.lanes import Lane, Session
+from longshore.core.operations import Facts, Operation, Record
+from longshore.core.orders import Order
+
+
+class Applied(NamedTuple):
+    """What a batch did."""
+
+    outcomes: list[object]  #: Per change what its kind says, or the exception that refused it.
+    events: list[Event]  #: In the order of their revisions, without a gap.
+    created: Mapping[int, Facts]  #: Of the operations submitted by this batch.
+    revision: int  #: Of the newest event of the store.
+    next_wake: int | None  #: Milliseconds since 1970; when a batch with `Wake` is due.
+
+
+class Query(NamedTuple):
+    """Which operations to list. Expired operations are never listed."""
+
+    tenant: str
+    kind: int | None
+    filter: Filter | None
+    order: Order
+    after: tuple[object, ...] | None  #: Keyset position: the last record's values of the order.
+    limit: int
+    parts: Sequence[int] = ()  #: Documents to read with each record; `STEPS` stands for all.
+    reserved: bool = False  #: Whether operations in queues named `longshore.…` are listed.
+    with_total: bool = False
+
+
+class Page(NamedTuple):
+    """One page, read in one snapshot."""
+
+    records: list[Record]
+    revision: int  #: Of the snapshot.
+    after: tuple[object, ...] | None  #: Where the next page starts; None on the last.
+    total: int | None  #: Exact, or None when not asked for or counting would take long.
+
+
+class Replay(NamedTuple):
+    """Which events to read again: after one revision and up to another."""
+
+    tenant: str
+    after: int
+    until: int | None = None
+    numbers: frozenset[int] | None = None  #: Of these operations only.
+    kind: int | None = None  #: Of operations of this kind only.
+    filter: Filter | None = None  #: Of operations that match; fields that do not change.
+    kinds: frozenset[int] | None = None  #: Events of these kinds only.
+    reserved: bool = False
+    limit: int = 1_000
+
+
+class Events(NamedTuple):
+    """Events in order; everything up to `revision` has been looked at."""
+
+    events: list[Event]
+    revision: int
+
+
+class Catalog(NamedTuple):
+    """The small state of the installation, read in one snapshot."""
+
+    revision: int
+    compacted: int  #: Watches after this revision can be served, from before it they cannot.
+    mode: Mode
+    resume_on_restart: bool
+    services: Mapping[tuple[str, str], bytes]  #: Documents by tenant and slug.
+    queues: frozenset[tuple[str, str]]  #: Tenant and name of every queue that was ever named.
+    sessions: Mapping[int, Session]
+    lanes: Mapping[int, Lane]
+
+
+class Store(Protocol):
+    """Where operations live.
+
+    Every change to the store gets revisions greater than all before it, without a gap, in the
+    order of commits. Whatever `apply` has answered survives the death of the process and of
+    the machine. Every method may raise `StoreUnavailable`.
+    """
+
+    async def open(self) -> None:
+        """Create or migrate the schema and take the store into use.
+
+        Raises `StoreUnavailable` if another server has it, or if its schema is newer.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Release everything; nothing that was applied is lost without it."""
+        ...
+
+    async def apply(self, changes: Sequence[Change]) -> Applied:
+        """Decide the changes in order, write them in one transaction, and commit.
+
+        A refused change has the `LongshoreError` as its outcome and leaves no trace. Any
+        other exception, of a decision or of the write, fails the guilty change alone. Raises
+        `StoreUnavailable` if nothing at all could be written, `OutcomeUnknown` if the commit
+        was lost. Never called twice at once.
+        """
+        ...
+
+    async def get(
+        self, tenant: str, targets: Sequence[Target], parts: Sequence[int] = ()
+    ) -> list[Record | None]:
+        """Return records in the order asked for; None for what does not exist (any more)."""
+        ...
+
+    async def find(self, query: Query) -> Page:
+        """Return one page of a list. A page may be short when the scan took long, with `after` set."""
+        ...
+
+    async def events(self, replay: Replay) -> Events:
+        """Return events again, at most `limit`. Events without an operation are left out.
+
+        Raises `RevisionCompacted` or `RevisionInFuture` if `numbers` is None or the revision
+        is above the newest; the history of one operation is kept as long as it is.
+        """
+        ...
+
+    async def catalog(self) -> Catalog:
+        """Return the small state of the installation."""
+        ...
+
+    async def counts(self, tenant: str) -> dict[tuple[int, int], int]:
+        """Return how many operations there are by kind and state, expired ones left out."""
+        ...
+
+    async def ahead(self, operation: Operation, most: int) -> int:
+        """Return how many waiting operations of its queue start before it, counting to `most`."""
+        ...
