@@ -1,6 +1,6 @@
 # Everything a developer runs. Settings live in pyproject.toml.
 .DEFAULT_GOAL := help
-.PHONY: help setup
+.PHONY: help setup gen
 BIN := .venv/bin
 PYTHON ?= python3
 
@@ -13,3 +13,6 @@ setup: .venv/.stamp ## create .venv with the project, its demonstration and all 
 	test -x $(BIN)/uv || { $(PYTHON) -m venv .venv && $(BIN)/pip install --quiet uv; }
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[demo]' --group dev
 	@touch $@
+
+gen: setup ## generate gen/ from protos/
+	$(BIN)/python protos/generate.py
