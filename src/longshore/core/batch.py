@@ -236,9 +236,7 @@ class Batch:
     def announce(self, kind: EventKind, tenant: str, detail: str | None) -> int:
         """Append an event that belongs to no operation and return its revision."""
         self.revision += 1
-        self.events.append(
-            Event(self.revision, 0, kind, 0, self.now, detail, b"", tenant, 0)
-        )
+        self.events.append(Event(self.revision, 0, kind, 0, self.now, detail, b"", tenant, 0))
         return self.revision
 
     def lane(self, tenant: str, queue: str, actions: tuple[str, ...]) -> int:

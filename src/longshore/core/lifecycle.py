@@ -248,9 +248,7 @@ def fail_attempt(
 ) -> Operation:
     """End an attempt that failed, timed out or was lost: try again later, or never."""
     if operation.cancel:
-        return end(
-            operation, State.CANCELED, batch, message=operation.message, reports=reports
-        )
+        return end(operation, State.CANCELED, batch, message=operation.message, reports=reports)
     policy = policies.decode(operation.policy)
     if permanent or operation.attempt >= policy.max_attempts:
         return end(
@@ -350,9 +348,7 @@ def _earliest_after(batch: Batch, *, more: bool) -> int | None:
     """Return when to wake next, from what is stored and what the batch has changed."""
     if more:
         return batch.now
-    times = [
-        one.wake_time for one in batch.operations.values() if one.wake_time is not None
-    ]
+    times = [one.wake_time for one in batch.operations.values() if one.wake_time is not None]
     stored = batch.rows.next_wake(after=batch.now)
     if stored is not None:
         times.append(stored)

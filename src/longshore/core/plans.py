@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol, TypeAlias
 
-from longshore.core import paths
+from longshore.core import locating, paths
 from longshore.core.failures import Code, Failure
 
-Json: TypeAlias = "dict[str, Json] | list[Json] | str | float | int | bool | None"
-Object: TypeAlias = dict[str, Json]
+Object: TypeAlias = paths.Object
 
 
 class Assign(NamedTuple):
     """Write a value to a place in the context after the action."""
 
-    target: paths.Path
+    target: paths.Target
     value: paths.Value
 
 
@@ -56,7 +55,9 @@ class Codec(Protocol):
     def call(self, kind: int, request: bytes) -> SimpleCall: ...
     def encode(self, value: Object) -> bytes: ...
     def decode(self, document: bytes) -> Object: ...
-    def failure(self, code: int, message: str, reason: str, facts: dict[str, str]) -> Failure: ...
+    def failure(
+        self, code: int, message: str, reason: str, facts: dict[str, str]
+    ) -> Failure: ...
 
 
 class StepFailed(Exception):
@@ -67,7 +68,7 @@ class StepFailed(Exception):
         self.facts = facts
 
     def failure(self, codec: Codec) -> Failure:
-        return codec.failure(Code.INVALID_ARGUMENT, str(self), "INVALID_FIELD", self.facts)
+        return codec.failure(Code.INVALID_ARGUMENT, str(self), "PATH_NOT_FOUND", self.facts)
 
 
 def arguments(plan: Plan, step: int, context: Object) -> Object:
@@ -76,12 +77,12 @@ def arguments(plan: Plan, step: int, context: Object) -> Object:
     resolved = dict(call.arguments)
     for name, value in call.argument_paths:
         try:
-            resolved[name] = paths.evaluate(value, context, plan.context, context)
-        except paths.PathMissing as missing:
+            resolved[name] = locating.evaluate(value, context, plan.context)
+        except paths.PathError as error:
             raise StepFailed(
-                f"action {call.action!r}, argument {name!r}: nothing at path {missing.path!r}",
-                {"action": call.action, "argument": name, "path": missing.path},
-            ) from missing
+                f"action {call.action!r}, argument {name!r}: {error}",
+                {"action": call.action, "argument": name, "path": error.path},
+            ) from error
     return resolved
 
 
@@ -95,11 +96,11 @@ def absorb(plan: Plan, step: int, context: Object, results: Object) -> Object:
     after = {**context, **{name: results[name] for name in call.results if name in results}}
     for assign in call.assigns:
         try:
-            value = paths.evaluate(assign.value, after, plan.context, {**after, **results})
-            after = paths.assign(assign.target, after, value)
-        except paths.PathMissing as missing:
+            value = locating.evaluate(assign.value, {**after, **results}, plan.context)
+            after = locating.assign(assign.target, after, value)
+        except paths.PathError as error:
             raise StepFailed(
-                f"action {call.action!r}, assignment: nothing at path {missing.path!r}",
-                {"action": call.action, "path": missing.path},
-            ) from missing
+                f"action {call.action!r}, assignment to {str(assign.target)!r}: {error}",
+                {"action": call.action, "path": error.path},
+            ) from error
     return after

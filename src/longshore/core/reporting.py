@@ -54,9 +54,7 @@ def report(change: Report, batch: Batch) -> Reported:
     return _APPLY[type(body)](operation._replace(reports=change.sequence), body, batch)
 
 
-def _complete(
-    operation: Operation, body: Completed, sequence: int, batch: Batch
-) -> Reported:
+def _complete(operation: Operation, body: Completed, sequence: int, batch: Batch) -> Reported:
     """End the common operation: one action with literal arguments."""
     results = body.results
     if len(results) > limits.PAYLOAD_BYTES:
@@ -216,7 +214,7 @@ def clipped(text: str, limit: int) -> str:
 
 def _set_property(operation: Operation, body: PropertySet, batch: Batch) -> Reported:
     document = batch.document(operation.number, Part.PROPERTIES)
-    properties = {} if document is None else json.loads(document)
+    properties: dict[str, str] = {} if document is None else json.loads(document)
     properties[body.name] = body.value
     encoded = json.dumps(properties, separators=(",", ":"), ensure_ascii=False).encode()
     if len(encoded) > limits.PROPERTIES_BYTES:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from longshore.core import leasing
 from longshore.core.batch import Batch
-from longshore.core.changes import CloseSession, ExpireSessions, OpenSession, Opened
+from longshore.core.changes import CloseSession, ExpireSessions, Opened, OpenSession
 from longshore.core.errors import SessionTakenOver
 from longshore.core.events import EventKind, detail
 from longshore.core.failures import Code
@@ -94,7 +94,7 @@ def _end(session: Session, how: str, batch: Batch) -> None:
             failure = batch.codec.failure(
                 Code.ABORTED,
                 f"worker {session.worker!r} was lost during attempt {operation.attempt}",
-                "LEASE_LOST",
+                "WORKER_LOST",
                 {"worker": session.worker, "attempt": str(operation.attempt)},
             )
             fail_attempt(operation, failure, batch)

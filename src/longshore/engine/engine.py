@@ -1,0 +1,126 @@
+"""The engine: everything that runs, put together, entered and left as one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from longshore.core.changes import SERVER, Change, Mode, SetMode
+from longshore.core.errors import RevisionCompacted, RevisionInFuture
+from longshore.core.store import Applied, Replay, Store
+from longshore.engine.catalog import CatalogCache
+from longshore.engine.clock import Clock, SystemClock
+from longshore.engine.dispatcher import Dispatcher
+from longshore.engine.feed import Feed, Watcher
+from longshore.engine.reaper import Reaper
+from longshore.engine.retention import Retention
+from longshore.engine.sessions import Sessions
+from longshore.engine.settings import EngineSettings
+from longshore.engine.writer import Writer
+
+
+class Engine:
+    """The running machine over one store; an async context manager.
+
+    `writer` takes changes, `store` answers reads, `catalog` is the small state without
+    waiting, `sessions` are the workers connected here, `watch` follows the log. `failed` is
+    set to an exception when the store can no longer be written: serving must end then.
+    """
+
+    catalog: CatalogCache
+    feed: Feed
+    writer: Writer
+    sessions: Sessions
+    reaper: Reaper
+    retention: Retention
+
+    def __init__(
+        self,
+        store: Store,
+        settings: EngineSettings | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.store = store
+        self.settings = settings or EngineSettings()
+        self.clock = clock or SystemClock()
+        self.draining = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def failed(self) -> asyncio.Future[None]:
+        return self.writer.failed
+
+    async def __aenter__(self) -> Self:
+        await self.store.open()
+        try:
+            await self._start()
+        except BaseException:
+            await self._stop()
+            raise
+        return self
+
+    async def _start(self) -> None:
+        current = await self.store.catalog()
+        self.catalog = CatalogCache(self.store, current)
+        self.feed = Feed(self.store, current.revision)
+        # The writer asks the dispatcher, which knows the sessions, which report to the writer.
+        self.writer = Writer(self.store, self.clock, self._grants, self._applied)
+        self.sessions = Sessions(self.writer, self.clock)
+        self._dispatcher = Dispatcher(self.sessions)
+        self.reaper = Reaper(
+            self.catalog, self.sessions, self.writer, self.clock, self.settings
+        )
+        self.retention = Retention(self.writer, self.catalog, self.clock, self.settings)
+        self._run(self.writer.run(), "writer")
+        self._run(self.reaper.run(), "reaper")
+        self._run(self.retention.run(), "retention")
+        if current.mode != Mode.ACTIVE and current.resume_on_restart:
+            await self.writer.write(SetMode(SERVER, Mode.ACTIVE))
+        self.writer.wake()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._stop()
+
+    async def _stop(self) -> None:
+        for task in reversed(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if hasattr(self, "writer"):
+            self.writer.close()
+        await self.store.close()
+
+    def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        self._tasks.append(asyncio.create_task(work, name=name))
+
+    def _grants(self) -> tuple[Any, ...]:
+        return self._dispatcher.grants()
+
+    async def _applied(self, changes: Sequence[Change], applied: Applied) -> None:
+        await self.catalog.follow(applied.events)
+        self._dispatcher.applied(changes, applied)
+        await self.feed.publish(applied.events, applied.revision)
+
+    async def watch(self, replay: Replay) -> Watcher:
+        """Return a watcher from `replay.after` on.
+
+        Raises `RevisionCompacted` or `RevisionInFuture`.
+        """
+        current = await self.store.catalog()
+        if replay.after < current.compacted:
+            raise RevisionCompacted(replay.after, current.compacted + 1)
+        if replay.after > current.revision:
+            raise RevisionInFuture(replay.after, current.revision)
+        return self.feed.watch(replay)
+
+    def drain(self) -> None:
+        """Tell every watcher and worker to reconnect; what was accepted is still written."""
+        self.draining.set()
+        self.sessions.tell_to_reconnect()
+        self.feed.interrupt()

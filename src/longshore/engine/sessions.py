@@ -1,0 +1,298 @@
+"""Live sessions: the workers whose streams end in this server.
+
+A live session knows the leases that its worker holds, and collects what the stream has to
+tell the worker next: assignments, stop orders and acknowledgements, many in one message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from longshore.core.changes import (
+    Assignment,
+    Body,
+    Caller,
+    CloseSession,
+    Completed,
+    Failed,
+    Opened,
+    OpenSession,
+    Publication,
+    Released,
+    Report,
+    Reported,
+    Stopped,
+)
+from longshore.core.errors import LeaseLost, LongshoreError, SessionTakenOver
+from longshore.core.events import Event, EventKind
+from longshore.core.operations import State
+from longshore.engine.clock import Clock
+from longshore.engine.writer import Writer
+
+_FINAL = (Completed, Failed, Released, Stopped)
+
+
+class HeldLease(NamedTuple):
+    """A lease that a worker says it holds."""
+
+    number: int
+    token: int
+
+
+class Hello(NamedTuple):
+    """How a worker introduces itself. `secret` of a session to take up, else a new one."""
+
+    caller: Caller
+    secret: bytes
+    worker: str
+    queues: tuple[str, ...]
+    offers: tuple[str, ...]
+    slots: int
+    services: tuple[Publication, ...]
+    leases: tuple[HeldLease, ...] = ()
+
+
+class StopReason(enum.IntEnum):
+    """Why a worker is to stop an attempt."""
+
+    CANCEL_REQUESTED = 1
+    LEASE_LOST = 2
+
+
+class Stop(NamedTuple):
+    """An order to stop one attempt."""
+
+    number: int
+    token: int
+    reason: StopReason
+
+
+class Acknowledgement(NamedTuple):
+    """All reports of a lease up to a sequence are settled; `error` says why one was refused."""
+
+    number: int
+    token: int
+    sequence: int
+    error: LongshoreError | None
+
+
+class WorkerReport(NamedTuple):
+    """One report as it came from the stream."""
+
+    number: int
+    token: int
+    sequence: int
+    body: Body
+
+
+class Outgoing(NamedTuple):
+    """What a worker is to be told now. `end`: it is to reconnect, to any server."""
+
+    assignments: list[Assignment]
+    stops: list[Stop]
+    acknowledgements: list[Acknowledgement]
+    end: bool
+
+
+class LiveSession:
+    """One worker's stream in this server."""
+
+    def __init__(self, hello: Hello, opened: Opened, writer: Writer, clock: Clock) -> None:
+        self.number = opened.session
+        self.epoch = opened.epoch
+        self.resumed = opened.resumed
+        self.worker = hello.worker
+        self.tenant = hello.caller.tenant
+        self.slots = hello.slots
+        self.connect_time = clock.now()
+        self.last_seen_time = self.connect_time
+        self.heard_at = clock.monotonic()
+        self.draining = False
+        self._writer = writer
+        self._clock = clock
+        #: Tokens of the leases by operation, each taking a slot until its report commits.
+        self.held: dict[int, int] = {}
+        #: Attempts that were ended without the worker, which is still at work on them.
+        self._ending: set[HeldLease] = set()
+        self._assignments: list[Assignment] = []
+        self._stops: list[Stop] = []
+        self._acknowledgements: list[Acknowledgement] = []
+        self._awake = asyncio.Event()
+        self._end = False
+        self._taken_over = False
+        self._take_up(hello, opened)
+
+    def _take_up(self, hello: Hello, opened: Opened) -> None:
+        """Compare the leases that the worker has with those that are its own."""
+        claimed = set(hello.leases)
+        for assignment in opened.held:
+            operation = assignment.operation
+            lease = HeldLease(operation.number, operation.token)
+            self.held[lease.number] = lease.token
+            # A plan may have moved on while the worker was away; a repeat does no harm.
+            if lease not in claimed or operation.steps:
+                self._assignments.append(assignment)
+            if operation.cancel:
+                self._order(lease, StopReason.CANCEL_REQUESTED)
+            claimed.discard(lease)
+        for lease in claimed:
+            self._ending.add(lease)
+            self._order(lease, StopReason.LEASE_LOST)
+        self._awake.set()
+
+    @property
+    def accepts(self) -> bool:
+        """Whether it may be given work at all."""
+        return not (self.draining or self._end or self._taken_over)
+
+    @property
+    def free(self) -> int:
+        """Slots without a lease; below 0 if the worker came back with fewer slots."""
+        return self.slots - len(self.held) - len(self._ending)
+
+    def heard(self) -> None:
+        """Note that the worker is alive."""
+        self.heard_at = self._clock.monotonic()
+        self.last_seen_time = self._clock.now()
+
+    async def take(self, timeout_seconds: float) -> Outgoing:
+        """Return what there is to tell, waiting for it; nothing after the timeout: a beat.
+
+        Raises `SessionTakenOver` when a younger stream has the session.
+        """
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._awake.wait()
+        except TimeoutError:
+            pass
+        self._awake.clear()
+        if self._taken_over:
+            raise SessionTakenOver(self.worker)
+        outgoing = Outgoing(self._assignments, self._stops, self._acknowledgements, self._end)
+        self._assignments, self._stops, self._acknowledgements = [], [], []
+        return outgoing
+
+    async def report(self, reports: Sequence[WorkerReport]) -> None:
+        """Write reports and collect their acknowledgements. Raises `SessionTakenOver`."""
+        changes = [Report(self.number, self.epoch, *report) for report in reports]
+        outcomes = await self._writer.write_all(changes)
+        for report, outcome in zip(reports, outcomes, strict=True):
+            if isinstance(outcome, SessionTakenOver):
+                raise outcome
+            if isinstance(outcome, Exception) and not isinstance(outcome, LongshoreError):
+                raise outcome
+            error = outcome if isinstance(outcome, LongshoreError) else None
+            self._acknowledgements.append(Acknowledgement(*report[:3], error))
+        self._awake.set()
+
+    def drain(self) -> None:
+        """Give the worker no more work: it has said that it is about to leave."""
+        self.draining = True
+
+    def tell_to_reconnect(self) -> None:
+        self._end = True
+        self._awake.set()
+
+    def take_over(self) -> None:
+        """End this stream: a younger one has the session."""
+        self._taken_over = True
+        self._awake.set()
+
+    # What the dispatcher says after a commit.
+
+    def assign(self, assignment: Assignment) -> None:
+        operation = assignment.operation
+        self.held[operation.number] = operation.token
+        self._assignments.append(assignment)
+        self._awake.set()
+
+    def settle(self, report: Report, outcome: object) -> None:
+        """Free the slot of a lease that is over, or pass on the plan's next action."""
+        if isinstance(outcome, Reported):
+            if outcome.next is not None:
+                self._assignments.append(outcome.next)
+                self._awake.set()
+            elif outcome.ended and self.held.get(report.number) == report.token:
+                del self.held[report.number]
+        elif isinstance(outcome, LeaseLost) and isinstance(report.body, _FINAL):
+            self._ending.discard(HeldLease(report.number, report.token))
+            self._writer.wake()
+
+    def look_at(self, event: Event) -> None:
+        """Order a stop if an event takes a lease from the worker, or asks it to cancel."""
+        token = self.held.get(event.number)
+        if token is None or event.revision <= token:
+            return
+        lease = HeldLease(event.number, token)
+        if event.kind == EventKind.CANCEL_REQUESTED:
+            self._order(lease, StopReason.CANCEL_REQUESTED)
+        elif event.kind == EventKind.STATE_CHANGED and event.state != State.RUNNING:
+            del self.held[event.number]
+            self._ending.add(lease)
+            self._order(lease, StopReason.LEASE_LOST)
+
+    def _order(self, lease: HeldLease, reason: StopReason) -> None:
+        self._stops.append(Stop(lease.number, lease.token, reason))
+        self._awake.set()
+
+
+class Sessions:
+    """All live sessions of this server."""
+
+    def __init__(self, writer: Writer, clock: Clock) -> None:
+        self._writer = writer
+        self._clock = clock
+        self.live: dict[int, LiveSession] = {}
+        #: When sessions without a stream here were last heard of, on the monotonic clock.
+        self.last_heard: dict[int, float] = {}
+
+    async def open(self, hello: Hello) -> LiveSession:
+        """Begin a session or take one up again; an older stream of it is ended."""
+        change = OpenSession(
+            hello.caller,
+            hello.secret,
+            hello.worker,
+            hello.queues,
+            hello.offers,
+            hello.slots,
+            hello.services,
+        )
+        opened = await self._writer.write(change)
+        assert isinstance(opened, Opened)
+        earlier = self.live.get(opened.session)
+        if earlier is not None and earlier.epoch > opened.epoch:
+            raise SessionTakenOver(hello.worker)
+        if earlier is not None:
+            earlier.take_over()
+        session = LiveSession(hello, opened, self._writer, self._clock)
+        self.live[session.number] = session
+        self._writer.wake()
+        return session
+
+    def leave(self, session: LiveSession) -> None:
+        """Note that a stream has ended; its leases live on for their time to live."""
+        if self.live.get(session.number) is session:
+            del self.live[session.number]
+            self.last_heard[session.number] = session.heard_at
+
+    async def close(self, session: LiveSession) -> None:
+        """End a session whose worker has said goodbye."""
+        self.leave(session)
+        await self._writer.write(CloseSession(session.number, session.epoch))
+
+    def tell_to_reconnect(self) -> None:
+        for session in self.live.values():
+            session.tell_to_reconnect()
+
+    def show(self, events: Iterable[Event]) -> None:
+        """Show events to the sessions that may hold the operations' leases."""
+        sessions = list(self.live.values())
+        for event in events:
+            if event.kind == EventKind.STATE_CHANGED and event.state == State.RUNNING:
+                continue
+            for session in sessions:
+                if event.number in session.held:
+                    session.look_at(event)

@@ -1,0 +1,189 @@
+"""The writer: one task that turns everybody's waiting changes into one commit after another.
+
+While a batch is being committed the next one gathers, so many callers share one disk sync.
+Each batch ends with what is due and with one lease for all free slots: submit and lease share
+a commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from longshore.core import limits
+from longshore.core.changes import Change, Grant, Lease, Report, Submit, Wake
+from longshore.core.errors import Overloaded, StoreUnavailable
+from longshore.core.store import Applied, Store
+from longshore.engine.clock import Clock
+
+log = structlog.get_logger()
+
+#: How often the writer lets others run while changes keep arriving, before it takes a batch.
+_GATHER_TURNS = 8
+
+#: A timer may sleep through a jump of the wall clock by at most this many seconds.
+_LONGEST_SLEEP_SECONDS = 5.0
+
+Group = tuple[Sequence[Change], "asyncio.Future[list[object]]"]
+
+
+class Writer:
+    """Collects changes and hands them to the store; `applied` hears of every commit."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        grants: Callable[[], tuple[Grant, ...]],
+        applied: Callable[[Sequence[Change], Applied], Awaitable[None]],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._grants = grants
+        self._applied = applied
+        self._groups: deque[Group] = deque()
+        self._waiting = 0
+        self._awake = asyncio.Event()
+        self._next_wake: int | None = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def write(self, change: Change) -> object:
+        """Return the outcome of a change once it is durable, or raise what refused it."""
+        (outcome,) = await self.write_all((change,))
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    def write_all(self, changes: Sequence[Change]) -> asyncio.Future[list[object]]:
+        """Return the outcomes of changes; a refusal stands in the place of its outcome.
+
+        Raises `Overloaded` for submits while too many changes wait; all else is always taken.
+        """
+        if self._waiting >= limits.WRITER_WAITING and type(changes[0]) is Submit:
+            raise Overloaded(self._waiting)
+        future: asyncio.Future[list[object]] = asyncio.get_running_loop().create_future()
+        self._groups.append((changes, future))
+        self._waiting += len(changes)
+        self._awake.set()
+        return future
+
+    def wake(self) -> None:
+        """Make the writer look for what is due and what can be leased."""
+        self._awake.set()
+
+    async def run(self) -> None:
+        """Write until cancelled, or until the store fails for good."""
+        while True:
+            await self._awake.wait()
+            await self._gather()
+            self._awake.clear()
+            groups = self._take()
+            try:
+                await self._write(groups)
+            except StoreUnavailable as error:
+                log.exception("store_failed")
+                self._refuse(groups, error)
+                self._fail(error)
+                return
+            if self._groups:
+                self._awake.set()
+
+    def close(self) -> None:
+        """Refuse what still waits; call after `run` has ended."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._refuse(self._groups, StoreUnavailable("the server has stopped"))
+
+    async def _gather(self) -> None:
+        """Let callers that are ready now join the batch."""
+        seen = -1
+        for _ in range(_GATHER_TURNS):
+            if self._waiting == seen or self._waiting >= limits.WRITER_CHANGES:
+                return
+            seen = self._waiting
+            await asyncio.sleep(0)
+
+    def _take(self) -> list[Group]:
+        taken: list[Group] = []
+        count = size = 0
+        while self._groups and count < limits.WRITER_CHANGES and size < limits.WRITER_BYTES:
+            group = self._groups.popleft()
+            taken.append(group)
+            count += len(group[0])
+            size += sum(map(_size, group[0]))
+        self._waiting -= count
+        return taken
+
+    async def _write(self, groups: list[Group]) -> None:
+        changes: list[Change] = [change for changes, _ in groups for change in changes]
+        asked = len(changes)
+        if self._next_wake is not None and self._next_wake <= self._clock.now():
+            changes.append(Wake())
+        grants = self._grants()
+        if grants:
+            changes.append(Lease(grants))
+        if not changes:
+            return
+        applied = await self._store.apply(changes)
+        self._sleep_until(applied.next_wake)
+        await self._applied(changes, applied)
+        self._answer(groups, applied.outcomes)
+        for change, outcome in zip(changes[asked:], applied.outcomes[asked:], strict=True):
+            if isinstance(outcome, BaseException):
+                log.error("change_failed", change=type(change).__name__, exc_info=outcome)
+        self._look_for_disk_errors(applied.outcomes)
+
+    def _answer(self, groups: list[Group], outcomes: list[object]) -> None:
+        start = 0
+        for changes, future in groups:
+            end = start + len(changes)
+            if not future.done():
+                future.set_result(outcomes[start:end])
+            start = end
+
+    def _look_for_disk_errors(self, outcomes: list[object]) -> None:
+        for outcome in outcomes:
+            if isinstance(outcome, StoreUnavailable):
+                raise outcome
+
+    def _refuse(self, groups: Sequence[Group] | deque[Group], error: Exception) -> None:
+        for _, future in groups:
+            if not future.done():
+                future.set_exception(error)
+
+    def _fail(self, error: Exception) -> None:
+        self.close()
+        self._groups.clear()
+        if not self.failed.done():
+            self.failed.set_exception(error)
+
+    def _sleep_until(self, next_wake: int | None) -> None:
+        """Wake up when the next change is due by itself, also if the wall clock jumps."""
+        self._next_wake = next_wake
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if next_wake is None:
+            return
+        seconds = max(0.0, (next_wake - self._clock.now()) / 1_000)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(min(seconds, _LONGEST_SLEEP_SECONDS), self._alarm)
+
+    def _alarm(self) -> None:
+        self._timer = None
+        if self._next_wake is not None and self._next_wake <= self._clock.now():
+            self.wake()
+        else:
+            self._sleep_until(self._next_wake)
+
+
+def _size(change: Change) -> int:
+    if type(change) is Submit:
+        return len(change.request)
+    if type(change) is Report:
+        return len(getattr(change.body, "results", b""))
+    return 0
