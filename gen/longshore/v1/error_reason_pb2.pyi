@@ -169,6 +169,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """`UNAVAILABLE` in `status.error`. The worker was silent for longer than its
     session may live. Metadata: `{"worker": "north-1"}`.
     """
+    ERROR_REASON_STORE_UNAVAILABLE: _ErrorReason.ValueType  # 37
+    """`UNAVAILABLE`. The store cannot be written now, and nothing was kept. Metadata:
+    `{}`.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The values of `google.rpc.ErrorInfo.reason` with the domain `longshore.dev`,
@@ -322,6 +326,10 @@ ERROR_REASON_RUN_TIMEOUT: ErrorReason.ValueType  # 35
 ERROR_REASON_WORKER_LOST: ErrorReason.ValueType  # 36
 """`UNAVAILABLE` in `status.error`. The worker was silent for longer than its
 session may live. Metadata: `{"worker": "north-1"}`.
+"""
+ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 37
+"""`UNAVAILABLE`. The store cannot be written now, and nothing was kept. Metadata:
+`{}`.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 

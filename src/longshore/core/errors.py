@@ -5,6 +5,7 @@ LongshoreError
 │   ├── OperationNotFound
 │   ├── ServiceNotFound
 │   ├── ActionNotFound
+│   ├── AccountNotFound
 │   └── QueueNotFound
 ├── InvalidArgument
 │   ├── InvalidFields
@@ -31,6 +32,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
+
+from longshore.core import limits
 
 
 class LongshoreError(Exception):
@@ -72,6 +75,17 @@ class ActionNotFound(NotFound):
         )
 
 
+class AccountNotFound(NotFound):
+    """The submitter has not registered this account with the service."""
+
+    def __init__(self, service: str, username: str) -> None:
+        super().__init__(
+            f"no account {username!r} is registered with service {service!r}",
+            service=service,
+            username=username,
+        )
+
+
 class QueueNotFound(NotFound):
     """Nothing ever named this queue."""
 
@@ -104,7 +118,7 @@ class InvalidFields(InvalidArgument):
     def __init__(self, violations: Sequence[Violation]) -> None:
         said = "; ".join(f"{one.field}: {one.description}" for one in violations[:5])
         more = f"; and {len(violations) - 5} more" if len(violations) > 5 else ""
-        super().__init__(said + more, fields=",".join(one.field for one in violations[:20]))
+        super().__init__(said + more, field=violations[0].field)
         self.violations = tuple(violations)
 
 
@@ -138,7 +152,7 @@ class LimitExceeded(InvalidArgument):
 
     def __init__(self, field: str, limit: int, actual: int) -> None:
         super().__init__(
-            f"{field}: at most {limit}, got {actual}", field=field, limit=limit, actual=actual
+            f"{field}: at most {limit}, got {actual}", field=field, limit=limit, value=actual
         )
 
 
@@ -150,7 +164,7 @@ class PayloadTooLarge(InvalidArgument):
             f"{field}: at most {limit} bytes, got {actual}; larger data goes through files",
             field=field,
             limit=limit,
-            actual=actual,
+            value=actual,
         )
 
 
@@ -162,7 +176,7 @@ class WrongState(LongshoreError):
             f"operation {operation_id} is {state}; this needs {wanted}",
             operation_id=operation_id,
             state=state,
-            wanted=wanted,
+            expected=wanted,
         )
 
 
@@ -211,7 +225,11 @@ class Overloaded(LongshoreError):
     """Too many changes wait to be written; try again after `retry_after` seconds."""
 
     def __init__(self, waiting: int, retry_after: float = 1.0) -> None:
-        super().__init__(f"{waiting} changes wait to be written", waiting=waiting)
+        super().__init__(
+            f"{waiting} changes wait to be written",
+            waiting=waiting,
+            limit=limits.WRITER_WAITING,
+        )
         self.retry_after = retry_after
 
 
@@ -220,7 +238,9 @@ class LeaseLost(LongshoreError):
 
     def __init__(self, number: int, token: int) -> None:
         super().__init__(
-            f"lease {token} of operation number {number} is lost", number=number, token=token
+            f"lease {token} of operation number {number} is lost",
+            number=number,
+            lease_token=token,
         )
 
 

@@ -73,7 +73,7 @@ def _too_large(operation: Operation, size: int, batch: Batch) -> Reported:
         f"the result has {size} bytes; at most {limits.PAYLOAD_BYTES} are kept: "
         "save larger data as files",
         "PAYLOAD_TOO_LARGE",
-        {"limit": str(limits.PAYLOAD_BYTES), "actual": str(size)},
+        {"limit": str(limits.PAYLOAD_BYTES), "value": str(size)},
     )
     return _fail(operation, Failed(failure, permanent=True), batch)
 
@@ -223,7 +223,7 @@ def _set_property(operation: Operation, body: PropertySet, batch: Batch) -> Repo
             f"property {body.name!r}: all properties together may have at most "
             f"{limits.PROPERTIES_BYTES} bytes, got {len(encoded)}",
             "PAYLOAD_TOO_LARGE",
-            {"limit": str(limits.PROPERTIES_BYTES), "actual": str(len(encoded))},
+            {"limit": str(limits.PROPERTIES_BYTES), "value": str(len(encoded))},
         )
         return _fail(operation, Failed(failure, permanent=True), batch)
     batch.documents[operation.number, Part.PROPERTIES] = encoded
