@@ -162,32 +162,34 @@ def is_reserved(queue: str) -> bool:
     return queue.startswith(RESERVED_QUEUES)
 
 
-def reserved_queues_named(wanted: Filter) -> tuple[Compare, ...]:
-    """Return the comparisons by which the filter asks for reserved queues by name.
+def names_reserved_queue(wanted: Filter) -> bool:
+    """Tell whether the filter asks for a reserved queue by name, so that a list shows them.
 
     A name that is only excluded, and a pattern that merely happens to fit, names none.
     """
-    return tuple(_named(wanted, negated=False))
+    return any(_names_reserved(compare) for compare in _required(wanted, negated=False))
 
 
-def _named(wanted: Filter, *, negated: bool) -> Iterator[Compare]:
+def _required(wanted: Filter, *, negated: bool) -> Iterator[Compare]:
+    """Yield the comparisons that an operation may pass by holding, not by failing."""
     match wanted:
+        case Compare() if not negated:
+            yield wanted
         case Not(part):
-            yield from _named(part, negated=not negated)
+            yield from _required(part, negated=not negated)
         case And(parts) | Or(parts):
             for part in parts:
-                yield from _named(part, negated=negated)
-        case Compare("queue", "=", str(text) | Pattern(text, open_start=False)) if not negated:
-            if is_reserved(text):
-                yield wanted
+                yield from _required(part, negated=negated)
         case _:
             pass
 
 
-def without_reserved_queues(wanted: Filter) -> Filter:
-    """Return the filter of a list: without reserved queues, save those that it names."""
-    ordinary = Not(Compare("queue", "=", Pattern(RESERVED_QUEUES, open_end=True)))
-    return all_of([wanted, any_of([ordinary, *reserved_queues_named(wanted)])])
+def _names_reserved(compare: Compare) -> bool:
+    match compare:
+        case Compare("queue", "=", str(text) | Pattern(text, open_start=False)):
+            return is_reserved(text)
+        case _:
+            return False
 
 
 def canonical(wanted: Filter) -> str:
@@ -198,15 +200,15 @@ def canonical(wanted: Filter) -> str:
         case Present(field):
             return f"{_name(field)}:*"
         case Not(part):
-            return f"NOT {_within(part, And, Or)}"
+            return f"NOT {_within(part)}"
         case And(parts):
             return " AND ".join(_within(part) for part in parts)
         case Or(parts):
-            return " OR ".join(_within(part, And) for part in parts)
+            return " OR ".join(_within(part) for part in parts)
 
 
-def _within(part: Filter, *looser: type[And | Or]) -> str:
-    return f"({canonical(part)})" if isinstance(part, looser) else canonical(part)
+def _within(part: Filter) -> str:
+    return f"({canonical(part)})" if isinstance(part, And | Or) else canonical(part)
 
 
 def _name(field: str) -> str:

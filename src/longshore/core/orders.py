@@ -39,7 +39,9 @@ class Order:
     @property
     def text(self) -> str:
         """The one text of all `order_by` that give this order."""
-        return ",".join(f"{key.field} desc" if key.descending else key.field for key in self.keys)
+        return ",".join(
+            f"{key.field} desc" if key.descending else key.field for key in self.keys
+        )
 
     @property
     def types(self) -> tuple[FieldType, ...]:

@@ -48,16 +48,18 @@ class PageToken:
         Raises `InvalidPageToken` for a token of another question and for anything else.
         """
         match _content(text):
-            case [version, asked, int(revision), *after] if (
-                version == _VERSION
-                and asked == question
+            case [_, asked, int(revision), *after] if (
+                asked == question
                 and _fits(revision, FieldType.INT)
                 and len(after) == len(types)
                 and all(map(_fits, after, types))
             ):
-                return cls(question, tuple(after), revision)
+                token = cls(question, tuple(after), revision)
+                if token.encode() == text:  # also the version, and no second spelling
+                    return token
             case _:
-                raise InvalidPageToken
+                pass
+        raise InvalidPageToken
 
 
 def question(*parts: str) -> str:
