@@ -260,6 +260,7 @@ def test_what_an_assignment_does_not_touch_is_shared() -> None:
         ("a['b']", 2, "expected an index from 1, last() or a name"),
         ("'a", 0, "a quote that nothing closes"),
         ("'a''b'", 3, "found \"'b'\""),
+        ("'a'\"", 3, "expected the end"),
         ("$", 1, "expected a name"),
         ("$/a", 1, "expected a name"),
         ("a/$b", 2, "found '$'"),

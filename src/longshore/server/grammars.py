@@ -11,6 +11,7 @@ from lark.exceptions import UnexpectedInput
 from lark.lark import PostLex
 
 _END: Final = "$END"
+_END_SHOWN: Final = "<END-OF-FILE>"  # The same, as one kind of Lark's errors words it.
 _SHOWN: Final = 64  # Characters of the caller's text that a message repeats.
 
 
@@ -85,7 +86,8 @@ def _unexpected(error: Any, text: str) -> Unexpected:
     token: Token | None = getattr(error, "token", None)
     if token is None:  # not even a token can be made of what stands there
         position = int(error.pos_in_stream)
-        return Unexpected(position, shown(text[position]), frozenset(error.allowed))
+        allowed = frozenset(_END if name == _END_SHOWN else name for name in error.allowed)
+        return Unexpected(position, shown(text[position]), allowed)
     # Empty if the parser had closed what it read before it met a token that cannot follow.
     expected = frozenset(error.accepts or {_END})
     if token.type == _END:

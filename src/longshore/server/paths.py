@@ -101,7 +101,7 @@ def _parsed(text: str, start: str) -> Tree[Token]:
 
 def _expected(terminals: frozenset[str]) -> str:
     """Name what may follow; the first entry that applies says it best."""
-    return next(words for terminal, words in _EXPECTED if terminal in terminals)
+    return next((words for name, words in _EXPECTED if name in terminals), "the end")
 
 
 _EXPECTED: Final = (
@@ -115,7 +115,6 @@ _EXPECTED: Final = (
     ("RSQB", "]"),
     ("RPAR", "a comma or )"),
     ("COMMA", "a comma and another part"),
-    ("$END", "the end"),
 )
 
 
