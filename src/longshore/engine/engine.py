@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from longshore.core.changes import SERVER, Change, Mode, SetMode
+from longshore.core.changes import SERVER, Change, Grant, Mode, SetMode
 from longshore.core.errors import RevisionCompacted, RevisionInFuture
 from longshore.core.store import Applied, Replay, Store
 from longshore.engine.catalog import CatalogCache
@@ -46,7 +46,8 @@ class Engine:
         self.settings = settings or EngineSettings()
         self.clock = clock or SystemClock()
         self.draining = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._background: list[asyncio.Task[None]] = []
+        self._writing: asyncio.Task[None] | None = None
 
     @property
     def failed(self) -> asyncio.Future[None]:
@@ -68,14 +69,16 @@ class Engine:
         # The writer asks the dispatcher, which knows the sessions, which report to the writer.
         self.writer = Writer(self.store, self.clock, self._grants, self._applied)
         self.sessions = Sessions(self.writer, self.clock)
-        self._dispatcher = Dispatcher(self.sessions)
+        self._dispatcher = Dispatcher(self.sessions, self.writer)
         self.reaper = Reaper(
             self.catalog, self.sessions, self.writer, self.clock, self.settings
         )
         self.retention = Retention(self.writer, self.catalog, self.clock, self.settings)
-        self._run(self.writer.run(), "writer")
-        self._run(self.reaper.run(), "reaper")
-        self._run(self.retention.run(), "retention")
+        self._writing = asyncio.create_task(self.writer.run(), name="writer")
+        self._background = [
+            asyncio.create_task(self.reaper.run(), name="reaper"),
+            asyncio.create_task(self.retention.run(), name="retention"),
+        ]
         if current.mode != Mode.ACTIVE and current.resume_on_restart:
             await self.writer.write(SetMode(SERVER, Mode.ACTIVE))
         self.writer.wake()
@@ -89,17 +92,16 @@ class Engine:
         await self._stop()
 
     async def _stop(self) -> None:
-        for task in reversed(self._tasks):
+        """Write what was accepted, then let go of the store."""
+        for task in self._background:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if hasattr(self, "writer"):
-            self.writer.close()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        if self._writing is not None:
+            self.writer.finish()
+            await self._writing
         await self.store.close()
 
-    def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        self._tasks.append(asyncio.create_task(work, name=name))
-
-    def _grants(self) -> tuple[Any, ...]:
+    def _grants(self) -> tuple[Grant, ...]:
         return self._dispatcher.grants()
 
     async def _applied(self, changes: Sequence[Change], applied: Applied) -> None:
@@ -112,11 +114,13 @@ class Engine:
 
         Raises `RevisionCompacted` or `RevisionInFuture`.
         """
-        current = await self.store.catalog()
-        if replay.after < current.compacted:
-            raise RevisionCompacted(replay.after, current.compacted + 1)
-        if replay.after > current.revision:
-            raise RevisionInFuture(replay.after, current.revision)
+        if replay.after < self.catalog.current.compacted:
+            raise RevisionCompacted(replay.after, self.catalog.current.compacted + 1)
+        if replay.after > self.feed.revision:
+            # A commit is in the store a moment before it is in the feed.
+            newest = (await self.store.catalog()).revision
+            if replay.after > newest:
+                raise RevisionInFuture(replay.after, newest)
         return self.feed.watch(replay)
 
     def drain(self) -> None:
