@@ -176,6 +176,7 @@ class Batch:
         if lane in self.head.open_lanes:
             asked = limit + self._departed
             stored = self.rows.heads(lane, asked)
+            self.remember(stored)
             found = [one for one in stored if one.number not in self.operations]
             if len(stored) < asked:
                 self._exhausted[lane] = [one.number for one in stored]
@@ -186,9 +187,26 @@ class Batch:
             found.sort(key=lambda one: (-one.priority, one.position))
         return found[:limit]
 
+    def held_by(self, session: int) -> list[Operation]:
+        """Return the operations that a session holds a lease of, in the order of the leases."""
+        self.remember(self.rows.held_by(session))
+        merged = {**self.before, **self.operations}
+        held = [one for one in merged.values() if one.session == session]
+        return sorted(held, key=lambda one: one.token)
+
     def busy_lanes(self) -> set[int]:
         """Return the lanes that may hold waiting work."""
         return self.head.open_lanes | self._waiting.keys()
+
+    @property
+    def writes(self) -> bool:
+        """Whether anything is to be written at all."""
+        return bool(
+            self.operations
+            or self.events
+            or self.removed
+            or self.compacted != self.head.compacted
+        )
 
     # Writing.
 
@@ -250,6 +268,11 @@ class Batch:
         number = len(self.head.lanes.by_number) + len(self.lanes) + 1
         self.lanes.append(Lane(number, tenant, queue, actions))
         return number
+
+    def lane_of(self, number: int) -> Lane:
+        """Return a lane by its number."""
+        known = self.head.lanes.by_number.get(number)
+        return known or next(lane for lane in self.lanes if lane.number == number)
 
     def lanes_of(self, session: Session) -> list[int]:
         new = [lane.number for lane in self.lanes if session.serves(lane)]

@@ -43,18 +43,24 @@ _DECISIONS: Final[dict[type, Callable[[Any, Batch], object]]] = {
 
 
 class Wanted(NamedTuple):
-    """The rows that changes name, so that a store can read them in bulk."""
+    """The operations and keys that changes name, so that a store can read them in bulk."""
 
     numbers: list[int]
     ids: list[bytes]
+    keys: list[tuple[str, str, str]]  #: Tenant, submitter and request id.
 
 
 def wanted(changes: Iterable[Change]) -> Wanted:
-    """Return the operations that the changes name."""
+    """Return what the changes name."""
     numbers: list[int] = []
     ids: list[bytes] = []
+    keys: list[tuple[str, str, str]] = []
     for change in changes:
-        if isinstance(change, Report):
+        if isinstance(change, Submit):
+            if change.key is not None:
+                caller = change.caller
+                keys.append((caller.tenant, caller.principal, change.key.request_id))
+        elif isinstance(change, Report):
             numbers.append(change.number)
         elif isinstance(change, (Cancel, Suspend, Resume, Resubmit)):
             target = change.target
@@ -62,7 +68,7 @@ def wanted(changes: Iterable[Change]) -> Wanted:
                 numbers.append(target)
             else:
                 ids.append(target)
-    return Wanted(numbers, ids)
+    return Wanted(numbers, ids, keys)
 
 
 def decide(change: Change, batch: Batch) -> object:

@@ -6,6 +6,7 @@ from longshore.core import limits, policies
 from longshore.core.batch import Batch, Keyed
 from longshore.core.changes import (
     Cancel,
+    Key,
     Mode,
     Resubmit,
     Resume,
@@ -27,8 +28,9 @@ def submit(change: Submit, batch: Batch) -> Submitted:
     caller, key = change.caller, change.key
     if key is not None:
         keyed = batch.keyed(caller.tenant, caller.principal, key.request_id)
-        if keyed is not None:
-            return _submitted_before(keyed, change, batch)
+        earlier = None if keyed is None else batch.operation(keyed.number)
+        if keyed is not None and earlier is not None:
+            return _submitted_before(keyed, earlier, key, batch)
     if batch.mode == Mode.MAINTENANCE:
         raise Maintenance
     lane = batch.lane(caller.tenant, change.queue, change.actions)
@@ -74,12 +76,10 @@ def submit(change: Submit, batch: Batch) -> Submitted:
     return Submitted(operation, facts, created=True)
 
 
-def _submitted_before(keyed: Keyed, change: Submit, batch: Batch) -> Submitted:
-    operation = batch.operation(keyed.number)
-    if change.key is None or operation is None or keyed.digest != change.key.digest:
-        found = "" if operation is None else text_of(operation.id)
-        raise RequestIdReused("" if change.key is None else change.key.request_id, found)
-    return Submitted(operation, batch.facts(keyed.number), created=False)
+def _submitted_before(keyed: Keyed, operation: Operation, key: Key, batch: Batch) -> Submitted:
+    if keyed.digest != key.digest:
+        raise RequestIdReused(key.request_id, text_of(operation.id))
+    return Submitted(operation, batch.facts(operation.number), created=False)
 
 
 def _wake_time(not_before: int | None, now: int, *, held: bool) -> int | None:
@@ -154,7 +154,7 @@ def resubmit(change: Resubmit, batch: Batch) -> Submitted:
     if request is None:
         raise OperationNotFound(text_of(source.id))
     facts = batch.facts(source.number)
-    lane = batch.head.lanes.by_number[source.lane]
+    lane = batch.lane_of(source.lane)
     policy = policies.decode(source.policy)._replace(not_before=None)
     done = submit(
         Submit(

@@ -31,12 +31,9 @@ def open_session(change: OpenSession, batch: Batch) -> Opened:
     batch.sessions[session.number] = session
     _tell(session, "opened" if earlier is None else "resumed", batch)
     _publish(change, batch)
-    held = [] if earlier is None else batch.rows.held_by(session.number)
-    batch.remember(held)
-    current = [batch.operation(one.number) for one in held]
-    mine = [one for one in current if one is not None and one.session == session.number]
+    held = [] if earlier is None else batch.held_by(session.number)
     return Opened(
-        session.number, session.epoch, earlier is not None, leasing.assignments(mine, batch)
+        session.number, session.epoch, earlier is not None, leasing.assignments(held, batch)
     )
 
 
@@ -85,16 +82,11 @@ def expire_sessions(change: ExpireSessions, batch: Batch) -> None:
 def _end(session: Session, how: str, batch: Batch) -> None:
     batch.sessions[session.number] = None
     _tell(session, how, batch)
-    held = batch.rows.held_by(session.number)
-    batch.remember(held)
-    touched = [one for one in batch.operations.values() if one.session == session.number]
-    for number in sorted({one.number for one in held} | {one.number for one in touched}):
-        operation = batch.operation(number)
-        if operation is not None and operation.session == session.number:
-            failure = batch.codec.failure(
-                Code.ABORTED,
-                f"worker {session.worker!r} was lost during attempt {operation.attempt}",
-                "WORKER_LOST",
-                {"worker": session.worker, "attempt": str(operation.attempt)},
-            )
-            fail_attempt(operation, failure, batch)
+    for operation in batch.held_by(session.number):
+        failure = batch.codec.failure(
+            Code.ABORTED,
+            f"worker {session.worker!r} was lost during attempt {operation.attempt}",
+            "WORKER_LOST",
+            {"worker": session.worker, "attempt": str(operation.attempt)},
+        )
+        fail_attempt(operation, failure, batch)

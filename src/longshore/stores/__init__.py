@@ -1,0 +1,1 @@
+"""Stores: where operations live, each keeping every promise of `core.store.Store`."""

@@ -1,0 +1,120 @@
+"""The small state that every batch starts from: how it is kept and how it is found again."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlite_utils import Database
+
+from longshore.core.batch import Batch, Head
+from longshore.core.changes import Mode
+from longshore.core.lanes import Lane, LaneBook, Session
+from longshore.core.store import Catalog
+
+_HEAD: Final = (
+    "SELECT revision, compacted, last_number, last_session, mode, resume_on_restart FROM head"
+)
+_UPDATE_HEAD: Final = """
+    UPDATE head SET revision = ?, compacted = ?, last_number = ?, last_session = ?, mode = ?,
+        resume_on_restart = ?
+"""
+_NEXT_WAKE: Final = "SELECT min(wake_time) FROM operations WHERE wake_time IS NOT NULL"
+#: One probe of the index per lane, however many operations wait in it.
+_OPEN_LANES: Final = """
+    SELECT number FROM lanes WHERE EXISTS (
+        SELECT 1 FROM operations
+        WHERE lane = lanes.number AND state = 2 AND wake_time IS NULL
+    )
+"""
+
+
+def load_head(connection: sqlite3.Connection) -> Head:
+    """Return what the latest commit left behind."""
+    revision, compacted, last_number, last_session, mode, resume = connection.execute(
+        _HEAD
+    ).fetchone()
+    return Head(
+        revision=revision,
+        compacted=compacted,
+        last_number=last_number,
+        last_session=last_session,
+        mode=Mode(mode),
+        resume_on_restart=bool(resume),
+        next_wake=connection.execute(_NEXT_WAKE).fetchone()[0],
+        lanes=LaneBook(_lanes(connection).values()),
+        sessions=_sessions(connection),
+        queues=_queues(connection),
+        open_lanes={number for (number,) in connection.execute(_OPEN_LANES)},
+    )
+
+
+def load_catalog(connection: sqlite3.Connection) -> Catalog:
+    """Return what others may know of the installation."""
+    revision, compacted, _, _, mode, resume = connection.execute(_HEAD).fetchone()
+    services = connection.execute("SELECT tenant, slug, document FROM services")
+    return Catalog(
+        revision=revision,
+        compacted=compacted,
+        mode=Mode(mode),
+        resume_on_restart=bool(resume),
+        services={(tenant, slug): document for tenant, slug, document in services},
+        queues=frozenset(_queues(connection)),
+        sessions=_sessions(connection),
+        lanes=_lanes(connection),
+    )
+
+
+def _lanes(connection: sqlite3.Connection) -> dict[int, Lane]:
+    rows = connection.execute("SELECT number, tenant, queue, actions FROM lanes")
+    return {
+        number: Lane(number, tenant, queue, tuple(json.loads(actions)))
+        for number, tenant, queue, actions in rows
+    }
+
+
+def _queues(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+    return set(connection.execute("SELECT tenant, name FROM queues"))
+
+
+def _sessions(connection: sqlite3.Connection) -> dict[int, Session]:
+    rows = connection.execute(f"SELECT {', '.join(Session._fields)} FROM sessions")
+    return {row[0]: _session(row) for row in rows}
+
+
+def _session(row: tuple[Any, ...]) -> Session:
+    kept = Session._make(row)
+    return kept._replace(queues=tuple(json.loads(row[5])), offers=tuple(json.loads(row[6])))
+
+
+def write_head(batch: Batch, database: Database) -> None:
+    """Write the lanes, sessions, queues and services that are new, and how far all has come."""
+    for lane in batch.lanes:
+        _upsert(database, "lanes", lane._asdict())
+    for number, session in batch.sessions.items():
+        if session is None:
+            database.conn.execute("DELETE FROM sessions WHERE number = ?", (number,))
+        else:
+            _upsert(database, "sessions", session._asdict())
+    for tenant, name in batch.queues:
+        _upsert(database, "queues", {"tenant": tenant, "name": name})
+    for (tenant, slug), document in batch.services.items():
+        row = {"tenant": tenant, "slug": slug, "document": document}
+        _upsert(database, "services", row)
+    told = (
+        batch.revision,
+        batch.compacted,
+        batch.last_number,
+        batch.last_session,
+        int(batch.mode),
+        int(batch.resume_on_restart),
+    )
+    database.conn.execute(_UPDATE_HEAD, told)
+
+
+def _upsert(database: Database, table: str, row: Mapping[str, Any]) -> None:
+    """Insert or update a row; sequences become JSON, and the primary key is the table's."""
+    target = database.table(table)
+    target.upsert(dict(row), pk=target.pks)

@@ -1,0 +1,167 @@
+"""The tables, and how a file of an older version becomes one of this version."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlite_utils import Database, Migrations
+
+from longshore.core.errors import StoreUnavailable
+
+_TABLES: Final = (
+    # The small hot rows, and what lists filter by; see `core.operations`.
+    """
+    CREATE TABLE operations (
+        number INTEGER PRIMARY KEY,
+        id BLOB NOT NULL UNIQUE,
+        tenant TEXT NOT NULL,
+        kind INTEGER NOT NULL,
+        state INTEGER NOT NULL,
+        lane INTEGER NOT NULL,
+        priority INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        attempt INTEGER NOT NULL,
+        step INTEGER NOT NULL,
+        steps INTEGER NOT NULL,
+        session INTEGER,
+        worker TEXT,
+        token INTEGER NOT NULL,
+        reports INTEGER NOT NULL,
+        cancel INTEGER NOT NULL,
+        wake_time INTEGER,
+        revision INTEGER NOT NULL,
+        start_time INTEGER,
+        update_time INTEGER NOT NULL,
+        end_time INTEGER,
+        policy TEXT,
+        message TEXT,
+        submitter TEXT NOT NULL,
+        request_id TEXT NOT NULL,
+        create_time INTEGER NOT NULL,
+        traceparent TEXT,
+        attributes TEXT
+    ) STRICT
+    """,
+    # What leasing reads, however long the history is.
+    """
+    CREATE INDEX waiting ON operations (lane, priority DESC, position)
+        WHERE state = 2 AND wake_time IS NULL
+    """,
+    "CREATE INDEX held ON operations (session) WHERE session IS NOT NULL",
+    "CREATE INDEX wake ON operations (wake_time) WHERE wake_time IS NOT NULL",
+    "CREATE INDEX expired ON operations (revision) WHERE state >= 4 AND wake_time IS NULL",
+    """
+    CREATE TABLE documents (
+        number INTEGER NOT NULL,
+        part INTEGER NOT NULL,
+        data BLOB NOT NULL,
+        PRIMARY KEY (number, part)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE events (
+        revision INTEGER PRIMARY KEY,
+        number INTEGER NOT NULL,
+        kind INTEGER NOT NULL,
+        state INTEGER NOT NULL,
+        time INTEGER NOT NULL,
+        detail TEXT
+    ) STRICT
+    """,
+    "CREATE INDEX history ON events (number)",
+    # By number, so that expiry finds an operation's key; only who sends one pays for it.
+    """
+    CREATE TABLE keys (
+        number INTEGER PRIMARY KEY,
+        tenant TEXT NOT NULL,
+        submitter TEXT NOT NULL,
+        request_id TEXT NOT NULL,
+        digest BLOB NOT NULL,
+        UNIQUE (tenant, submitter, request_id)
+    ) STRICT
+    """,
+    """
+    CREATE TABLE lanes (
+        number INTEGER PRIMARY KEY,
+        tenant TEXT NOT NULL,
+        queue TEXT NOT NULL,
+        actions TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE sessions (
+        number INTEGER PRIMARY KEY,
+        secret BLOB NOT NULL,
+        epoch INTEGER NOT NULL,
+        tenant TEXT NOT NULL,
+        worker TEXT NOT NULL,
+        queues TEXT NOT NULL,
+        offers TEXT NOT NULL,
+        slots INTEGER NOT NULL,
+        open_time INTEGER NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE services (
+        tenant TEXT NOT NULL,
+        slug TEXT NOT NULL,
+        document BLOB NOT NULL,
+        PRIMARY KEY (tenant, slug)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE queues (
+        tenant TEXT NOT NULL,
+        name TEXT NOT NULL,
+        PRIMARY KEY (tenant, name)
+    ) STRICT, WITHOUT ROWID
+    """,
+    # Of operations that have not expired; `reserved` are those in the server's own queues.
+    """
+    CREATE TABLE counts (
+        tenant TEXT NOT NULL,
+        kind INTEGER NOT NULL,
+        state INTEGER NOT NULL,
+        reserved INTEGER NOT NULL,
+        count INTEGER NOT NULL,
+        PRIMARY KEY (tenant, kind, state, reserved)
+    ) STRICT, WITHOUT ROWID
+    """,
+    # One row: how far everything has come. Nothing else remembers it once rows are removed.
+    """
+    CREATE TABLE head (
+        revision INTEGER NOT NULL,
+        compacted INTEGER NOT NULL,
+        last_number INTEGER NOT NULL,
+        last_session INTEGER NOT NULL,
+        mode INTEGER NOT NULL,
+        resume_on_restart INTEGER NOT NULL
+    ) STRICT
+    """,
+    "INSERT INTO head VALUES (0, 0, 0, 0, 1, 1)",
+)
+
+
+def _create_tables(database: Database) -> None:
+    for statement in _TABLES:
+        database.conn.execute(statement)
+
+
+#: Every step that there ever was, oldest first; a step that was released never changes.
+_STEPS: Final = {"create_tables": _create_tables}
+
+MIGRATIONS: Final = Migrations("longshore")
+
+for _name, _step in _STEPS.items():
+    MIGRATIONS(name=_name)(_step)
+
+
+def migrate(database: Database) -> None:
+    """Bring the schema to this version. Raises `StoreUnavailable` if it is of a newer one."""
+    newer = {one.name for one in MIGRATIONS.applied(database)} - _STEPS.keys()
+    if newer:
+        raise StoreUnavailable(
+            "the store was written by a newer version of Longshore, which made the changes "
+            + ", ".join(sorted(newer))
+        )
+    MIGRATIONS.apply(database)

@@ -1,0 +1,136 @@
+"""The store itself: opened and closed as one, asked through `core.store.Store`."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from filelock import FileLock, Timeout
+from sqlite_utils import Database
+
+from longshore.core.changes import Change, Target
+from longshore.core.errors import StoreUnavailable
+from longshore.core.operations import Operation, Record
+from longshore.core.plans import Codec
+from longshore.core.store import Applied, Catalog, Events, Page, Query, Replay
+from longshore.stores.sqlite import lists, points, replays
+from longshore.stores.sqlite.applying import Applier
+from longshore.stores.sqlite.connections import (
+    Readers,
+    connect,
+    connect_reader,
+    snapshot,
+    translated,
+)
+from longshore.stores.sqlite.head import load_catalog
+from longshore.stores.sqlite.schema import migrate
+
+
+def wall_clock() -> int:
+    """Return milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+class _Connections(NamedTuple):
+    """What an open store works with."""
+
+    applier: Applier
+    points: sqlite3.Connection  #: Used on the event loop's thread only.
+    readers: Readers
+
+
+class SqliteStore:
+    """`core.store.Store` in one SQLite file.
+
+    Batches and point reads run on the event loop's thread, commits, lists and replays in
+    helper threads. No read transaction spans an await.
+    """
+
+    def __init__(
+        self, path: Path | str, codec: Codec, clock: Callable[[], int] = wall_clock
+    ) -> None:
+        self._path = Path(path)
+        self._codec = codec
+        self._clock = clock
+        self._lock = FileLock(f"{self._path}.lock", thread_local=False)
+        self._connections: _Connections | None = None
+
+    async def open(self) -> None:
+        self._take_lock()
+        try:
+            with translated():
+                self._connections = await asyncio.to_thread(self._connect)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _take_lock(self) -> None:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise StoreUnavailable(
+                f"another server has the store {self._path}: it holds {self._path}.lock"
+            ) from error
+        except OSError as error:
+            raise StoreUnavailable(
+                f"the store {self._path} cannot be locked: {error}"
+            ) from error
+
+    def _connect(self) -> _Connections:
+        connection = connect(self._path)
+        try:
+            database = Database(connection)
+            migrate(database)
+            applier = Applier(database, self._codec, self._clock)
+        except BaseException:
+            connection.close()
+            raise
+        return _Connections(applier, connect_reader(self._path), Readers(self._path))
+
+    async def close(self) -> None:
+        connections, self._connections = self._connections, None
+        if connections is None:
+            return
+        await connections.readers.close()
+        connections.points.close()
+        # Last of all, so that it can fold the WAL into the file.
+        await asyncio.to_thread(connections.applier.close)
+        self._lock.release()
+
+    @property
+    def _open(self) -> _Connections:
+        if self._connections is None:
+            raise StoreUnavailable("the store is not open")
+        return self._connections
+
+    async def apply(self, changes: Sequence[Change]) -> Applied:
+        return await self._open.applier.apply(changes)
+
+    async def get(
+        self, tenant: str, targets: Sequence[Target], parts: Sequence[int] = ()
+    ) -> list[Record | None]:
+        connection = self._open.points
+        with translated(), snapshot(connection):
+            return points.get(tenant, targets, parts, connection)
+
+    async def find(self, query: Query) -> Page:
+        return await self._open.readers.read(functools.partial(lists.find, query))
+
+    async def events(self, replay: Replay) -> Events:
+        return await self._open.readers.read(functools.partial(replays.replay, replay))
+
+    async def catalog(self) -> Catalog:
+        return await self._open.readers.read(load_catalog)
+
+    async def counts(self, tenant: str) -> dict[tuple[int, int], int]:
+        return await self._open.readers.read(functools.partial(lists.counts, tenant))
+
+    async def ahead(self, operation: Operation, most: int) -> int:
+        connection = self._open.points
+        with translated(), snapshot(connection):
+            return points.ahead(operation, most, connection)

@@ -1,0 +1,24 @@
+"""Gives each test a fresh store of every kind."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.candidates import CANDIDATES
+from tests.conformance.world import World
+
+
+@pytest.fixture(params=CANDIDATES)
+async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[World]:
+    """A fresh, empty store, opened."""
+    candidate = CANDIDATES[request.param]
+    for mark in request.node.iter_markers("needs"):
+        if mark.args[0] in candidate.lacks:
+            pytest.skip(candidate.lacks[mark.args[0]])
+    world = World(candidate, tmp_path)
+    await world.open()
+    yield world
+    await world.store.close()
