@@ -1,0 +1,109 @@
+"""The server: every service on one port, started, drained and stopped as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Final, Self
+
+import grpc
+import grpc.aio
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from longshore.core.limits import MESSAGE_BYTES
+from longshore.engine.engine import Engine
+from longshore.server.catalog_service import CatalogService
+from longshore.server.methods import handlers_of
+from longshore.server.operation_service import OperationService
+from longshore.server.reflection import add_reflection
+from longshore.server.server_service import ServerService
+from longshore.server.task_service import TaskService
+from longshore.server.worker_service import WorkerService
+
+log = structlog.get_logger()
+
+_OPTIONS: Final = (
+    # One process has the port; a second one is told so instead of sharing it by chance.
+    ("grpc.so_reuseport", 0),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    # The spelling with `recv` is ignored silently.
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.max_send_message_length", MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", MESSAGE_BYTES),
+)
+
+
+class CannotListen(OSError):
+    """The address cannot be had."""
+
+
+class Server:
+    """Serves an engine that runs already; an async context manager.
+
+    `address` is where it listens, as HOST:PORT, with the port that was chosen for port 0.
+    """
+
+    def __init__(self, engine: Engine, listen: str) -> None:
+        self._engine = engine
+        self._listen = listen
+        self._server = grpc.aio.server(options=_OPTIONS)
+        self._health = health.aio.HealthServicer()
+        self._names: list[str] = []
+        self.address = listen
+
+    async def __aenter__(self) -> Self:
+        services = (
+            TaskService(self._engine),
+            OperationService(self._engine),
+            CatalogService(self._engine),
+            WorkerService(self._engine),
+            ServerService(self._engine),
+        )
+        self._names = [service.SERVICE for service in services]
+        self._server.add_generic_rpc_handlers(tuple(map(handlers_of, services)))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        add_reflection(self._server, (*self._names, health.SERVICE_NAME))
+        self.address = self._bind()
+        await self._server.start()
+        await self._say(health_pb2.HealthCheckResponse.SERVING, ("", *self._names))
+        return self
+
+    def _bind(self) -> str:
+        host = self._listen.rpartition(":")[0]
+        try:
+            port = self._server.add_insecure_port(self._listen)
+        except RuntimeError as error:
+            raise CannotListen(
+                f"cannot listen on {self._listen}: is the port taken, or the address not "
+                "of this machine?"
+            ) from error
+        return f"{host}:{port}"
+
+    async def _say(
+        self,
+        status: health_pb2.HealthCheckResponse.ServingStatus.ValueType,
+        names: Iterable[str],
+    ) -> None:
+        for name in names:
+            await self._health.set(name, status)
+
+    async def drain(self, grace_seconds: float) -> None:
+        """Stop in good order: health first, then streams are told to go elsewhere, then calls.
+
+        Calls that are under way get the grace; after it they are cut.
+        """
+        await self._health.enter_graceful_shutdown()
+        self._engine.drain()
+        await self._server.stop(grace_seconds)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._server.stop(None)

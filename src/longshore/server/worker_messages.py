@@ -1,0 +1,257 @@
+"""Worker messages: a worker's stream in the words of the core, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from longshore.core import limits, policies
+from longshore.core.changes import (
+    Assignment,
+    Body,
+    Caller,
+    Completed,
+    Failed,
+    Logged,
+    LogKind,
+    Progressed,
+    PropertySet,
+    Publication,
+    Released,
+    Stopped,
+)
+from longshore.core.errors import InvalidFields, Violation
+from longshore.core.events import detail
+from longshore.core.failures import Failure
+from longshore.core.ids import text_of
+from longshore.core.lanes import Session, action_key
+from longshore.engine.sessions import (
+    Acknowledgement,
+    HeldLease,
+    Hello,
+    LiveSession,
+    Outgoing,
+    WorkerReport,
+)
+from longshore.server import structs
+from longshore.server.errors import status_of
+from longshore.v1 import worker_service_pb2 as pb
+from longshore.v1.catalog_service_pb2 import Service
+from longshore.v1.operation_pb2 import End
+
+#: Of one action's error, so that a status fits into every answer it is shown in.
+_ERROR_BYTES: Final = 64 * 1024
+
+
+def hello_of(hello: pb.Hello, caller: Caller, secret: bytes) -> Hello:
+    """Return how a worker introduces itself. Raises `InvalidFields` with every fault."""
+    faults = list(_faults_of(hello))
+    if faults:
+        raise InvalidFields(faults)
+    offers = {
+        key
+        for service in hello.services
+        for action in service.actions
+        for key in (action.slug, action_key(service.slug, action.slug))
+    }
+    return Hello(
+        caller=caller,
+        secret=secret,
+        worker=hello.worker,
+        queues=tuple(dict.fromkeys(hello.queues)) or ("default",),
+        offers=tuple(sorted(offers)),
+        slots=hello.slots,
+        services=tuple(map(_publication, hello.services)),
+        leases=tuple(HeldLease(one.number, one.lease_token) for one in hello.leases),
+    )
+
+
+def _publication(service: Service) -> Publication:
+    return Publication(service.slug, service.SerializeToString(deterministic=True))
+
+
+def _faults_of(hello: pb.Hello) -> Iterator[Violation]:
+    yield from _name_faults("hello.worker", hello.worker)
+    if not 1 <= hello.slots <= limits.SLOTS:
+        yield Violation("hello.slots", f"from 1 to {limits.SLOTS}")
+    for index, queue in enumerate(hello.queues):
+        yield from _name_faults(f"hello.queues[{index}]", queue)
+    if not any(service.actions for service in hello.services):
+        yield Violation("hello.services", "a worker offers at least one action", "MISSING")
+    for index, service in enumerate(hello.services):
+        yield from _service_faults(f"hello.services[{index}]", service)
+
+
+def _service_faults(path: str, service: Service) -> Iterator[Violation]:
+    if service.slug:
+        yield from _name_faults(f"{path}.slug", service.slug)
+    seen: set[str] = set()
+    for index, action in enumerate(service.actions):
+        place = f"{path}.actions[{index}]"
+        yield from _name_faults(f"{place}.slug", action.slug)
+        if action.slug in seen:
+            yield Violation(f"{place}.slug", "offered twice")
+        seen.add(action.slug)
+        for position, parameter in enumerate(action.parameters):
+            where = f"{place}.parameters[{position}]"
+            yield from _name_faults(f"{where}.slug", parameter.slug)
+            if not parameter.type:
+                yield Violation(f"{where}.type", "a parameter has a type", "MISSING")
+
+
+def _name_faults(path: str, name: str) -> Iterator[Violation]:
+    if not name:
+        yield Violation(path, "must not be empty", "MISSING")
+    elif len(name) > limits.NAME_CHARACTERS or not name.isprintable():
+        at_most = f"at most {limits.NAME_CHARACTERS} printable characters"
+        yield Violation(path, at_most)
+
+
+def reports_of(reports: Iterable[pb.Report]) -> list[WorkerReport]:
+    """Return reports. What cannot be kept fails the attempt; an empty report is refused."""
+    return [
+        WorkerReport(one.number, one.lease_token, one.sequence, _body_of(one))
+        for one in reports
+    ]
+
+
+def _body_of(report: pb.Report) -> Body:
+    kind = report.WhichOneof("detail")
+    if kind is None or report.sequence < 1:
+        field = "reports.detail" if kind is None else "reports.sequence"
+        raise InvalidFields([Violation(field, "every report has one, from 1", "MISSING")])
+    return _BODIES[kind](getattr(report, kind))
+
+
+def _completed(completed: pb.ActionCompleted) -> Body:
+    results = completed.results
+    if results and len(results) <= limits.PAYLOAD_BYTES:
+        try:
+            structs.parse(results)
+        except structs.Unrepresentable as error:
+            return _impossible(f"the result is not JSON: {error}")
+    return Completed(results)
+
+
+def _failed(failed: pb.ActionFailed) -> Body:
+    document = failed.error.SerializeToString()
+    if len(document) > _ERROR_BYTES:
+        return _impossible(f"the action failed with an error of {len(document)} bytes")
+    code = failed.error.code or 2
+    message = failed.error.message[: limits.CANCEL_MESSAGE_BYTES]
+    return Failed(Failure(code, message, document), failed.permanent)
+
+
+def _impossible(message: str) -> Failed:
+    error = InvalidFields([Violation("results", message)])
+    status = status_of(error)
+    return Failed(Failure(status.code, message, status.SerializeToString()), permanent=True)
+
+
+def _progress(progress: Any) -> Body:
+    told = detail(
+        done=_finite(progress.done),
+        total=_finite(progress.total) or None,
+        unit=progress.unit[:64] or None,
+        message=progress.message[:1_024] or None,
+    )
+    return Progressed(told or "{}")
+
+
+def _finite(number: float) -> float:
+    return number if abs(number) < float("inf") else 0.0
+
+
+def _property(prop: Any) -> Body:
+    return PropertySet(prop.name[: limits.NAME_CHARACTERS], prop.value)
+
+
+_BODIES: Final[dict[str, Callable[[Any], Body]]] = {
+    "completed": _completed,
+    "failed": _failed,
+    "progress": _progress,
+    "log": lambda entry: Logged(entry.kind or LogKind.OUTPUT, entry.message),
+    "property": _property,
+    "released": lambda _: Released(),
+    "stopped": lambda _: Stopped(),
+}
+
+
+def responses_of(outgoing: Outgoing) -> Iterator[bytes]:
+    """Yield the messages that tell a worker everything; an empty one is a beat."""
+    message = pb.WorkResponse()
+    size = 0
+    for order in outgoing.stops:
+        message.stops.add(number=order.number, lease_token=order.token, reason=order.reason)
+    message.acknowledgements.extend(_acknowledgements(outgoing.acknowledgements))
+    for assignment in outgoing.assignments:
+        if size > limits.PAGE_BYTES:
+            yield message.SerializeToString()
+            message, size = pb.WorkResponse(), 0
+        message.assignments.append(_assignment(assignment))
+        size += len(assignment.arguments) + 100
+    if outgoing.end:
+        message.end = End.END_RECONNECT
+    yield message.SerializeToString()
+
+
+def _acknowledgements(settled: Iterable[Acknowledgement]) -> Iterator[pb.Acknowledgement]:
+    """Yield one acknowledgement per lease, of its latest report, and every refusal."""
+    latest = {(one.number, one.token, one.error is None): one for one in settled}
+    for one in latest.values():
+        error = None if one.error is None else status_of(one.error)
+        yield pb.Acknowledgement(
+            number=one.number, lease_token=one.token, sequence=one.sequence, error=error
+        )
+
+
+def _assignment(assignment: Assignment) -> pb.WorkAssignment:
+    operation = assignment.operation
+    made = pb.WorkAssignment(
+        number=operation.number,
+        operation_id=text_of(operation.id),
+        lease_token=operation.token,
+        kind=operation.kind,  # type: ignore[arg-type]
+        service=assignment.service,
+        action=assignment.action,
+        arguments=assignment.arguments,
+        attempt=operation.attempt,
+        step=operation.step,
+        traceparent=assignment.traceparent or "",
+        tenant=operation.tenant,
+    )
+    if operation.policy is not None:
+        timeout = policies.decode(operation.policy).run_timeout
+        if timeout is not None:
+            made.run_timeout.FromMilliseconds(timeout)
+    return made
+
+
+def info_of(session: Session, live: LiveSession | None) -> pb.WorkerInfo:
+    """Return what is shown of a worker; never the secret of its session."""
+    bare = {key for key in session.offers if "/" not in key}
+    within = [key for key in session.offers if "/" in key]
+    named = {key.partition("/")[2] for key in within}
+    info = pb.WorkerInfo(
+        id=str(session.number),
+        name=session.worker,
+        queues=session.queues,
+        actions=sorted([*within, *(bare - named)]),
+        slots=session.slots,
+        epoch=session.epoch,
+        connected=live is not None,
+    )
+    if live is not None:
+        info.running = len(live.held)
+        info.draining = live.draining
+        info.connect_time.CopyFrom(_time(live.connect_time))
+        info.last_seen_time.CopyFrom(_time(live.last_seen_time))
+    return info
+
+
+def _time(milliseconds: int) -> Timestamp:
+    time = Timestamp()
+    time.FromMilliseconds(milliseconds)
+    return time
