@@ -1,0 +1,81 @@
+"""ServerService: how the installation is, and who is calling it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import Final
+
+import uuid_utils
+
+from longshore.core.changes import Mode, SetMode
+from longshore.core.errors import InvalidFields, Violation
+from longshore.engine.engine import Engine
+from longshore.server.methods import Call
+from longshore.v1.operation_pb2 import DeliveryMode
+from longshore.v1.server_service_pb2 import (
+    GetCallerRequest,
+    GetCallerResponse,
+    GetStatusRequest,
+    GetStatusResponse,
+    OperationCount,
+    SetModeRequest,
+    SetModeResponse,
+)
+from longshore.v1.server_service_pb2 import ServerStatus as Status
+
+#: Without configured principals everybody may do everything.
+_ALL_ROLES: Final = ("viewer", "submitter", "worker", "operator", "admin")
+
+
+class ServerService:
+    """Tells and changes the state of the installation."""
+
+    SERVICE = "longshore.v1.ServerService"
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._id = str(uuid_utils.uuid7())
+        self._version = importlib.metadata.version("longshore")
+        self._start_time = engine.clock.now()
+
+    async def GetStatus(self, request: GetStatusRequest, call: Call) -> GetStatusResponse:
+        catalog = self._engine.catalog.current
+        counts = await self._engine.store.counts(call.caller.tenant)
+        draining = self._engine.draining.is_set()
+        response = GetStatusResponse(
+            id=self._id,
+            service="longshore",
+            status=(
+                Status.SERVER_STATUS_SHUTDOWN_IN_PROGRESS
+                if draining
+                else Status.SERVER_STATUS_ACTIVE
+            ),
+            version=self._version,
+            mode=int(catalog.mode),  # type: ignore[arg-type]
+            resume_on_restart=catalog.resume_on_restart,
+            counts=[
+                OperationCount(kind=kind, state=state, count=count)  # type: ignore[arg-type]
+                for (kind, state), count in sorted(counts.items())
+            ],
+        )
+        response.start_time.FromMilliseconds(self._start_time)
+        return response
+
+    async def SetMode(self, request: SetModeRequest, call: Call) -> SetModeResponse:
+        try:
+            mode = Mode(int(request.mode))
+        except ValueError:
+            allowed = "ACTIVE, SUSPENDED or MAINTENANCE"
+            reason = "INVALID" if request.mode else "MISSING"
+            raise InvalidFields([Violation("mode", allowed, reason)]) from None
+        resume = not request.HasField("resume_on_restart") or request.resume_on_restart
+        await self._engine.writer.write(SetMode(call.caller, mode, resume))
+        return SetModeResponse(mode=request.mode, resume_on_restart=resume)
+
+    async def GetCaller(self, request: GetCallerRequest, call: Call) -> GetCallerResponse:
+        return GetCallerResponse(
+            principal=call.caller.principal,
+            tenants=[call.caller.tenant],
+            roles=_ALL_ROLES,
+            delivery=DeliveryMode.DELIVERY_MODE_NONE,
+        )
