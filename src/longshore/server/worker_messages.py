@@ -36,6 +36,7 @@ from longshore.engine.sessions import (
     WorkerReport,
 )
 from longshore.server import structs
+from longshore.server.checks import Flaws, at_most, printable, slug
 from longshore.server.errors import status_of
 from longshore.v1 import worker_service_pb2 as pb
 from longshore.v1.catalog_service_pb2 import Service
@@ -46,10 +47,10 @@ _ERROR_BYTES: Final = 64 * 1024
 
 
 def hello_of(hello: pb.Hello, caller: Caller, secret: bytes) -> Hello:
-    """Return how a worker introduces itself. Raises `InvalidFields` with every fault."""
-    faults = list(_faults_of(hello))
-    if faults:
-        raise InvalidFields(faults)
+    """Return how a worker introduces itself. Raises `InvalidFields`, `LimitExceeded`."""
+    flaws = _flaws_of(hello)
+    if flaws:
+        raise InvalidFields(flaws)
     offers = {
         key
         for service in hello.services
@@ -72,41 +73,39 @@ def _publication(service: Service) -> Publication:
     return Publication(service.slug, service.SerializeToString(deterministic=True))
 
 
-def _faults_of(hello: pb.Hello) -> Iterator[Violation]:
-    yield from _name_faults("hello.worker", hello.worker)
+def _flaws_of(hello: pb.Hello) -> Flaws:
+    flaws: Flaws = []
+    at_most("hello.worker", limits.NAME_CHARACTERS, len(hello.worker))
+    printable(hello.worker, "hello.worker", flaws)
+    if not hello.worker:
+        flaws.append(Violation("hello.worker", "a name is needed", "MISSING"))
     if not 1 <= hello.slots <= limits.SLOTS:
-        yield Violation("hello.slots", f"from 1 to {limits.SLOTS}")
+        flaws.append(Violation("hello.slots", f"from 1 to {limits.SLOTS}"))
     for index, queue in enumerate(hello.queues):
-        yield from _name_faults(f"hello.queues[{index}]", queue)
+        slug(queue, f"hello.queues[{index}]", flaws)
     if not any(service.actions for service in hello.services):
-        yield Violation("hello.services", "a worker offers at least one action", "MISSING")
+        at_least_one = "a worker offers at least one action"
+        flaws.append(Violation("hello.services", at_least_one, "MISSING"))
     for index, service in enumerate(hello.services):
-        yield from _service_faults(f"hello.services[{index}]", service)
+        _check_service(service, f"hello.services[{index}]", flaws)
+    return flaws
 
 
-def _service_faults(path: str, service: Service) -> Iterator[Violation]:
+def _check_service(service: Service, path: str, flaws: Flaws) -> None:
     if service.slug:
-        yield from _name_faults(f"{path}.slug", service.slug)
+        slug(service.slug, f"{path}.slug", flaws)
     seen: set[str] = set()
     for index, action in enumerate(service.actions):
         place = f"{path}.actions[{index}]"
-        yield from _name_faults(f"{place}.slug", action.slug)
+        slug(action.slug, f"{place}.slug", flaws)
         if action.slug in seen:
-            yield Violation(f"{place}.slug", "offered twice")
+            flaws.append(Violation(f"{place}.slug", "offered twice"))
         seen.add(action.slug)
         for position, parameter in enumerate(action.parameters):
             where = f"{place}.parameters[{position}]"
-            yield from _name_faults(f"{where}.slug", parameter.slug)
+            slug(parameter.slug, f"{where}.slug", flaws)
             if not parameter.type:
-                yield Violation(f"{where}.type", "a parameter has a type", "MISSING")
-
-
-def _name_faults(path: str, name: str) -> Iterator[Violation]:
-    if not name:
-        yield Violation(path, "must not be empty", "MISSING")
-    elif len(name) > limits.NAME_CHARACTERS or not name.isprintable():
-        at_most = f"at most {limits.NAME_CHARACTERS} printable characters"
-        yield Violation(path, at_most)
+                flaws.append(Violation(f"{where}.type", "a parameter has a type", "MISSING"))
 
 
 def reports_of(reports: Iterable[pb.Report]) -> list[WorkerReport]:
