@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 from longshore.core.events import Event
 from longshore.core.store import Replay, Store
-from longshore.engine.matching import Matcher, Subjects
+from longshore.engine.matching import Matcher, Subject, Subjects
 
 _BUFFER_EVENTS = 512
 _REPLAY_EVENTS = 1_000
@@ -30,26 +30,33 @@ class Told(NamedTuple):
 class Watcher:
     """One cursor on the log. Made by `Feed.watch`; close it when done."""
 
-    def __init__(self, feed: Feed, replay: Replay, groups: list[set[Watcher]]) -> None:
+    def __init__(self, feed: Feed, replay: Replay) -> None:
         self._feed = feed
         self._replay = replay
-        self._groups = groups
         self.cursor = replay.after
         self._buffer: deque[Event] = deque()
         self._behind = True
         self._awake = asyncio.Event()
-        for group in groups:
-            group.add(self)
 
     def push(self, event: Event) -> None:
         """Take an event from the feed, or fall behind."""
-        if self._behind:
+        kinds = self._replay.kinds
+        if self._behind or (kinds is not None and event.kind not in kinds):
             return
         if len(self._buffer) >= _BUFFER_EVENTS:
-            self._buffer.clear()
-            self._behind = True
+            self.fall_behind()
         else:
             self._buffer.append(event)
+            self._awake.set()
+
+    def push_all(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self.push(event)
+
+    def fall_behind(self) -> None:
+        """Forget what is buffered, and read the store again from the cursor."""
+        self._buffer.clear()
+        self._behind = True
         self._awake.set()
 
     def interrupt(self) -> None:
@@ -90,16 +97,18 @@ class Watcher:
         if self.cursor >= newest:
             return Told([], self.cursor)
         replay = self._replay._replace(after=self.cursor, until=newest, limit=_REPLAY_EVENTS)
-        found = await self._feed.store.events(replay)
+        try:
+            found = await self._feed.store.events(replay)
+        except BaseException:
+            self._behind = True
+            raise
         self.cursor = found.revision
         if found.revision < newest:
-            self._buffer.clear()
-            self._behind = True
+            self.fall_behind()
         return Told(found.events, found.revision)
 
     def close(self) -> None:
-        for group in self._groups:
-            group.discard(self)
+        self._feed.leave(self, self._replay)
 
 
 class Feed:
@@ -118,11 +127,21 @@ class Feed:
         Watches of named operations are routed by number; all others are matched in memory
         by the same question that the store answers.
         """
+        watcher = Watcher(self, replay)
         if replay.numbers is not None:
-            groups = [self._by_number.setdefault(number, set()) for number in replay.numbers]
+            for number in replay.numbers:
+                self._by_number.setdefault(number, set()).add(watcher)
         else:
-            groups = [self._by_matcher.setdefault(Matcher.of(replay), set())]
-        return Watcher(self, replay, groups)
+            self._by_matcher.setdefault(Matcher.of(replay), set()).add(watcher)
+        return watcher
+
+    def leave(self, watcher: Watcher, replay: Replay) -> None:
+        """Forget a watcher; a second time does nothing."""
+        if replay.numbers is not None:
+            for number in replay.numbers:
+                _discard(self._by_number, number, watcher)
+        else:
+            _discard(self._by_matcher, Matcher.of(replay), watcher)
 
     def interrupt(self) -> None:
         """Make every watcher return at once, so that it can be told to reconnect."""
@@ -132,30 +151,31 @@ class Feed:
 
     async def publish(self, events: Sequence[Event], revision: int) -> None:
         """Hand a commit's events to their watchers; each distinct question is asked once."""
-        chosen = [
-            (watchers, await matcher.chosen(events, self._subjects))
-            for matcher, watchers in self._by_matcher.items()
-            if watchers
-        ]
+        subjects: Mapping[int, Subject] = {}
+        if any(matcher.needs_subjects for matcher in self._by_matcher):
+            # Of all events: watchers with other questions may come while this is read.
+            subjects = await self._subjects.of(events)
         # From here on nothing is awaited: a watcher sees a commit whole or not at all.
         self.revision = revision
-        for watchers, wanted in chosen:
-            _push(watchers, wanted)
+        for matcher, watchers in self._by_matcher.items():
+            wanted = matcher.chosen(events, subjects)
+            for watcher in watchers:
+                if wanted is None:
+                    watcher.fall_behind()
+                else:
+                    watcher.push_all(wanted)
         if self._by_number:
             for event in events:
-                _push(self._by_number.get(event.number, ()), (event,))
-        self._tidy()
-
-    def _tidy(self) -> None:
-        """Drop groups that nobody is in any more, a few at a time."""
-        for groups in (self._by_number, self._by_matcher):
-            if len(groups) > 1_000 or groups is self._by_matcher:
-                empty = [key for key, group in groups.items() if not group]
-                for key in empty:
-                    del groups[key]  # type: ignore[arg-type]
+                for watcher in self._by_number.get(event.number, ()):
+                    watcher.push(event)
 
 
-def _push(watchers: Iterable[Watcher], events: Iterable[Event]) -> None:
-    for watcher in watchers:
-        for event in events:
-            watcher.push(event)
+_Key = TypeVar("_Key")
+
+
+def _discard(groups: dict[_Key, set[Watcher]], key: _Key, watcher: Watcher) -> None:
+    group = groups.get(key)
+    if group is not None:
+        group.discard(watcher)
+        if not group:
+            del groups[key]

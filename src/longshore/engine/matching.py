@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,13 +81,29 @@ class Matcher:
     def of(cls, replay: Replay) -> Matcher:
         return cls(replay.tenant, replay.kind, replay.filter, replay.kinds, replay.reserved)
 
-    async def chosen(self, events: Sequence[Event], subjects: Subjects) -> list[Event]:
-        """Return the events of a commit that the watchers of this question are told."""
+    @property
+    def needs_subjects(self) -> bool:
+        """Whether an event alone does not tell if it is chosen."""
+        return self.filter is not None or not self.reserved
+
+    def chosen(
+        self, events: Sequence[Event], subjects: Mapping[int, Subject]
+    ) -> list[Event] | None:
+        """Return the events of a commit that the watchers of this question are told.
+
+        None if that cannot be told here, since an operation has expired: ask the store.
+        """
         candidates = [event for event in events if self._may_match(event)]
-        if not candidates or (self.filter is None and self.reserved):
+        if not self.needs_subjects:
             return candidates
-        known = await subjects.of(candidates)
-        return [event for event in candidates if self._matches(known.get(event.number))]
+        found: list[Event] = []
+        for event in candidates:
+            subject = subjects.get(event.number)
+            if subject is None:
+                return None
+            if self._matches(subject):
+                found.append(event)
+        return found
 
     def _may_match(self, event: Event) -> bool:
         return (
@@ -97,7 +113,7 @@ class Matcher:
             and (self.kinds is None or event.kind in self.kinds)
         )
 
-    def _matches(self, subject: Subject | None) -> bool:
-        if subject is None or (subject.reserved and not self.reserved):
+    def _matches(self, subject: Subject) -> bool:
+        if subject.reserved and not self.reserved:
             return False
         return self.filter is None or filters.matches(self.filter, subject.values.get)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from longshore.core.changes import (
@@ -188,6 +189,10 @@ class LiveSession:
             self._acknowledgements.append(Acknowledgement(*report[:3], error))
         self._awake.set()
 
+    def interrupt(self) -> None:
+        """Make a waiting `take` return."""
+        self._awake.set()
+
     def drain(self) -> None:
         """Give the worker no more work: it has said that it is about to leave."""
         self.draining = True
@@ -215,10 +220,17 @@ class LiveSession:
             if outcome.next is not None:
                 self._assignments.append(outcome.next)
                 self._awake.set()
-            elif outcome.ended and self.held.get(report.number) == report.token:
-                del self.held[report.number]
+            elif outcome.ended:
+                self._free(HeldLease(report.number, report.token))
         elif isinstance(outcome, LeaseLost) and isinstance(report.body, _FINAL):
-            self._ending.discard(HeldLease(report.number, report.token))
+            self._free(HeldLease(report.number, report.token))
+
+    def _free(self, lease: HeldLease) -> None:
+        if self.held.get(lease.number) == lease.token:
+            del self.held[lease.number]
+        elif lease in self._ending:
+            self._ending.remove(lease)
+            # The batch of this report was leased out without this slot.
             self._writer.wake()
 
     def look_at(self, event: Event) -> None:
@@ -239,6 +251,14 @@ class LiveSession:
         self._awake.set()
 
 
+@dataclass(slots=True)
+class _Opening:
+    """A hello whose change is being written, and the session that came of it."""
+
+    hello: Hello
+    session: LiveSession | None = None
+
+
 class Sessions:
     """All live sessions of this server."""
 
@@ -248,6 +268,8 @@ class Sessions:
         self.live: dict[int, LiveSession] = {}
         #: When sessions without a stream here were last heard of, on the monotonic clock.
         self.last_heard: dict[int, float] = {}
+        self._openings: dict[int, _Opening] = {}  # By the identity of their changes.
+        self._reconnect = False
 
     async def open(self, hello: Hello) -> LiveSession:
         """Begin a session or take one up again; an older stream of it is ended."""
@@ -260,17 +282,32 @@ class Sessions:
             hello.slots,
             hello.services,
         )
-        opened = await self._writer.write(change)
-        assert isinstance(opened, Opened)
-        earlier = self.live.get(opened.session)
-        if earlier is not None and earlier.epoch > opened.epoch:
-            raise SessionTakenOver(hello.worker)
+        opening = self._openings[id(change)] = _Opening(hello)
+        try:
+            await self._writer.write(change)
+        except BaseException:
+            if opening.session is not None:
+                self.leave(opening.session)
+            raise
+        finally:
+            del self._openings[id(change)]
+        assert opening.session is not None
+        self._writer.wake()
+        return opening.session
+
+    def opened(self, change: OpenSession, opened: Opened) -> None:
+        """Make a session live at its commit, so that it misses nothing that follows."""
+        earlier = self.live.pop(opened.session, None)
         if earlier is not None:
             earlier.take_over()
-        session = LiveSession(hello, opened, self._writer, self._clock)
-        self.live[session.number] = session
-        self._writer.wake()
-        return session
+        # The worker has spoken, also if its stream ended before it could be answered.
+        self.last_heard[opened.session] = self._clock.monotonic()
+        opening = self._openings.get(id(change))
+        if opening is not None:
+            session = LiveSession(opening.hello, opened, self._writer, self._clock)
+            opening.session = self.live[session.number] = session
+            if self._reconnect:
+                session.tell_to_reconnect()
 
     def leave(self, session: LiveSession) -> None:
         """Note that a stream has ended; its leases live on for their time to live."""
@@ -282,8 +319,11 @@ class Sessions:
         """End a session whose worker has said goodbye."""
         self.leave(session)
         await self._writer.write(CloseSession(session.number, session.epoch))
+        self.last_heard.pop(session.number, None)
 
     def tell_to_reconnect(self) -> None:
+        """Tell every worker, also those yet to come, to go to another server."""
+        self._reconnect = True
         for session in self.live.values():
             session.tell_to_reconnect()
 

@@ -15,7 +15,7 @@ import structlog
 
 from longshore.core import limits
 from longshore.core.changes import Change, Grant, Lease, Report, Submit, Wake
-from longshore.core.errors import Overloaded, StoreUnavailable
+from longshore.core.errors import OutcomeUnknown, Overloaded, StoreUnavailable
 from longshore.core.store import Applied, Store
 from longshore.engine.clock import Clock
 
@@ -49,6 +49,8 @@ class Writer:
         self._awake = asyncio.Event()
         self._next_wake: int | None = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._finishing = False
+        self._closed = False
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def write(self, change: Change) -> object:
@@ -61,11 +63,17 @@ class Writer:
     def write_all(self, changes: Sequence[Change]) -> asyncio.Future[list[object]]:
         """Return the outcomes of changes; a refusal stands in the place of its outcome.
 
-        Raises `Overloaded` for submits while too many changes wait; all else is always taken.
+        Raises `Overloaded` for submits while too many changes wait; all else is taken until
+        the writer has ended, then all raise `StoreUnavailable`.
         """
-        if self._waiting >= limits.WRITER_WAITING and type(changes[0]) is Submit:
+        if self._closed:
+            raise StoreUnavailable("the server no longer writes")
+        if self._waiting >= limits.WRITER_WAITING and changes and type(changes[0]) is Submit:
             raise Overloaded(self._waiting)
         future: asyncio.Future[list[object]] = asyncio.get_running_loop().create_future()
+        if not changes:
+            future.set_result([])
+            return future
         self._groups.append((changes, future))
         self._waiting += len(changes)
         self._awake.set()
@@ -76,27 +84,44 @@ class Writer:
         self._awake.set()
 
     async def run(self) -> None:
-        """Write until cancelled, or until the store fails for good."""
-        while True:
-            await self._awake.wait()
-            await self._gather()
-            self._awake.clear()
-            groups = self._take()
-            try:
-                await self._write(groups)
-            except StoreUnavailable as error:
-                log.exception("store_failed")
-                self._refuse(groups, error)
-                self._fail(error)
-                return
-            if self._groups:
-                self._awake.set()
+        """Write until told to `finish`, or until the store fails for good."""
+        try:
+            while self._groups or not self._finishing:
+                await self._awake.wait()
+                await self._gather()
+                self._awake.clear()
+                await self._write_taken(self._take())
+                if self._groups:
+                    self._awake.set()
+        except Exception as error:
+            log.exception("writer_failed")
+            self.failed.set_exception(error)
+        finally:
+            self._close()
 
-    def close(self) -> None:
-        """Refuse what still waits; call after `run` has ended."""
+    def finish(self) -> None:
+        """Make `run` end as soon as everything that was accepted is written."""
+        self._finishing = True
+        self._awake.set()
+
+    async def _write_taken(self, groups: list[Group]) -> None:
+        """Write groups; whatever happens, none of their callers waits on."""
+        try:
+            await self._write(groups)
+        except StoreUnavailable as error:
+            self._refuse(groups, error)
+            raise
+        except BaseException:
+            # The commit may have happened before whatever went wrong.
+            self._refuse(groups, OutcomeUnknown())
+            raise
+
+    def _close(self) -> None:
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        self._refuse(self._groups, StoreUnavailable("the server has stopped"))
+        self._refuse(self._groups, StoreUnavailable("the server no longer writes"))
+        self._groups.clear()
 
     async def _gather(self) -> None:
         """Let callers that are ready now join the batch."""
@@ -110,12 +135,15 @@ class Writer:
     def _take(self) -> list[Group]:
         taken: list[Group] = []
         count = size = 0
-        while self._groups and count < limits.WRITER_CHANGES and size < limits.WRITER_BYTES:
-            group = self._groups.popleft()
-            taken.append(group)
+        while self._groups:
+            group = self._groups[0]
             count += len(group[0])
             size += sum(map(_size, group[0]))
-        self._waiting -= count
+            # A group stays whole, so a single large one may be a batch by itself.
+            if taken and (count > limits.WRITER_CHANGES or size > limits.WRITER_BYTES):
+                break
+            taken.append(self._groups.popleft())
+            self._waiting -= len(group[0])
         return taken
 
     async def _write(self, groups: list[Group]) -> None:
@@ -130,12 +158,19 @@ class Writer:
             return
         applied = await self._store.apply(changes)
         self._sleep_until(applied.next_wake)
-        await self._applied(changes, applied)
+        await self._tell(changes, applied)
         self._answer(groups, applied.outcomes)
         for change, outcome in zip(changes[asked:], applied.outcomes[asked:], strict=True):
             if isinstance(outcome, BaseException):
                 log.error("change_failed", change=type(change).__name__, exc_info=outcome)
         self._look_for_disk_errors(applied.outcomes)
+
+    async def _tell(self, changes: Sequence[Change], applied: Applied) -> None:
+        try:
+            await self._applied(changes, applied)
+        except StoreUnavailable as error:
+            # What cannot be read any more has been written all the same.
+            raise OutcomeUnknown from error
 
     def _answer(self, groups: list[Group], outcomes: list[object]) -> None:
         start = 0
@@ -154,12 +189,6 @@ class Writer:
         for _, future in groups:
             if not future.done():
                 future.set_exception(error)
-
-    def _fail(self, error: Exception) -> None:
-        self.close()
-        self._groups.clear()
-        if not self.failed.done():
-            self.failed.set_exception(error)
 
     def _sleep_until(self, next_wake: int | None) -> None:
         """Wake up when the next change is due by itself, also if the wall clock jumps."""

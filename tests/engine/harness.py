@@ -1,0 +1,260 @@
+"""An engine over a store on disk, with clocks that tests move."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from longshore.core import policies
+from longshore.core.changes import (
+    Assignment,
+    Body,
+    Caller,
+    Cancel,
+    Change,
+    Completed,
+    Key,
+    Submit,
+    Submitted,
+)
+from longshore.core.events import Event
+from longshore.core.operations import Kind, Operation
+from longshore.core.policies import Policy
+from longshore.core.store import Applied, Replay
+from longshore.engine.engine import Engine
+from longshore.engine.feed import Watcher
+from longshore.engine.sessions import (
+    Acknowledgement,
+    HeldLease,
+    Hello,
+    LiveSession,
+    Outgoing,
+    Stop,
+    WorkerReport,
+)
+from longshore.engine.settings import EngineSettings
+from longshore.server.codec import ProtoCodec
+from longshore.stores.sqlite.store import SqliteStore
+from longshore.v1.operation_pb2 import ActionCall
+from longshore.v1.task_service_pb2 import Task, TaskSpec
+
+CALLER = Caller()
+ACTION = "carry"
+
+#: Long enough for a loaded machine; nothing waits for it unless something is broken.
+PATIENCE_SECONDS = 20.0
+
+
+class MovableClock:
+    """Both clocks; they stand still until they are moved."""
+
+    def __init__(self) -> None:
+        self.wall = 1_750_000_000_000
+        self.seconds = 1_000.0
+
+    def now(self) -> int:
+        return self.wall
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def advance(self, seconds: float) -> None:
+        self.wall += round(seconds * 1_000)
+        self.seconds += seconds
+
+
+class ObservedStore(SqliteStore):
+    """The real store, which also says what it was asked and fails on demand."""
+
+    def __init__(self, path: Path, clock: MovableClock) -> None:
+        super().__init__(path, ProtoCodec(), clock.now)
+        self.batches: list[Sequence[Change]] = []
+        self.replays: list[Replay] = []
+        self.failure: Exception | None = None
+
+    async def apply(self, changes: Sequence[Change]) -> Applied:
+        self.batches.append(changes)
+        if self.failure is not None:
+            raise self.failure
+        return await super().apply(changes)
+
+
+class Machine:
+    """A running engine, and the few things that tests ask of it."""
+
+    def __init__(
+        self, path: Path, clock: MovableClock, settings: EngineSettings | None = None
+    ) -> None:
+        self.clock = clock
+        self.store = ObservedStore(path, clock)
+        self.engine = Engine(self.store, settings or EngineSettings(), clock)
+
+    async def __aenter__(self) -> Self:
+        await self.engine.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.engine.__aexit__(kind, error, trace)
+
+    async def submit(self, **options: object) -> Operation:
+        submitted = await self.engine.writer.write(submit(**options))  # type: ignore[arg-type]
+        assert isinstance(submitted, Submitted)
+        return submitted.operation
+
+    async def cancel(self, operation: Operation, *, force: bool = False) -> None:
+        await self.engine.writer.write(Cancel(CALLER, operation.number, force=force))
+
+    async def get(self, operation: Operation) -> Operation:
+        (record,) = await self.store.get("default", [operation.number])
+        assert record is not None
+        return record.operation
+
+    async def settle(self) -> None:
+        """Wait until the writer has looked at what is due and what can be leased."""
+        # An operation that does not exist is refused, at the price of one whole batch.
+        outcomes = await self.engine.writer.write_all([Cancel(CALLER, 10**9)])
+        assert isinstance(outcomes[0], Exception)
+
+    async def watch(self, after: int = 0, **question: object) -> Watcher:
+        return await self.engine.watch(Replay("default", after, **question))  # type: ignore[arg-type]
+
+    async def worker(self, hello: Hello) -> WorkerAtTest:
+        return WorkerAtTest(self, await self.engine.sessions.open(hello))
+
+
+class WorkerAtTest:
+    """The worker's side of a live session."""
+
+    def __init__(self, machine: Machine, session: LiveSession) -> None:
+        self.machine = machine
+        self.session = session
+        self.assignments: list[Assignment] = []
+        self.stops: list[Stop] = []
+        self.acknowledgements: list[Acknowledgement] = []
+        self._sequences = itertools.count(1)
+
+    def collect(self, outgoing: Outgoing) -> Outgoing:
+        self.assignments += outgoing.assignments
+        self.stops += outgoing.stops
+        self.acknowledgements += outgoing.acknowledgements
+        return outgoing
+
+    async def listen(self) -> Outgoing:
+        """Take what there is to tell, waiting for it."""
+        return self.collect(await self.session.take(PATIENCE_SECONDS))
+
+    async def assigned(self, count: int = 1) -> list[Assignment]:
+        """Listen until so many assignments have come in all."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while len(self.assignments) < count:
+                await self.listen()
+        return self.assignments
+
+    async def stopped(self, count: int = 1) -> list[Stop]:
+        """Listen until so many stop orders have come in all."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while len(self.stops) < count:
+                await self.listen()
+        return self.stops
+
+    async def drain_messages(self) -> None:
+        """Take what there is to tell after everything so far is settled."""
+        await self.machine.settle()
+        await self.machine.settle()
+        self.collect(await self.session.take(0.0))
+
+    async def report(
+        self, assignment: Assignment, body: Body | None = None, sequence: int | None = None
+    ) -> Acknowledgement:
+        """Report on a lease and return the acknowledgement."""
+        operation = assignment.operation
+        report = WorkerReport(
+            operation.number,
+            operation.token,
+            sequence or next(self._sequences),
+            body or Completed(b""),
+        )
+        before = len(self.acknowledgements)
+        await self.session.report([report])
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while len(self.acknowledgements) == before:
+                await self.listen()
+        return self.acknowledgements[-1]
+
+
+def request(*actions: str) -> bytes:
+    calls = [ActionCall(action=action) for action in actions or (ACTION,)]
+    return Task(spec=TaskSpec(actions=calls)).SerializeToString()
+
+
+def plan_with_missing_argument() -> bytes:
+    call = ActionCall(action=ACTION, argument_paths={"from": "nowhere"})
+    return Task(spec=TaskSpec(actions=[call])).SerializeToString()
+
+
+def submit(
+    *,
+    key: str | None = None,
+    digest: bytes = b"body",
+    body: bytes | None = None,
+    steps: int = 0,
+    not_before: int | None = None,
+    priority: int = 0,
+    queue: str = "default",
+    policy: Policy | None = None,
+    attributes: str | None = None,
+    kind: int = Kind.TASK,
+    tenant: str = "default",
+) -> Submit:
+    return Submit(
+        caller=Caller(tenant),
+        kind=kind,
+        id=os.urandom(16),
+        queue=queue,
+        actions=(ACTION,),
+        steps=steps,
+        request=body or request(),
+        priority=priority,
+        policy=(policy or policies.DEFAULT).encode(),
+        not_before=not_before,
+        attributes=attributes,
+        key=None if key is None else Key(key, digest),
+    )
+
+
+def hello(
+    *,
+    secret: bytes = b"s" * 16,
+    slots: int = 1,
+    leases: Sequence[HeldLease] = (),
+    queues: tuple[str, ...] = ("default",),
+    name: str = "stevedore",
+) -> Hello:
+    return Hello(CALLER, secret, name, queues, (ACTION,), slots, (), tuple(leases))
+
+
+def held(assignment: Assignment) -> HeldLease:
+    return HeldLease(assignment.operation.number, assignment.operation.token)
+
+
+async def told(watcher: Watcher, count: int) -> list[Event]:
+    """Return what a watcher is told until it has so many events."""
+    events: list[Event] = []
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while len(events) < count:
+            events += (await watcher.next(PATIENCE_SECONDS)).events
+    return events
+
+
+async def waiting(*futures: asyncio.Future[list[object]]) -> list[list[object]]:
+    return await asyncio.wait_for(asyncio.gather(*futures), PATIENCE_SECONDS)
