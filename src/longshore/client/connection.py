@@ -15,7 +15,7 @@ from tenacity import (
     AsyncRetrying,
     RetryCallState,
     retry_if_exception,
-    stop_after_delay,
+    stop_before_delay,
     stop_never,
     wait_random_exponential,
 )
@@ -108,7 +108,7 @@ def retrying(passing: Callable[[BaseException], bool], patience: float | None) -
     return AsyncRetrying(
         retry=retry_if_exception(passing),
         wait=_wait,
-        stop=stop_never if patience is None else stop_after_delay(patience),
+        stop=stop_never if patience is None else stop_before_delay(patience),
         reraise=True,
     )
 

@@ -1,0 +1,116 @@
+"""A TCP proxy between a client and a server, through which real faults are made."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from types import TracebackType
+from typing import Self
+
+_PIECE_BYTES = 64 * 1024
+
+#: Closing with this lingering sends RST at once and drops what is under way.
+_RESET = struct.pack("ii", 1, 0)
+
+
+class Proxy:
+    """Hands bytes both ways between whoever connects to `address` and the `target`.
+
+    `target` may be changed: it holds for the next connection.
+    """
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+        self.address = ""
+        #: Seconds by which every piece is late.
+        self.delay = 0.0
+        #: How many connections there have been.
+        self.connections = 0
+        self._server: asyncio.Server | None = None
+        self._pipes: set[asyncio.Task[None]] = set()
+        self._open = asyncio.Event()
+        self._refusing = False
+
+    async def __aenter__(self) -> Self:
+        self._open.set()
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        host, port = self._server.sockets[0].getsockname()
+        self.address = f"{host}:{port}"
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._server
+        self._server.close()
+        self.cut()
+        await asyncio.gather(*self._pipes, return_exceptions=True)
+
+    def cut(self) -> None:
+        """Reset every connection. New ones are served."""
+        for pipe in self._pipes:
+            pipe.cancel()
+
+    def refuse(self) -> None:
+        """Reset every connection, and those to come as soon as they are made."""
+        self._refusing = True
+        self.cut()
+
+    def hush(self) -> None:
+        """Hand nothing on, and close nothing: both sides look alive to one another."""
+        self._open.clear()
+
+    def heal(self) -> None:
+        """Refuse, hush and delay no longer."""
+        self._refusing = False
+        self.delay = 0.0
+        self._open.set()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        pipe = asyncio.current_task()
+        assert pipe
+        self._pipes.add(pipe)
+        try:
+            if not self._refusing:
+                await self._connect(reader, writer)
+        except (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            _reset(writer)
+            self._pipes.discard(pipe)
+
+    async def _connect(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        host, _, port = self.target.rpartition(":")
+        far_reader, far_writer = await asyncio.open_connection(host, int(port))
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._hand_on(reader, far_writer))
+                group.create_task(self._hand_on(far_reader, writer))
+        except* OSError:
+            pass
+        finally:
+            _reset(far_writer)
+
+    async def _hand_on(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        while piece := await reader.read(_PIECE_BYTES):
+            await asyncio.sleep(self.delay)
+            await self._open.wait()
+            writer.write(piece)
+            await writer.drain()
+        raise ConnectionResetError("one side has hung up, so the other is cut as well")
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    taken: socket.socket | None = writer.get_extra_info("socket")
+    if taken is not None and not writer.transport.is_closing():
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    writer.transport.abort()
