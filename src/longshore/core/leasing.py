@@ -81,19 +81,8 @@ def _lease_to(session: Session, operation: Operation, batch: Batch) -> Operation
         _lease_detail(attempt, session.worker),
     )
     timeout = policies.decode(operation.policy).run_timeout
-    running = operation._replace(
-        state=State.RUNNING,
-        attempt=attempt,
-        session=session.number,
-        worker=session.worker,
-        token=token,
-        reports=0,
-        wake_time=None if timeout is None else batch.now + timeout,
-        revision=token,
-        start_time=batch.now,
-        update_time=batch.now,
-        message=None,
-    )
+    attempt_end = None if timeout is None else batch.now + timeout
+    running = operation.leased(session.number, session.worker, token, attempt_end, batch.now)
     batch.put(running)
     return running
 

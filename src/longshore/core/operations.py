@@ -49,6 +49,7 @@ class Part(enum.IntEnum):
     STEPS = 16
 
 
+_QUEUED: Final = int(State.QUEUED)
 FIRST_TERMINAL: Final = State.FAILED  #: States from here on are never left.
 
 
@@ -86,7 +87,7 @@ class Operation(NamedTuple):
     @property
     def waiting(self) -> bool:
         """Whether it may be leased now."""
-        return self.state == State.QUEUED and self.wake_time is None
+        return self.wake_time is None and self.state == _QUEUED
 
     @property
     def ended(self) -> bool:
@@ -94,7 +95,75 @@ class Operation(NamedTuple):
 
     @property
     def expired(self) -> bool:
-        return self.state >= FIRST_TERMINAL and self.wake_time is None
+        return self.wake_time is None and self.state >= FIRST_TERMINAL
+
+    # What happens to every operation is written out: `_replace` takes three times as long.
+
+    def leased(
+        self, session: int, worker: str, token: int, attempt_end: int | None, now: int
+    ) -> Operation:
+        """Return it as the next attempt begins; the token is the revision of the lease."""
+        return Operation(
+            self.number,
+            self.id,
+            self.tenant,
+            self.kind,
+            State.RUNNING,
+            self.lane,
+            self.priority,
+            self.position,
+            self.attempt + 1,
+            self.step,
+            self.steps,
+            session,
+            worker,
+            token,
+            0,  # reports
+            self.cancel,
+            attempt_end,
+            token,  # revision
+            now,  # start_time
+            now,  # update_time
+            self.end_time,
+            self.policy,
+            None,  # message
+        )
+
+    def over(
+        self,
+        state: int,
+        reports: int,
+        expire_time: int,
+        revision: int,
+        now: int,
+        message: str | None,
+    ) -> Operation:
+        """Return it in the state that it never leaves."""
+        return Operation(
+            self.number,
+            self.id,
+            self.tenant,
+            self.kind,
+            state,
+            self.lane,
+            self.priority,
+            self.position,
+            self.attempt,
+            self.step,
+            self.steps,
+            None,  # session
+            self.worker,
+            self.token,
+            reports,
+            self.cancel,
+            expire_time,
+            revision,
+            self.start_time,
+            now,  # update_time
+            now,  # end_time
+            self.policy,
+            message,
+        )
 
 
 class Facts(NamedTuple):

@@ -100,6 +100,9 @@ def _complete_step(operation: Operation, body: Completed, batch: Batch) -> Repor
         if body.results:
             batch.documents[operation.number, Part.RESULT] = body.results
         return _free(operation, batch)
+    if stepped.cancel:
+        end(stepped, State.CANCELED, batch, message=stepped.message)
+        return _free(operation, batch)
     following = leasing.next_step(stepped, request, traceparent, batch)
     if following is None:
         return _free(operation, batch)

@@ -7,6 +7,7 @@ import contextlib
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 from sqlite_utils import Database
 
@@ -14,12 +15,18 @@ from longshore.core.batch import Batch
 from longshore.core.changes import Change
 from longshore.core.decide import decide
 from longshore.core.errors import OutcomeUnknown, StoreUnavailable
+from longshore.core.operations import Operation, State
 from longshore.core.plans import Codec
 from longshore.core.store import Applied
 from longshore.stores.sqlite.connections import translated
 from longshore.stores.sqlite.head import load_head, write_head
 from longshore.stores.sqlite.rows import SqliteRows
 from longshore.stores.sqlite.writes import write
+
+_RUNNING: Final = int(State.RUNNING)
+
+#: How many leased operations are kept in memory: a report will soon name each of them.
+_REMEMBERED: Final = 20_000
 
 
 class Applier:
@@ -36,6 +43,7 @@ class Applier:
         self._codec = codec
         self._clock = clock
         self._head = load_head(self._connection)
+        self._running: dict[int, Operation] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="longshore-commit")
 
     def close(self) -> None:
@@ -78,7 +86,7 @@ class Applier:
         with translated():
             self._connection.execute("BEGIN IMMEDIATE")
         try:
-            rows = SqliteRows(self._connection)
+            rows = SqliteRows(self._connection, self._running)
             batch = Batch(self._head, rows, self._codec, self._clock())
             batch.remember(rows.preload(changes))
             outcomes = [decide(change, batch) for change in changes]
@@ -113,8 +121,19 @@ class Applier:
                 raise OutcomeUnknown from error
             raise
         batch.commit_to_head()
+        self._remember_running(batch)
         if cancelled is not None:
             raise cancelled
+
+    def _remember_running(self, batch: Batch) -> None:
+        running = self._running
+        for number, operation in batch.operations.items():
+            if operation.state == _RUNNING:
+                running[number] = operation
+            else:
+                running.pop(number, None)
+        while len(running) > _REMEMBERED:
+            del running[next(iter(running))]
 
     def _roll_back(self) -> None:
         with contextlib.suppress(sqlite3.Error):

@@ -8,10 +8,18 @@ from typing import Any, Final, cast
 
 from longshore.core.filters import EVERYTHING
 from longshore.core.ids import text_of
-from longshore.core.operations import Part
+from longshore.core.operations import Facts, Operation, Part
 from longshore.core.store import Page, Query
 from longshore.stores.sqlite.scanning import count_in_time, windows
-from longshore.stores.sqlite.values import KEPT, RECORD, Row, record_of, select_listed
+from longshore.stores.sqlite.values import (
+    FACTS,
+    KEPT,
+    NO_DOCUMENTS,
+    OPERATION,
+    Row,
+    record_of,
+    select_listed,
+)
 from longshore.stores.sqlite.where import (
     ORDINARY,
     Sql,
@@ -22,6 +30,8 @@ from longshore.stores.sqlite.where import (
     where,
 )
 
+_RECORD: Final = f"{OPERATION}, {FACTS}, lanes.queue"
+_QUEUE: Final = len(Operation._fields) + len(Facts._fields)
 _TABLES: Final = "operations CROSS JOIN lanes ON lanes.number = operations.lane"
 _ENDS: Final = (
     "SELECT (SELECT min(number) FROM operations), (SELECT max(number) FROM operations)"
@@ -47,7 +57,7 @@ def find(query: Query, connection: sqlite3.Connection) -> Page:
     else:
         rows, after = _sorted(query, condition, connection)
     documents = documents_of([row[0] for row in rows], query.parts, connection)
-    records = [record_of(row, documents.get(row[0], {})) for row in rows]
+    records = [record_of(row, row[_QUEUE], documents.get(row[0], NO_DOCUMENTS)) for row in rows]
     return Page(records, revision, after, total)
 
 
@@ -74,7 +84,7 @@ def _scanned(
         seen = cast("int", query.after[0])
         low, high = (low, min(high, seen - 1)) if descending else (max(low, seen + 1), high)
     sql = (
-        f"SELECT {RECORD} FROM {_TABLES} WHERE operations.number BETWEEN ? AND ? "
+        f"SELECT {_RECORD} FROM {_TABLES} WHERE operations.number BETWEEN ? AND ? "
         f"AND {condition.text} ORDER BY {order_by(query.order)} LIMIT ?"
     )
     rows: list[Row] = []
@@ -97,7 +107,7 @@ def _sorted(
         condition = joined(" AND ", [condition, beyond(query.order, query.after)])
     keys = sort_columns(query.order)
     rows = connection.execute(
-        f"SELECT {RECORD}, {', '.join(keys)} FROM {_TABLES} WHERE {condition.text} "
+        f"SELECT {_RECORD}, {', '.join(keys)} FROM {_TABLES} WHERE {condition.text} "
         f"ORDER BY {order_by(query.order)} LIMIT ?",
         (*condition.parameters, query.limit + 1),
     ).fetchall()

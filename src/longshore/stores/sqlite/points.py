@@ -9,14 +9,20 @@ from typing import Final
 from longshore.core.changes import Target
 from longshore.core.operations import Operation, Record
 from longshore.stores.sqlite.lists import documents_of
-from longshore.stores.sqlite.values import KEPT, RECORD, Row, record_of, select_listed
-
-_SELECT: Final = (
-    f"SELECT {RECORD} FROM operations CROSS JOIN lanes ON lanes.number = operations.lane "
-    f"WHERE operations.tenant = ? AND {KEPT}"
+from longshore.stores.sqlite.values import (
+    FACTS,
+    KEPT,
+    NO_DOCUMENTS,
+    OPERATION,
+    record_of,
+    select_listed,
 )
-_BY_NUMBER: Final = f"{_SELECT} AND operations.number IN (:list)"
-_BY_ID: Final = f"{_SELECT} AND operations.id IN (:list)"
+
+_SELECT: Final = f"SELECT {OPERATION}, {FACTS} FROM operations WHERE tenant = ? AND {KEPT}"
+_BY_NUMBER: Final = f"{_SELECT} AND number IN (:list)"
+_BY_ID: Final = f"{_SELECT} AND id IN (:list)"
+
+_LANE: Final = Operation._fields.index("lane")
 
 #: Two ranges of one lane's index: higher priorities, then earlier places of the same one.
 _AHEAD: Final = """
@@ -36,31 +42,54 @@ _LANES_OF_QUEUE: Final = """
 """
 
 
-def get(
-    tenant: str,
-    targets: Sequence[Target],
-    parts: Sequence[int],
-    connection: sqlite3.Connection,
-) -> list[Record | None]:
-    """Return records in the order asked for; the connection is in a snapshot."""
-    numbers = [target for target in targets if isinstance(target, int)]
-    ids = [target for target in targets if not isinstance(target, int)]
-    rows: list[Row] = [
-        *select_listed(connection, _BY_NUMBER, numbers, tenant),
-        *select_listed(connection, _BY_ID, ids, tenant),
-    ]
-    documents = documents_of([row[0] for row in rows], parts, connection)
-    found: dict[Target, Record] = {}
-    for row in rows:
-        record = record_of(row, documents.get(row[0], {}))
-        found[row[0]] = found[row[1]] = record
-    return [found.get(target) for target in targets]
+class Points:
+    """Reads on one connection, within snapshots that the caller makes."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self._queues = _Queues(connection)
+
+    def get(
+        self, tenant: str, targets: Sequence[Target], parts: Sequence[int]
+    ) -> list[Record | None]:
+        """Return records in the order asked for."""
+        numbers = [target for target in targets if isinstance(target, int)]
+        ids = [target for target in targets if not isinstance(target, int)]
+        rows = [
+            *select_listed(self.connection, _BY_NUMBER, numbers, tenant),
+            *select_listed(self.connection, _BY_ID, ids, tenant),
+        ]
+        documents = documents_of([row[0] for row in rows], parts, self.connection)
+        records = [
+            record_of(row, self._queues[row[_LANE]], documents.get(row[0], NO_DOCUMENTS))
+            for row in rows
+        ]
+        found: dict[Target, Record] = {}
+        if numbers:
+            found = {record.operation.number: record for record in records}
+        if ids:
+            found.update({record.operation.id: record for record in records})
+        return list(map(found.get, targets))
+
+    def ahead(self, operation: Operation, most: int) -> int:
+        """Return how many waiting operations of its queue start before it, to `most`."""
+        count = 0
+        lanes = self.connection.execute(_LANES_OF_QUEUE, (operation.lane,)).fetchall()
+        for (lane,) in lanes:
+            place = (lane, operation.priority, operation.position, most - count)
+            count += self.connection.execute(_AHEAD, place).fetchone()[0]
+        return count
 
 
-def ahead(operation: Operation, most: int, connection: sqlite3.Connection) -> int:
-    """Return how many waiting operations of its queue start before it, counting to `most`."""
-    count = 0
-    for (lane,) in connection.execute(_LANES_OF_QUEUE, (operation.lane,)).fetchall():
-        place = (lane, operation.priority, operation.position, most - count)
-        count += connection.execute(_AHEAD, place).fetchone()[0]
-    return count
+class _Queues(dict[int, str]):
+    """The queue of every lane seen so far; a lane never changes."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__()
+        self._connection = connection
+
+    def __missing__(self, lane: int) -> str:
+        sql = "SELECT queue FROM lanes WHERE number = ?"
+        (queue,) = self._connection.execute(sql, (lane,)).fetchone()
+        self[lane] = queue
+        return str(queue)

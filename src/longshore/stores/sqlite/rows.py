@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from longshore.core.batch import Keyed
@@ -48,8 +48,11 @@ _Identity = tuple[str, str, str]
 class SqliteRows:
     """`core.batch.Rows` on the writing connection; made anew for every batch."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, running: Mapping[int, Operation]
+    ) -> None:
         self._connection = connection
+        self._running = running  # Some of what is leased, so that it need not be read.
         self._numbers: dict[bytes, int] = {}
         self._keyed: dict[_Identity, Keyed | None] = {}
 
@@ -57,11 +60,11 @@ class SqliteRows:
         """Read in bulk what the changes name; return the operations."""
         needed = wanted(changes)
         self._preload_keys(needed.keys)
-        rows = [
-            *select_listed(self._connection, _BY_NUMBERS, needed.numbers),
-            *select_listed(self._connection, _BY_IDS, needed.ids),
-        ]
-        loaded = [Operation._make(row) for row in rows]
+        known = self._running
+        unknown = [number for number in needed.numbers if number not in known]
+        loaded = [known[number] for number in needed.numbers if number in known]
+        loaded += map(Operation._make, select_listed(self._connection, _BY_NUMBERS, unknown))
+        loaded += map(Operation._make, select_listed(self._connection, _BY_IDS, needed.ids))
         self._numbers = {one.id: one.number for one in loaded}
         return loaded
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from longshore.core.errors import StoreUnavailable
 from longshore.core.operations import Operation, Record
 from longshore.core.plans import Codec
 from longshore.core.store import Applied, Catalog, Events, Page, Query, Replay
-from longshore.stores.sqlite import lists, points, replays
+from longshore.stores.sqlite import lists, replays
 from longshore.stores.sqlite.applying import Applier
 from longshore.stores.sqlite.connections import (
     Readers,
@@ -28,6 +27,7 @@ from longshore.stores.sqlite.connections import (
     translated,
 )
 from longshore.stores.sqlite.head import load_catalog
+from longshore.stores.sqlite.points import Points
 from longshore.stores.sqlite.schema import migrate
 
 
@@ -40,7 +40,7 @@ class _Connections(NamedTuple):
     """What an open store works with."""
 
     applier: Applier
-    points: sqlite3.Connection  #: Used on the event loop's thread only.
+    points: Points  #: Used on the event loop's thread only.
     readers: Readers
 
 
@@ -90,14 +90,14 @@ class SqliteStore:
         except BaseException:
             connection.close()
             raise
-        return _Connections(applier, connect_reader(self._path), Readers(self._path))
+        return _Connections(applier, Points(connect_reader(self._path)), Readers(self._path))
 
     async def close(self) -> None:
         connections, self._connections = self._connections, None
         if connections is None:
             return
         await connections.readers.close()
-        connections.points.close()
+        connections.points.connection.close()
         # Last of all, so that it can fold the WAL into the file.
         await asyncio.to_thread(connections.applier.close)
         self._lock.release()
@@ -114,9 +114,9 @@ class SqliteStore:
     async def get(
         self, tenant: str, targets: Sequence[Target], parts: Sequence[int] = ()
     ) -> list[Record | None]:
-        connection = self._open.points
-        with translated(), snapshot(connection):
-            return points.get(tenant, targets, parts, connection)
+        points = self._open.points
+        with translated(), snapshot(points.connection):
+            return points.get(tenant, targets, parts)
 
     async def find(self, query: Query) -> Page:
         return await self._open.readers.read(functools.partial(lists.find, query))
@@ -131,6 +131,6 @@ class SqliteStore:
         return await self._open.readers.read(functools.partial(lists.counts, tenant))
 
     async def ahead(self, operation: Operation, most: int) -> int:
-        connection = self._open.points
-        with translated(), snapshot(connection):
-            return points.ahead(operation, most, connection)
+        points = self._open.points
+        with translated(), snapshot(points.connection):
+            return points.ahead(operation, most)

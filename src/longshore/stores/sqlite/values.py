@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from longshore.core.operations import Facts, Operation, Record
@@ -13,9 +13,6 @@ Row = tuple[Any, ...]
 
 OPERATION: Final = ", ".join(f"operations.{name}" for name in Operation._fields)
 FACTS: Final = ", ".join(f"operations.{name}" for name in Facts._fields)
-
-#: Columns of `record_of`; the query joins `lanes`.
-RECORD: Final = f"{OPERATION}, {FACTS}, lanes.queue"
 
 #: Tells whether an operation is still to be found. The `+` keeps the planner off the indexes
 #: by wake time: nearly every operation satisfies it.
@@ -29,12 +26,16 @@ _FACTS_END: Final = _FIELDS + len(Facts._fields)
 _LENGTHS: Final = (1, 8, 64, 512)
 
 
-def record_of(row: Row, documents: dict[int, bytes]) -> Record:
-    """Return the record of a row that begins with the columns `RECORD`."""
+#: What records share that were read without documents. Nobody writes to it.
+NO_DOCUMENTS: Final[dict[int, bytes]] = {}
+
+
+def record_of(row: Row, queue: str, documents: dict[int, bytes]) -> Record:
+    """Return the record of a row that begins with the columns `OPERATION` and `FACTS`."""
     return Record(
         Operation._make(row[:_FIELDS]),
         Facts._make(row[_FIELDS:_FACTS_END]),
-        row[_FACTS_END],
+        queue,
         documents,
     )
 
@@ -46,16 +47,18 @@ def _with_list(sql: str, length: int) -> str:
 
 def select_listed(
     connection: sqlite3.Connection, sql: str, listed: Sequence[Any], *before: Any
-) -> Iterator[Row]:
-    """Yield the rows of a query that ends in `IN (:list)`, for a list of any length.
+) -> list[Row]:
+    """Return the rows of a query that ends in `IN (:list)`, for a list of any length.
 
     `before` are the parameters in front of the list.
     """
+    rows: list[Row] = []
     start = 0
     while start < len(listed):
         rest = len(listed) - start
         length = next((one for one in _LENGTHS if one >= rest), _LENGTHS[-1])
         part = listed[start : start + length]
         padding = [part[-1]] * (length - len(part))
-        yield from connection.execute(_with_list(sql, length), [*before, *part, *padding])
+        rows += connection.execute(_with_list(sql, length), [*before, *part, *padding])
         start += length
+    return rows
