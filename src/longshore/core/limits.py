@@ -19,7 +19,10 @@ NAME_CHARACTERS: Final = 63  #: Names of queues, actions, services, workers and 
 REQUEST_ID_CHARACTERS: Final = 64
 PLAN_ACTIONS: Final = 100
 WATCH_IDS: Final = 10_000
-STRUCT_DEPTH: Final = 64
+#: Objects and lists within each other. Readers of protobuf stop at 100 messages within each
+#: other, and an object within an object is three.
+STRUCT_DEPTH: Final = 30
+TITLE_CHARACTERS: Final = 256  #: The name of a task, for people.
 SLOTS: Final = 10_000
 LOG_BYTES: Final = 16 * 1024
 LOGS_PER_ATTEMPT: Final = 10_000

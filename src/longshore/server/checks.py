@@ -1,0 +1,76 @@
+"""Checks: the rules for single fields, each said once.
+
+A check either adds a violation to a list, so that all of them are told together, or raises
+`LimitExceeded` or `PayloadTooLarge` at once.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from longshore.core.errors import LimitExceeded, PayloadTooLarge, Violation
+from longshore.core.limits import NAME_CHARACTERS, PAGE_SIZE, PAGE_SIZE_DEFAULT, PAYLOAD_BYTES
+
+Flaws = list[Violation]
+
+_FIRST_SECOND: Final = -62_135_596_800  #: Of the year 1.
+_LAST_SECOND: Final = 253_402_300_799  #: Of the year 9999.
+_LONGEST_SECONDS: Final = 1_000 * 365 * 86_400  #: So that every end of a span is a time.
+_NANOS: Final = 1_000_000_000
+
+
+def at_most(field: str, limit: int, actual: int) -> None:
+    """Raise `LimitExceeded` if there is more of something than may be."""
+    if actual > limit:
+        raise LimitExceeded(field, limit, actual)
+
+
+def payload(field: str, size: int) -> None:
+    """Raise `PayloadTooLarge` if a payload has more bytes than may be."""
+    if size > PAYLOAD_BYTES:
+        raise PayloadTooLarge(field, PAYLOAD_BYTES, size)
+
+
+def printable(text: str, field: str, flaws: Flaws) -> None:
+    """A text for people: no control characters, in which somebody else's terminal drowns."""
+    if text and not text.isprintable():
+        flaws.append(Violation(field, "only printable characters are allowed"))
+
+
+def slug(text: str, field: str, flaws: Flaws) -> None:
+    """A name for programs. A slash would make `a/b` of another service's `b`."""
+    at_most(field, NAME_CHARACTERS, len(text))
+    if not text:
+        flaws.append(Violation(field, "a name is needed", "MISSING"))
+    elif "/" in text or not text.isprintable():
+        flaws.append(Violation(field, "only printable characters are allowed, and no slash"))
+
+
+def time_of(time: Timestamp, field: str, flaws: Flaws) -> int | None:
+    """Return milliseconds since 1970, or None after adding a violation."""
+    if not _FIRST_SECOND <= time.seconds <= _LAST_SECOND or not 0 <= time.nanos < _NANOS:
+        flaws.append(Violation(field, "not a time between the years 1 and 9999"))
+        return None
+    return time.seconds * 1_000 + time.nanos // 1_000_000
+
+
+def span_of(span: Duration, field: str, flaws: Flaws, *, least: int = 0) -> int:
+    """Return milliseconds; 0 after adding a violation. A part of a millisecond counts whole."""
+    seconds, nanos = span.seconds, span.nanos
+    if abs(nanos) >= _NANOS or seconds * nanos < 0 or abs(seconds) > _LONGEST_SECONDS:
+        flaws.append(Violation(field, "not a duration, or one of more than 1,000 years"))
+        return 0
+    milliseconds = seconds * 1_000 - (-nanos // 1_000_000)
+    if milliseconds < least:
+        flaws.append(Violation(field, f"at least {least / 1_000:g} s are needed"))
+        return 0
+    return milliseconds
+
+
+def page_size(asked: int) -> int:
+    """Return how many rows a page has at most. Raises `LimitExceeded`."""
+    at_most("page_size", PAGE_SIZE, asked)
+    return asked if asked > 0 else PAGE_SIZE_DEFAULT

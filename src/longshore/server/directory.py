@@ -1,0 +1,89 @@
+"""The directory: what workers offer, in the form in which submits are checked against it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from longshore.core.store import Catalog
+from longshore.engine.catalog import CatalogCache
+from longshore.server.parameters import Table
+from longshore.v1.catalog_service_pb2 import Service
+
+DEFAULT_QUEUE: Final = "default"  #: Is there, whether or not a worker has named it.
+
+
+@lru_cache(maxsize=1_024)
+def service_of(document: bytes) -> Service:
+    """Return a published service; nobody may change it."""
+    return Service.FromString(document)
+
+
+@lru_cache(maxsize=1_024)
+def _tables(document: bytes) -> Mapping[str, Table]:
+    return {action.slug: Table(action) for action in service_of(document).actions}
+
+
+class Offers(NamedTuple):
+    """What a tenant's workers have ever offered."""
+
+    services: frozenset[str]
+    #: By service and action; under the empty service those of all services.
+    actions: Mapping[tuple[str, str], tuple[Table, ...]]
+    queues: frozenset[str]
+    #: Names of parameters that are passwords, of those actions that have any.
+    passwords: Mapping[tuple[str, str], frozenset[str]]
+
+    @classmethod
+    def of(cls, catalog: Catalog, tenant: str) -> Offers:
+        documents = {
+            slug: document
+            for (owner, slug), document in sorted(catalog.services.items())
+            if owner == tenant
+        }
+        queues = {queue for owner, queue in catalog.queues if owner == tenant}
+        actions = _by_service_and_action(documents)
+        passwords = {key: _passwords(tables) for key, tables in actions.items()}
+        return cls(
+            frozenset(documents),
+            actions,
+            frozenset(queues | {DEFAULT_QUEUE}),
+            {key: names for key, names in passwords.items() if names},
+        )
+
+
+def _by_service_and_action(
+    documents: Mapping[str, bytes],
+) -> dict[tuple[str, str], tuple[Table, ...]]:
+    actions: dict[tuple[str, str], tuple[Table, ...]] = {}
+    for slug, document in documents.items():
+        for action, table in _tables(document).items():
+            for service in {slug, ""}:
+                key = (service, action)
+                actions[key] = (*actions.get(key, ()), table)
+    return actions
+
+
+def _passwords(tables: Iterable[Table]) -> frozenset[str]:
+    return frozenset(name for table in tables for name in table.passwords)
+
+
+class Directory:
+    """The offers of every tenant, compiled anew when the catalog has changed."""
+
+    def __init__(self, catalog: CatalogCache) -> None:
+        self._catalog = catalog
+        self._compiled_from: Catalog | None = None
+        self._offers: dict[str, Offers] = {}
+
+    def offers(self, tenant: str) -> Offers:
+        """Return what a tenant's workers have ever offered."""
+        current = self._catalog.current
+        if current is not self._compiled_from:
+            self._compiled_from = current
+            self._offers = {}
+        found = self._offers.get(tenant)
+        if found is None:
+            found = self._offers[tenant] = Offers.of(current, tenant)
+        return found

@@ -1,0 +1,136 @@
+"""Events on the wire: what happened, from the small JSON that the log keeps of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc.status_pb2 import Status
+
+from longshore.core.events import Event, EventKind
+from longshore.core.ids import text_of
+from longshore.core.operations import State
+from longshore.v1 import operation_pb2 as pb
+
+Detail = dict[str, Any]
+
+#: Of the field of `Event.detail` by the kind of the event, as histories are asked for.
+DETAILS: Final = {
+    "submitted": EventKind.SUBMITTED,
+    "state_changed": EventKind.STATE_CHANGED,
+    "cancel_requested": EventKind.CANCEL_REQUESTED,
+    "action_changed": EventKind.ACTION_CHANGED,
+    "progress": EventKind.PROGRESS,
+    "log": EventKind.LOG,
+    "property_set": EventKind.PROPERTY_SET,
+    "expired": EventKind.EXPIRED,
+}
+
+
+def timestamp(milliseconds: int) -> Timestamp:
+    """Return a time given in milliseconds since 1970."""
+    seconds, rest = divmod(milliseconds, 1_000)
+    return Timestamp(seconds=seconds, nanos=rest * 1_000_000)
+
+
+def event_message(event: Event) -> pb.Event:
+    """Return an event of an operation as callers see it."""
+    message = pb.Event(
+        revision=event.revision,
+        time=timestamp(event.time),
+        operation_id=text_of(event.id),
+        kind=cast("pb.Kind.ValueType", event.operation_kind),
+        state=cast("pb.State.ValueType", event.state),
+    )
+    detail: Detail = json.loads(event.detail) if event.detail else {}
+    _TELL[event.kind](message, event, detail)
+    return message
+
+
+def _submitted(message: pb.Event, _event: Event, _detail: Detail) -> None:
+    message.submitted.SetInParent()
+
+
+#: Where an operation was before, where the log leaves out what goes without saying.
+_BEFORE: Final[dict[int, pb.State.ValueType]] = {
+    State.RUNNING: pb.STATE_QUEUED,
+    State.SUCCEEDED: pb.STATE_RUNNING,
+}
+
+
+def _state_changed(message: pb.Event, event: Event, detail: Detail) -> None:
+    before = detail.get("from")
+    changed = pb.StateChanged(
+        from_state=_state(before) if before else _BEFORE.get(event.state, pb.STATE_UNSPECIFIED),
+        to_state=message.state,
+        attempt=detail.get("attempt", 0),
+        worker=detail.get("worker", ""),
+        message=detail.get("message", ""),
+    )
+    error = detail.get("error")
+    if error is not None:
+        changed.error.CopyFrom(Status(code=error["code"], message=error["message"]))
+        changed.message = changed.message or error["message"]
+    if "not_before" in detail:
+        changed.not_before.CopyFrom(timestamp(detail["not_before"]))
+    message.state_changed.CopyFrom(changed)
+
+
+def _state(name: str) -> pb.State.ValueType:
+    return pb.State.Value(f"STATE_{name}")
+
+
+def _cancel_requested(message: pb.Event, _event: Event, detail: Detail) -> None:
+    message.cancel_requested.SetInParent()
+    message.cancel_requested.message = detail.get("message", "")
+    message.cancel_requested.force = detail.get("force", False)
+
+
+def _action_changed(message: pb.Event, _event: Event, detail: Detail) -> None:
+    action = pb.ActionStatus(action=detail["action"], state=_state(detail["state"]))
+    if "start_time" in detail:
+        action.start_time.CopyFrom(timestamp(detail["start_time"]))
+    if "end_time" in detail:
+        action.end_time.CopyFrom(timestamp(detail["end_time"]))
+    message.action_changed.CopyFrom(pb.ActionChanged(index=detail["index"], action=action))
+
+
+def _progress(message: pb.Event, _event: Event, detail: Detail) -> None:
+    message.progress.CopyFrom(pb.Progress(**detail))
+
+
+def _log(message: pb.Event, event: Event, detail: Detail) -> None:
+    entry = pb.LogEntry(
+        kind=pb.LogKind.Value(f"LOG_KIND_{detail['kind']}"),
+        message=detail["message"],
+        time=timestamp(event.time),
+    )
+    began = detail.get("start_time")
+    if began is not None:
+        elapsed = max(0, event.time - began)
+        span = Duration(seconds=elapsed // 1_000, nanos=elapsed % 1_000 * 1_000_000)
+        entry.elapsed.CopyFrom(span)
+    message.log.CopyFrom(entry)
+
+
+def _property_set(message: pb.Event, _event: Event, detail: Detail) -> None:
+    message.property_set.CopyFrom(pb.PropertySet(name=detail["name"], value=detail["value"]))
+
+
+def _expired(message: pb.Event, _event: Event, _detail: Detail) -> None:
+    message.expired.SetInParent()
+
+
+_TELL: Final[dict[int, Callable[[pb.Event, Event, Detail], None]]] = {
+    EventKind.SUBMITTED: _submitted,
+    EventKind.STATE_CHANGED: _state_changed,
+    EventKind.CANCEL_REQUESTED: _cancel_requested,
+    EventKind.ACTION_CHANGED: _action_changed,
+    EventKind.PROGRESS: _progress,
+    EventKind.LOG: _log,
+    EventKind.PROPERTY_SET: _property_set,
+    EventKind.EXPIRED: _expired,
+}

@@ -1,0 +1,140 @@
+"""Options: how an operation is to be run, checked and made what decisions read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from longshore.core import limits, policies
+from longshore.core.errors import Violation
+from longshore.core.filters import is_reserved
+from longshore.core.policies import Policy
+from longshore.server.checks import Flaws, at_most, slug, span_of, time_of
+from longshore.server.directory import DEFAULT_QUEUE, Offers
+from longshore.v1.operation_pb2 import DeliveryMode, Options, RetryPolicy
+
+_LATER: Final = "not served by this version"
+_MULTIPLIER_HIGHEST: Final = 1_000.0  #: More would overflow after enough attempts.
+
+
+class Wanted(NamedTuple):
+    """What the options of a submit ask for. Times are milliseconds since 1970."""
+
+    queue: str = DEFAULT_QUEUE
+    priority: int = 0
+    suspended: bool = False
+    allow_unregistered: bool = False
+    policy: str | None = None
+    not_before: int | None = None
+    labels: Mapping[str, str] | None = None
+
+
+DEFAULTS: Final = Wanted()
+
+
+def read_options(options: Options, offers: Offers, flaws: Flaws) -> Wanted:
+    """Return what is asked for; adds every violation. Raises `LimitExceeded`."""
+    _refuse_what_comes_later(options, flaws)
+    queue = options.queue or DEFAULT_QUEUE
+    if queue not in offers.queues:
+        slug(queue, "options.queue", flaws)
+    if is_reserved(queue):
+        reserved = "names that begin with longshore. are reserved"
+        flaws.append(Violation("options.queue", reserved, "NOT_PERMITTED"))
+    priority = options.priority
+    if not 0 <= priority <= limits.PRIORITY_HIGHEST:
+        allowed = f"from 0 to {limits.PRIORITY_HIGHEST}"
+        flaws.append(Violation("options.priority", allowed))
+    policy = _policy(options, flaws) if _has_policy(options) else None
+    return Wanted(
+        queue,
+        priority,
+        options.suspended,
+        options.allow_unregistered,
+        policy and _encoded(policy),
+        policy and policy.not_before,
+        _labels(options.labels, flaws) if options.labels else None,
+    )
+
+
+@lru_cache(maxsize=1_024)
+def _encoded(policy: Policy) -> str | None:
+    return policy.encode()
+
+
+def _has_policy(options: Options) -> bool:
+    has = options.HasField
+    return has("retry") or has("run_timeout") or has("start_time") or has("expire_after")
+
+
+def _policy(options: Options, flaws: Flaws) -> Policy:
+    policy = policies.DEFAULT
+    if options.HasField("retry"):
+        policy = _retry(options.retry, flaws)
+    if options.HasField("run_timeout"):
+        timeout = span_of(options.run_timeout, "options.run_timeout", flaws, least=1)
+        policy = policy._replace(run_timeout=timeout)
+    if options.HasField("expire_after"):
+        field, least = "options.expire_after", limits.EXPIRE_AFTER_LEAST_MS
+        policy = policy._replace(
+            expire_after=span_of(options.expire_after, field, flaws, least=least)
+        )
+    if options.HasField("start_time"):
+        start_time = time_of(options.start_time, "options.start_time", flaws)
+        policy = policy._replace(not_before=start_time)
+    return policy
+
+
+def _retry(retry: RetryPolicy, flaws: Flaws) -> Policy:
+    default, path = policies.DEFAULT, "options.retry"
+    attempts, multiplier = default.max_attempts, default.backoff_multiplier
+    if retry.HasField("max_attempts"):
+        attempts = retry.max_attempts
+        if not 1 <= attempts <= limits.MAX_ATTEMPTS:
+            allowed = f"from 1 to {limits.MAX_ATTEMPTS}"
+            flaws.append(Violation(f"{path}.max_attempts", allowed))
+    if retry.HasField("backoff_multiplier"):
+        multiplier = retry.backoff_multiplier
+        if not (math.isfinite(multiplier) and 1 <= multiplier <= _MULTIPLIER_HIGHEST):
+            allowed = f"from 1 to {_MULTIPLIER_HIGHEST:g}"
+            flaws.append(Violation(f"{path}.backoff_multiplier", allowed))
+    initial, longest = default.initial_backoff, default.max_backoff
+    if retry.HasField("initial_backoff"):
+        initial = span_of(retry.initial_backoff, f"{path}.initial_backoff", flaws)
+    if retry.HasField("max_backoff"):
+        longest = span_of(retry.max_backoff, f"{path}.max_backoff", flaws)
+    return default._replace(
+        max_attempts=attempts,
+        backoff_multiplier=multiplier,
+        initial_backoff=initial,
+        max_backoff=longest,
+    )
+
+
+def _labels(labels: Mapping[str, str], flaws: Flaws) -> dict[str, str]:
+    at_most("options.labels", limits.LABELS, len(labels))
+    for key, value in labels.items():
+        field = f"options.labels[{key}]"
+        at_most(field, limits.LABEL_CHARACTERS, max(len(key), len(value)))
+        if not key:
+            flaws.append(Violation(field, "a key is needed", "MISSING"))
+        if not (key.isprintable() and value.isprintable()):
+            flaws.append(Violation(field, "only printable characters are allowed"))
+    return dict(labels)
+
+
+def _refuse_what_comes_later(options: Options, flaws: Flaws) -> None:
+    """Say so where a request would silently get less than it asks for."""
+    kept = (DeliveryMode.DELIVERY_MODE_UNSPECIFIED, DeliveryMode.DELIVERY_MODE_NONE)
+    asked = {
+        "callback": options.HasField("callback"),
+        "delivery": options.delivery not in kept,
+        "concurrency_key": bool(options.concurrency_key),
+        "concurrency_limit": options.concurrency_limit != 0,
+        "fairness_key": bool(options.fairness_key),
+    }
+    for name, is_asked in asked.items():
+        if is_asked:
+            flaws.append(Violation(f"options.{name}", _LATER, "NOT_PERMITTED"))

@@ -1,0 +1,156 @@
+"""Parameters: what an action takes, compiled once, and arguments checked against it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from google.protobuf.struct_pb2 import Value
+
+from longshore.core.errors import Violation
+from longshore.server.structs import flaw_of
+from longshore.v1.catalog_service_pb2 import Parameter, ParameterType, ServiceAction
+
+_WHOLE: Final = 2**53
+
+
+class _Type(NamedTuple):
+    """How values of a type look in a Struct."""
+
+    kind: str  #: As `Value.WhichOneof` says; empty: any.
+    words: str
+    accepts: Callable[[Value], bool] | None = None
+
+
+def _is_whole(value: Value) -> bool:
+    return value.number_value.is_integer() and abs(value.number_value) <= _WHOLE
+
+
+def _is_date(value: Value) -> bool:
+    try:
+        datetime.fromisoformat(value.string_value)
+    except ValueError:
+        return False
+    return True
+
+
+_ANY: Final = _Type("", "anything")
+_TYPES: Final = {
+    ParameterType.PARAMETER_TYPE_STRING: _Type("string_value", "a string"),
+    ParameterType.PARAMETER_TYPE_INTEGER: _Type(
+        "number_value", "a whole number up to 2^53 either way", _is_whole
+    ),
+    ParameterType.PARAMETER_TYPE_NUMBER: _Type("number_value", "a number"),
+    ParameterType.PARAMETER_TYPE_BOOLEAN: _Type("bool_value", "true or false"),
+    ParameterType.PARAMETER_TYPE_DATE: _Type(
+        "string_value", "an ISO 8601 date, or date and time", _is_date
+    ),
+    ParameterType.PARAMETER_TYPE_LIST: _Type("list_value", "a list"),
+    ParameterType.PARAMETER_TYPE_OBJECT: _Type("struct_value", "an object"),
+    ParameterType.PARAMETER_TYPE_FILE: _Type("string_value", "the id of a file"),
+}
+
+
+class _Parameter(NamedTuple):
+    type: _Type
+    optional: bool
+    values: frozenset[str]  #: All that may be sent, as text; empty: any.
+    plain_text: bool  #: Any text will do.
+
+
+class Table:
+    """What one action takes."""
+
+    def __init__(self, action: ServiceAction) -> None:
+        self._parameters = {one.slug: _compiled(one) for one in action.parameters}
+        self._required = frozenset(one.slug for one in action.parameters if not one.optional)
+        #: Parameters whose values are shown to workers only.
+        self.passwords = frozenset(one.slug for one in action.parameters if one.password)
+
+    def violations(
+        self, arguments: Mapping[str, Value], from_paths: Collection[str], path: str
+    ) -> list[Violation]:
+        """Return what is wrong with the arguments of the action call at `path`.
+
+        Arguments read `from_paths` are there, whatever they will be.
+        """
+        found: list[Violation] = []
+        if not (arguments or from_paths or self._required):
+            return found
+        for name, value in arguments.items():
+            wrong = self._violation(name, value)
+            if wrong is not None:
+                found.append(wrong._replace(field=f"{path}.arguments.{wrong.field}"))
+        found += self._unknown(from_paths, path)
+        missing = self._required.difference(arguments, from_paths)
+        if missing:
+            found += _missing(missing, path)
+        return found
+
+    def _violation(self, name: str, value: Value) -> Violation | None:
+        parameter = self._parameters.get(name)
+        if parameter is None:
+            known = ", ".join(self._parameters) or "none"
+            return Violation(name, f"no such parameter; there are: {known}", "UNKNOWN")
+        kind = value.WhichOneof("kind")
+        if parameter.plain_text and kind == "string_value":
+            return None  # The commonest case; nothing else can be wrong with it.
+        return _flaw(name, value, kind) or _mismatch(name, value, kind, parameter)
+
+    def _unknown(self, from_paths: Collection[str], path: str) -> Iterator[Violation]:
+        for name in from_paths:
+            if name not in self._parameters:
+                known = ", ".join(self._parameters) or "none"
+                described = f"no such parameter; there are: {known}"
+                yield Violation(f"{path}.argument_paths[{name}]", described, "UNKNOWN")
+
+
+def _missing(names: Collection[str], path: str) -> Iterator[Violation]:
+    for name in sorted(names):
+        yield Violation(f"{path}.arguments.{name}", "this argument is needed", "MISSING")
+
+
+def _compiled(parameter: Parameter) -> _Parameter:
+    expected = _TYPES.get(parameter.type, _ANY)
+    values = frozenset(parameter.values)
+    plain_text = expected.kind == "string_value" and not expected.accepts and not values
+    return _Parameter(expected, parameter.optional, values, plain_text)
+
+
+def _flaw(name: str, value: Value, kind: str | None) -> Violation | None:
+    flaw = flaw_of(value, kind)
+    return flaw and Violation(name + flaw.where, flaw.description)
+
+
+def _mismatch(
+    name: str, value: Value, kind: str | None, parameter: _Parameter
+) -> Violation | None:
+    if kind == "null_value" and parameter.optional:
+        return None
+    expected = parameter.type
+    if expected.kind and (
+        kind != expected.kind or (expected.accepts is not None and not expected.accepts(value))
+    ):
+        return Violation(name, f"expected {expected.words}")
+    if parameter.values and not parameter.values.issuperset(_texts(value, kind)):
+        allowed = ", ".join(sorted(parameter.values))
+        return Violation(name, f"only these may be sent: {allowed}", "NOT_PERMITTED")
+    return None
+
+
+def _texts(value: Value, kind: str | None) -> Iterator[str]:
+    """Yield the texts that must be among a parameter's `values`."""
+    match kind:
+        case "list_value":
+            for element in value.list_value.values:
+                yield from _texts(element, element.WhichOneof("kind"))
+        case "string_value":
+            yield value.string_value
+        case "bool_value":
+            yield "true" if value.bool_value else "false"
+        case "number_value":
+            number = value.number_value
+            yield str(int(number)) if _is_whole(value) else repr(number)
+        case _:
+            yield ""
