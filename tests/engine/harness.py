@@ -21,11 +21,12 @@ from longshore.core.changes import (
     Key,
     Submit,
     Submitted,
+    Target,
 )
 from longshore.core.events import Event
-from longshore.core.operations import Kind, Operation
+from longshore.core.operations import Kind, Operation, Record
 from longshore.core.policies import Policy
-from longshore.core.store import Applied, Replay
+from longshore.core.store import Applied, Events, Replay
 from longshore.engine.engine import Engine
 from longshore.engine.feed import Watcher
 from longshore.engine.sessions import (
@@ -76,12 +77,37 @@ class ObservedStore(SqliteStore):
         self.batches: list[Sequence[Change]] = []
         self.replays: list[Replay] = []
         self.failure: Exception | None = None
+        #: Changes of this kind fail, alone.
+        self.poison: type | None = None
+        #: Point reads wait for it, as those of a store behind a network may.
+        self.reads = asyncio.Event()
+        self.reads.set()
+        #: Set when a point read has begun.
+        self.read = asyncio.Event()
 
     async def apply(self, changes: Sequence[Change]) -> Applied:
         self.batches.append(changes)
         if self.failure is not None:
             raise self.failure
-        return await super().apply(changes)
+        applied = await super().apply([one for one in changes if type(one) is not self.poison])
+        outcomes = iter(applied.outcomes)
+        return applied._replace(
+            outcomes=[
+                RuntimeError("a bug") if type(one) is self.poison else next(outcomes)
+                for one in changes
+            ]
+        )
+
+    async def get(
+        self, tenant: str, targets: Sequence[Target], parts: Sequence[int] = ()
+    ) -> list[Record | None]:
+        self.read.set()
+        await self.reads.wait()
+        return await super().get(tenant, targets, parts)
+
+    async def events(self, replay: Replay) -> Events:
+        self.replays.append(replay)
+        return await super().events(replay)
 
 
 class Machine:
@@ -111,8 +137,9 @@ class Machine:
         assert isinstance(submitted, Submitted)
         return submitted.operation
 
-    async def cancel(self, operation: Operation, *, force: bool = False) -> None:
-        await self.engine.writer.write(Cancel(CALLER, operation.number, force=force))
+    async def cancel(self, operation: Operation | int, *, force: bool = False) -> None:
+        number = operation if isinstance(operation, int) else operation.number
+        await self.engine.writer.write(Cancel(CALLER, number, force=force))
 
     async def get(self, operation: Operation) -> Operation:
         (record,) = await self.store.get("default", [operation.number])
@@ -182,7 +209,7 @@ class WorkerAtTest:
             operation.number,
             operation.token,
             sequence or next(self._sequences),
-            body or Completed(b""),
+            Completed(b"") if body is None else body,
         )
         before = len(self.acknowledgements)
         await self.session.report([report])

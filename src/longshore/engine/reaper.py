@@ -40,7 +40,10 @@ class Reaper:
         """Reap until cancelled."""
         while True:
             await asyncio.sleep(self._settings.beat_seconds)
-            await self.reap()
+            try:
+                await self.reap()
+            except Exception:
+                log.exception("reap_failed")
 
     async def reap(self) -> None:
         """Expire the sessions that are silent now, unless this server itself was asleep."""

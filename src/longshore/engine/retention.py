@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+import structlog
+
 from longshore.core.changes import Compact
 from longshore.engine.catalog import CatalogCache
 from longshore.engine.clock import Clock
 from longshore.engine.settings import EngineSettings
 from longshore.engine.writer import Writer
+
+log = structlog.get_logger()
 
 _OPERATIONS_AT_ONCE = 500
 
@@ -28,7 +32,10 @@ class Retention:
         """Compact at intervals until cancelled."""
         while True:
             await asyncio.sleep(self._settings.compact_every_seconds)
-            await self.compact()
+            try:
+                await self.compact()
+            except Exception:
+                log.exception("compact_failed")
 
     async def compact(self) -> None:
         """Compact everything that is old enough, in small batches that let others in."""
