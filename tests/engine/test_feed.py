@@ -38,6 +38,10 @@ FILTERS = (
 )
 
 
+def by_filter(text: str) -> dict[str, object]:
+    return {"filter": parse_filter(text, Kind.TASK) if text else None}
+
+
 async def stored(machine: Machine, after: int = 0, **question: object) -> list[Event]:
     """Return what the store says that a watcher is to see."""
     events: list[Event] = []
@@ -101,7 +105,7 @@ async def follow(
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_every_watch_is_ordered_unique_and_reliable(machine: Machine, seed: int) -> None:
     questions: list[dict[str, object]] = [
-        *({"filter": parse_filter(text, Kind.TASK) if text else None} for text in FILTERS),
+        *map(by_filter, FILTERS),
         {"reserved": True},
         {"kind": Kind.TASK},
         {"kind": Kind.JOB},
