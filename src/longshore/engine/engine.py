@@ -110,18 +110,20 @@ class Engine:
         await self.feed.publish(applied.events, applied.revision)
 
     async def watch(self, replay: Replay) -> Watcher:
-        """Return a watcher from `replay.after` on.
+        """Return a watcher from `replay.after` on. Raises as `check_revision` does."""
+        await self.check_revision(replay.after)
+        return self.feed.watch(replay)
 
-        Raises `RevisionCompacted` or `RevisionInFuture`.
-        """
-        if replay.after < self.catalog.current.compacted:
-            raise RevisionCompacted(replay.after, self.catalog.current.compacted + 1)
-        if replay.after > self.feed.revision:
+    async def check_revision(self, after: int) -> None:
+        """Raise `RevisionCompacted` or `RevisionInFuture` if no watch can start there."""
+        compacted = self.catalog.current.compacted
+        if after < compacted:
+            raise RevisionCompacted(after, compacted + 1)
+        if after > self.feed.revision:
             # A commit is in the store a moment before it is in the feed.
             newest = (await self.store.catalog()).revision
-            if replay.after > newest:
-                raise RevisionInFuture(replay.after, newest)
-        return self.feed.watch(replay)
+            if after > newest:
+                raise RevisionInFuture(after, newest)
 
     def drain(self) -> None:
         """Tell every watcher and worker to reconnect; what was accepted is still written."""

@@ -14,11 +14,14 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from longshore.core.limits import MESSAGE_BYTES
 from longshore.engine.engine import Engine
 from longshore.server.catalog_service import CatalogService
+from longshore.server.directory import Directory
+from longshore.server.messages import Messages
 from longshore.server.methods import handlers_of
 from longshore.server.operation_service import OperationService
 from longshore.server.reflection import add_reflection
 from longshore.server.server_service import ServerService
 from longshore.server.task_service import TaskService
+from longshore.server.watches import Watches
 from longshore.server.worker_service import WorkerService
 
 log = structlog.get_logger()
@@ -56,9 +59,12 @@ class Server:
         self.address = listen
 
     async def __aenter__(self) -> Self:
+        directory = Directory(self._engine.catalog)
+        messages = Messages(directory)
+        watches = Watches(self._engine, messages)
         services = (
-            TaskService(self._engine),
-            OperationService(self._engine),
+            TaskService(self._engine, directory, messages, watches),
+            OperationService(self._engine, messages, watches),
             CatalogService(self._engine),
             WorkerService(self._engine),
             ServerService(self._engine),
