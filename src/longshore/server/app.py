@@ -97,12 +97,16 @@ class Server:
         for name in names:
             await self._health.set(name, status)
 
+    async def retire(self) -> None:
+        """Say NOT_SERVING from now on, and serve all the same until `drain`."""
+        await self._health.enter_graceful_shutdown()
+
     async def drain(self, grace_seconds: float) -> None:
         """Stop in good order: health first, then streams are told to go elsewhere, then calls.
 
         Calls that are under way get the grace; after it they are cut.
         """
-        await self._health.enter_graceful_shutdown()
+        await self.retire()
         self._engine.drain()
         await self._server.stop(grace_seconds)
 
