@@ -1,0 +1,98 @@
+"""The connection: one stream after the other, until the worker has left."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import Final
+
+import grpc
+import structlog
+from grpc.aio import Channel
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result, wait_random_exponential
+
+from longshore.worker.session import Session
+from longshore.worker.stream import Metadata, StreamEnd, converse, is_refusal
+
+_log = structlog.get_logger(__name__)
+
+_MESSAGE_BYTES: Final = 4 * 1024 * 1024
+_FIRST_SECONDS: Final = 0.2
+_LONGEST_SECONDS: Final = 30.0
+
+_OPTIONS: Final = (
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.max_send_message_length", _MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", _MESSAGE_BYTES),
+    # The waiting is done here, where the session's time to live is known.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 5_000),
+    ("grpc.max_reconnect_backoff_ms", 200),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+
+class Connection:
+    """Keeps a session in touch with one of several servers."""
+
+    def __init__(
+        self,
+        session: Session,
+        servers: Sequence[str],
+        credentials: grpc.ChannelCredentials | None,
+        metadata: Metadata,
+    ) -> None:
+        self._session = session
+        self._servers = servers
+        self._credentials = credentials
+        self._metadata = metadata
+        self._turn = 0
+
+    async def keep(self) -> None:
+        """Speak with a server, whatever comes between, until the session is closed.
+
+        Every end of a stream is followed by another, on the next server: after 0.2 s if it
+        was welcomed, else after up to 30 s, or a third of the session's time to live.
+        """
+        while True:
+            again = AsyncRetrying(retry=retry_if_result(_unwelcome), wait=self._wait)
+            end: StreamEnd = await again(self._converse)
+            if end.goodbye:
+                return
+            await asyncio.sleep(_FIRST_SECONDS * (1 + random.random()))  # noqa: S311
+
+    async def _converse(self) -> StreamEnd:
+        server = self._servers[self._turn % len(self._servers)]
+        channel = self._open(server)
+        try:
+            end = await converse(channel, self._session, self._metadata)
+        finally:
+            await channel.close()
+        self._turn += 1
+        if end.reason == "SESSION_TAKEN_OVER":
+            self._session.forget()
+        if not end.goodbye:
+            log = _log.error if is_refusal(end) else _log.warning
+            log("stream_ended", server=server, code=end.code.name, message=end.message)
+        return end
+
+    def _open(self, server: str) -> Channel:
+        if self._credentials is None:
+            return grpc.aio.insecure_channel(server, options=_OPTIONS)
+        return grpc.aio.secure_channel(server, self._credentials, options=_OPTIONS)
+
+    def _wait(self, state: RetryCallState) -> float:
+        """Return how long to wait; what is to be kept alive must not wait too long."""
+        longest = min(_LONGEST_SECONDS, self._session.time_to_live / 3)
+        end = state.outcome.result() if state.outcome else None
+        if isinstance(end, StreamEnd) and is_refusal(end):
+            return longest
+        return float(wait_random_exponential(multiplier=_FIRST_SECONDS, max=longest)(state))
+
+
+def _unwelcome(end: StreamEnd) -> bool:
+    return not end.welcomed

@@ -1,0 +1,132 @@
+"""The context: how a function talks to the operation that it works for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, NamedTuple, Protocol
+
+from longshore.v1.operation_pb2 import LogKind, Progress
+from longshore.worker import words
+from longshore.worker.words import Word
+
+_PROGRESS_SECONDS: Final = 1.0  #: Between two words of progress.
+
+_KINDS: Final = {
+    "progress": LogKind.LOG_KIND_PROGRESS,
+    "output": LogKind.LOG_KIND_OUTPUT,
+    "warning": LogKind.LOG_KIND_WARNING,
+    "error": LogKind.LOG_KIND_ERROR,
+}
+
+
+class Facts(NamedTuple):
+    """What is known of a piece of work when it begins."""
+
+    operation_id: str
+    action: str
+    attempt: int  #: From 1.
+    step: int  #: The place of the action in the plan, from 0.
+    tenant: str
+    traceparent: str  #: The W3C trace context of the submit; may be empty.
+
+
+class Voice(Protocol):
+    """The way from the function to the operation; all of it may be used by any thread."""
+
+    @property
+    def cancelled(self) -> bool: ...
+
+    def say(self, word: Word) -> None: ...
+
+    def later(self, seconds: float, call: Callable[[], None]) -> None: ...
+
+
+class Context:
+    """What an action can say and ask while it works.
+
+    A parameter annotated with this class receives it, whatever the parameter's name, and is
+    not published. All methods can be called by any thread.
+    """
+
+    def __init__(self, facts: Facts, voice: Voice) -> None:
+        self.operation_id = facts.operation_id
+        self.action = facts.action
+        self.attempt = facts.attempt
+        self.step = facts.step
+        self.tenant = facts.tenant
+        self.traceparent = facts.traceparent
+        self._voice = voice
+        self._progress = _ProgressGate(voice)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the work should end: it was canceled, or is no longer this worker's.
+
+        A coroutine need not ask: `asyncio.CancelledError` is raised in it.
+        """
+        return self._voice.cancelled
+
+    def progress(
+        self, done: float, total: float | None = None, unit: str = "", message: str = ""
+    ) -> None:
+        """Say how far the work is, as often as is convenient.
+
+        One word a second is sent, and always the last. Raises `ValueError` if a number is
+        negative or not finite.
+        """
+        self._progress.put(words.progress(done, total, unit, message))
+
+    def log(self, message: str, kind: str = "output") -> None:
+        """Add an entry to the operation's log: `output`, `progress`, `warning` or `error`.
+
+        Entries are cut at 16 KiB; after 10,000 of an attempt no more are kept.
+        """
+        self._voice.say(words.log(_KINDS[kind], message))
+
+    def warning(self, message: str) -> None:
+        """Log something that the reader may want to look at."""
+        self.log(message, "warning")
+
+    def error(self, message: str) -> None:
+        """Log something that went wrong, without failing."""
+        self.log(message, "error")
+
+    def property(self, name: str, value: str) -> None:
+        """Set a property of the operation. Raises `ValueError` without a name."""
+        self._voice.say(words.property_set(name, value))
+
+    def close(self) -> None:
+        """Say what is still held back. The worker calls this when the function is done."""
+        self._progress.close()
+
+
+class _ProgressGate:
+    """Lets one word of progress a second pass, and the last."""
+
+    def __init__(self, voice: Voice) -> None:
+        self._voice = voice
+        self._lock = threading.Lock()
+        self._open_at = 0.0  # On the monotonic clock.
+        self._held: Progress | None = None
+
+    def put(self, word: Progress) -> None:
+        with self._lock:
+            wait = self._open_at - time.monotonic()
+            if wait > 0:
+                waiting, self._held = self._held is not None, word
+                if not waiting:
+                    self._voice.later(wait, self.close)
+                return
+            self._say(word)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._held is not None:
+                self._say(self._held)
+
+    def _say(self, word: Progress) -> None:
+        self._held = None
+        self._open_at = time.monotonic() + _PROGRESS_SECONDS
+        self._voice.say(word)

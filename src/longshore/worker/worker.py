@@ -1,0 +1,161 @@
+"""The worker: what a program offers, and how it is run."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, overload
+
+import grpc
+
+from longshore.v1.worker_service_pb2 import Hello
+from longshore.worker.actions import Action, Kind, Service, Where
+from longshore.worker.running import Running
+from longshore.worker.stream import Metadata
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_NAME_CHARACTERS = 63
+
+
+class Worker:
+    """Functions that are offered to servers, as actions of one or more services.
+
+        worker = Worker("archive")
+
+        @worker.action("digest")
+        def digest(path: str, algorithm: str = "sha256") -> dict[str, str]: ...
+
+        asyncio.run(worker.run("127.0.0.1:50051"))
+
+    Its own actions belong to a service named like it. `slots` is how many operations it works
+    on at once, and how many threads it has for plain functions. `executor` is where plain
+    functions run that say nothing else. `identity` is what people see as the name of this
+    process; by default it holds the host and the process id.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        queues: Sequence[str] = ("default",),
+        slots: int = 8,
+        executor: Where = "thread",
+        version: str = "",
+        description: str = "",
+        identity: str = "",
+    ) -> None:
+        if slots < 1:
+            raise ValueError(f"a worker has at least 1 slot, not {slots}")
+        self.name = name
+        self.queues = tuple(queues)
+        self.slots = slots
+        self.executor: Where = executor
+        self.identity = identity
+        self.services: dict[str, Service] = {}
+        self._own = self.service(
+            _slug(name), name=name, version=version, description=description
+        )
+        self._running: Running | None = None
+
+    def service(
+        self,
+        slug: str,
+        *,
+        name: str = "",
+        kind: Kind | None = None,
+        version: str = "",
+        description: str = "",
+    ) -> Service:
+        """Offer a further service. Raises `ValueError` if there is one of this name."""
+        if slug in self.services:
+            raise ValueError(f"worker {self.name!r} has a service {slug!r} already")
+        service = Service(slug, name, kind, version, description)
+        self.services[slug] = service
+        return service
+
+    @overload
+    def action(self, slug: F, /) -> F: ...
+
+    @overload
+    def action(
+        self,
+        slug: str | None = None,
+        *,
+        name: str = "",
+        description: str | None = None,
+        executor: Where | None = None,
+    ) -> Callable[[F], F]: ...
+
+    def action(
+        self,
+        slug: Any = None,
+        *,
+        name: str = "",
+        description: str | None = None,
+        executor: Where | None = None,
+    ) -> Any:
+        """Offer a function as an action of the worker's own service; see `Service.action`."""
+        if callable(slug):
+            return self._own.action(slug)
+        return self._own.action(slug, name=name, description=description, executor=executor)
+
+    @property
+    def actions(self) -> list[Action]:
+        """All actions of all services."""
+        return [one for service in self.services.values() for one in service.actions.values()]
+
+    async def run(
+        self,
+        servers: str | Sequence[str],
+        *,
+        grace_seconds: float = 30,
+        stopping: asyncio.Event | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+        metadata: Metadata = (),
+    ) -> None:
+        """Work for the first of the servers that answers, until told to stop; then drain.
+
+        `stopping` tells it to stop; without it the signals SIGTERM and SIGINT do. Work then
+        has the grace to end; a second signal ends the grace. Nothing else ends it: it
+        reconnects after every failure, and if its session is lost it stops its work and
+        begins a new one. Raises `ValueError` if there is nothing to offer.
+        """
+        if self._running is not None:
+            raise RuntimeError(f"worker {self.name!r} runs already")
+        addresses = [servers] if isinstance(servers, str) else list(servers)
+        running = Running(self._hello(), self.actions, self.executor)
+        self._running = running
+        try:
+            await running.run(addresses, grace_seconds, stopping, credentials, metadata)
+        finally:
+            self._running = None
+
+    async def drain(self, grace_seconds: float = 30) -> None:
+        """Leave: hand back what is not started, let the rest end, report; return then."""
+        if self._running is not None:
+            await self._running.drain(grace_seconds)
+
+    def _hello(self) -> Hello:
+        offered = [one.to_message() for one in self.services.values() if one.actions]
+        if not offered:
+            raise ValueError(f"worker {self.name!r} offers no action")
+        host = socket.gethostname().partition(".")[0]
+        identity = self.identity or f"{self.name}@{host}:{os.getpid()}"
+        return Hello(
+            worker=identity[:_NAME_CHARACTERS],
+            queues=self.queues,
+            services=offered,
+            slots=self.slots,
+        )
+
+
+def _slug(name: str) -> str:
+    """Return a name for programs: `Archive work` becomes `archive-work`."""
+    slug = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-")
+    if not slug:
+        raise ValueError(f"the worker's name {name!r} holds neither letter nor digit")
+    return slug
