@@ -1,0 +1,57 @@
+"""Logs of what runs for long: on stderr, `key=value` for people, JSON lines for programs."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Final
+
+import click
+import structlog
+from structlog.typing import Processor
+
+from longshore.cli.settings import setting
+
+_LEVELS: Final = ("debug", "info", "warning", "error")
+
+#: What both our events and those of libraries are given.
+_COMMON: Final[tuple[Processor, ...]] = (
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+)
+
+log_level_option = setting(
+    "--log-level", type=click.Choice(_LEVELS), default="info", help="The least that is logged."
+)
+
+
+def configure(level: str) -> None:
+    """Send all logs to stderr, those of libraries too."""
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_COMMON,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=_COMMON,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *_rendered(sys.stderr.isatty()),
+            ],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+
+
+def _rendered(terminal: bool) -> list[Processor]:
+    if terminal:
+        return [structlog.dev.ConsoleRenderer()]
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]

@@ -1,0 +1,69 @@
+"""The `longshore` command itself. A command's module is imported when it is wanted."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Final
+
+import click
+
+from longshore.cli.settings import PREFIX, config_option
+
+#: Where each command is.
+_COMMANDS: Final = {
+    "cancel": "longshore.cli.tasks:cancel",
+    "explain": "longshore.cli.operations:explain",
+    "get": "longshore.cli.tasks:get",
+    "history": "longshore.cli.operations:history",
+    "list": "longshore.cli.tasks:list_",
+    "run": "longshore.cli.submit:run",
+    "serve": "longshore.cli.serve:serve",
+    "status": "longshore.cli.status:status",
+    "submit": "longshore.cli.submit:submit",
+    "watch": "longshore.cli.watch:watch",
+    "worker": "longshore.cli.worker:worker",
+}
+
+
+class _Commands(click.Group):
+    """A group whose commands are found by name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, name = _COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={
+        "auto_envvar_prefix": PREFIX,
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+    },
+    epilog="""
+\b
+Exit codes:
+  0    success
+  1    the work failed or was canceled; the server could not run
+  2    the command line is wrong
+  3    the call failed: it was refused, or no server answered
+  130  interrupted by Ctrl-C; the work goes on
+""",
+)
+@config_option
+@click.version_option(package_name="longshore", message="%(prog)s %(version)s")
+def main() -> None:
+    """Run long work for other services, and watch it.
+
+    Every option is also an environment variable, LONGSHORE_<COMMAND>_<OPTION>, such as
+    LONGSHORE_SUBMIT_TASK_QUEUE; those marked so have a shorter name as well.
+
+    With --json a command prints one JSON object per line: the messages of the contract, under
+    the names of its .proto files. As in all JSON of protobuf, 64-bit numbers are strings.
+    """

@@ -1,0 +1,126 @@
+"""What may stand on a command line: spans, moments, pairs, JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, cast
+
+import click
+
+_UNITS: Final[dict[str, float]] = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+
+
+class Span(click.ParamType[timedelta]):
+    """A span of time: `90` or `90s`, `1.5h`, `1h30m`, `500ms`, `2d`."""
+
+    name = "span"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        text = str(value).strip()
+        parts = _PART.findall(text)
+        if "".join(number + unit for number, unit in parts) == text and parts:
+            return timedelta(
+                seconds=sum(float(number) * _UNITS[unit] for number, unit in parts)
+            )
+        try:
+            return timedelta(seconds=float(text))
+        except (ValueError, OverflowError):
+            self.fail(f"{text!r} is no span of time; write 30s, 5m, 1h30m or 2d", param, ctx)
+
+
+class Moment(click.ParamType[datetime]):
+    """A point in time in ISO 8601; without a zone it is local time."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        if isinstance(value, datetime):
+            return value.astimezone()
+        try:
+            return datetime.fromisoformat(str(value)).astimezone()
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is no time; write 2026-03-01T12:00:00+01:00", param, ctx)
+
+
+class Pair(click.ParamType[tuple[str, str]]):
+    """A name and a value: `team=north`."""
+
+    name = "name=value"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return cast("tuple[str, str]", value)
+        name, sign, text = str(value).partition("=")
+        if not name or not sign:
+            self.fail(f"{value!r} is no pair; write name=value", param, ctx)
+        return name, text
+
+
+class Argument(click.ParamType[tuple[str, Any]]):
+    """An argument of an action: `key=text`, or `key:=json` for what is no text."""
+
+    name = "key=text|key:=json"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Any]:
+        if isinstance(value, tuple):
+            return cast("tuple[str, Any]", value)
+        key, sign, text = str(value).partition("=")
+        if not sign or not key.removesuffix(":"):
+            self.fail(f"{value!r} is no argument; write key=text or key:=json", param, ctx)
+        if not key.endswith(":"):
+            return key, text
+        try:
+            return key[:-1], json.loads(text)
+        except ValueError as error:
+            self.fail(f"{key[:-1]}: {text!r} is no JSON: {error}", param, ctx)
+
+
+class Json(click.ParamType[Any]):
+    """JSON of one sort, as text or as `@FILE`."""
+
+    def __init__(self, sort: type[dict[str, Any] | list[Any]]) -> None:
+        self._sort: type[Any] = sort
+        self.name = "json|@file"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        text = value
+        if isinstance(value, str):
+            text = self._read(value[1:], param, ctx) if value.startswith("@") else value
+            try:
+                value = json.loads(text)
+            except ValueError as error:
+                self.fail(f"this is no JSON: {error}", param, ctx)
+        if not isinstance(value, self._sort):
+            wanted = "an object" if self._sort is dict else "a list"
+            self.fail(f"{wanted} is wanted here, as JSON", param, ctx)
+        return value
+
+    def _read(self, name: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return Path(name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            self.fail(f"{name} cannot be read: {error}", param, ctx)
+
+
+def merged(
+    whole: Mapping[str, Any] | None, single: Iterable[tuple[str, Any]]
+) -> dict[str, Any]:
+    """Return arguments given at once and one by one; the latter win."""
+    return {**(whole or {}), **dict(single)}

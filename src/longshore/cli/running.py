@@ -1,0 +1,130 @@
+"""How a command meets a server, and which exit code tells what."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, TypeVar
+
+import click
+from grpc import StatusCode
+
+from longshore.cli.parameters import Span
+from longshore.cli.settings import config_option, setting
+from longshore.client import CallError, Client, InvalidArgument, InvalidValue
+from longshore.client.connection import DEFAULT_SERVER
+
+try:
+    import uvloop
+except ImportError:  # not on every platform
+    _new_loop = None
+else:
+    _new_loop = uvloop.new_event_loop
+
+T = TypeVar("T")
+
+EXIT_WORK: Final = 1  #: The work failed or was canceled.
+EXIT_CALL: Final = 3  #: The call failed: it was refused, or no server answered.
+EXIT_INTERRUPTED: Final = 130  #: Somebody pressed Ctrl-C.
+
+#: What to do about a refusal, by its reason.
+_HINTS: Final = {
+    "ACTION_NOT_FOUND": "`--allow-unregistered` accepts what no worker has offered yet",
+    "MAINTENANCE": "try again when the maintenance is over",
+    "OPERATION_NOT_FOUND": "`longshore list` shows what there is",
+    "QUEUE_NOT_FOUND": "`--allow-unregistered` accepts queues that no worker serves yet",
+    "REVISION_COMPACTED": "`longshore watch` without --after begins with how things stand",
+    "SERVICE_NOT_FOUND": "`--allow-unregistered` accepts what no worker has offered yet",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What every command that asks a server was told: whom, and how to answer."""
+
+    client: Client
+    server: str
+    as_json: bool
+
+
+class CallFailed(click.ClickException):
+    """The call failed; says what to do."""
+
+    exit_code = EXIT_CALL
+
+
+def asks(command: Callable[..., Awaitable[int | None]]) -> Callable[..., Any]:
+    """Turn a coroutine that takes an `Asking` into a command's body, with the options for it.
+
+    What the coroutine returns is the exit code; None is success.
+    """
+
+    @functools.wraps(command)
+    def body(
+        server: str, tenant: str, timeout: timedelta, as_json: bool, **options: Any
+    ) -> None:
+        async def ask() -> int | None:
+            async with Client(server, tenant=tenant, timeout=timeout.total_seconds()) as client:
+                await client.connect()
+                return await command(Asking(client, server, as_json), **options)
+
+        try:
+            code = run_async(ask())
+        except CallError as error:
+            raise CallFailed(_explain(error, server)) from None
+        except InvalidValue as error:
+            raise click.UsageError(str(error)) from None
+        if code:
+            sys.exit(code)
+
+    for option in reversed(_ASKING):
+        body = option(body)
+    return body
+
+
+def run_async(main: Coroutine[Any, Any, T]) -> T:
+    """Run a program's main coroutine, on the faster loop where there is one."""
+    try:
+        with asyncio.Runner(loop_factory=_new_loop) as runner:
+            return runner.run(main)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+
+
+_ASKING: Final = (
+    setting("--server", default=DEFAULT_SERVER, metavar="HOST:PORT", help="Whom to ask."),
+    setting("--tenant", default="", show_default="your first", help="On whose behalf."),
+    setting(
+        "--timeout",
+        type=Span(),
+        default="30s",
+        help="How long a call may take, repeats included.",
+    ),
+    setting(
+        "--json", "as_json", is_flag=True, show_default=False, help="One JSON object per line."
+    ),
+    config_option,
+)
+
+
+def _explain(error: CallError, server: str) -> str:
+    """Say what went wrong with a call, and what to do."""
+    if error.code is StatusCode.UNAVAILABLE and not error.reason:
+        return (
+            f"no server answers at {server}: start one with `longshore serve`, "
+            f"or name another with --server ({error})"
+        )
+    lines = [str(error)]
+    if isinstance(error, InvalidArgument) and len(error.violations) > 1:
+        lines += [f"  {fault.field}: {fault.description}" for fault in error.violations]
+    if error.correlation_id:
+        lines.append(f"the server's log tells more under {error.correlation_id}")
+    if error.retry_after is not None:
+        lines.append(f"try again in {error.retry_after:g} s")
+    if error.reason in _HINTS:
+        lines.append(_HINTS[error.reason])
+    return "\n".join(lines)

@@ -1,0 +1,162 @@
+"""Views of changes: live on a terminal, plain lines in a pipe, JSON for programs."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from longshore.cli.output import printable, say, say_json
+from longshore.cli.wording import amount, happened, moment
+from longshore.client.handles import has_ended, state_name
+from longshore.v1.operation_pb2 import STATE_RUNNING, Event
+from longshore.v1.operation_pb2 import Progress as HowFar
+from longshore.v1.task_service_pb2 import Task, TaskChange
+
+#: So many bars at most; what else runs shows by its lines.
+_BARS: Final = 10
+
+_STYLES: Final = {
+    "SUCCEEDED": "green",
+    "FAILED": "red",
+    "CANCELED": "yellow",
+    "RUNNING": "cyan",
+}
+
+
+class View(AbstractContextManager["View"], Protocol):
+    """Shows changes as they come."""
+
+    def show(self, change: TaskChange) -> None: ...
+
+
+class _Quiet:
+    """A view that needs nothing to begin and nothing to end."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        return None
+
+
+class JsonLines(_Quiet):
+    """A change as one line of JSON."""
+
+    def show(self, change: TaskChange) -> None:
+        say_json(change)
+
+
+class Lines(_Quiet):
+    """A change as one line; with the id of its task where there are several."""
+
+    def __init__(self, *, several: bool) -> None:
+        self._several = several
+
+    def show(self, change: TaskChange) -> None:
+        say(line(change, several=self._several))
+
+
+def line(change: TaskChange, *, several: bool) -> str:
+    """Return time, id, state and what happened; of the present state, what it is."""
+    if change.HasField("event"):
+        event = change.event
+        cells = [moment(event.time), event.operation_id, f"{state_name(event.state):9}"]
+        said = happened(event)
+    else:
+        task = change.task
+        cells = [moment(task.status.update_time), task.metadata.id]
+        cells.append(f"{state_name(task.status.state):9}")
+        said = f"task {task.metadata.number}" + ("" if several else f", {task.metadata.id}")
+    if not several:
+        del cells[1]
+    return "  ".join([*cells, printable(said)]).rstrip()
+
+
+class Live:
+    """Lines that scroll, and below them a bar for each task that runs."""
+
+    def __init__(self, *, several: bool, console: Console | None = None) -> None:
+        self._several = several
+        self._bars: dict[str, TaskID] = {}
+        self._names: dict[str, str] = {}
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[said]}", markup=False),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def show(self, change: TaskChange) -> None:
+        if change.HasField("event"):
+            self._show_event(change.event)
+        if change.HasField("task"):
+            self._show_task(change.task)
+        if not change.HasField("event") or not change.event.HasField("progress"):
+            self._print(change)
+
+    def _print(self, change: TaskChange) -> None:
+        state = change.event.state if change.HasField("event") else change.task.status.state
+        text = Text(line(change, several=self._several))
+        text.highlight_words([state_name(state)], _STYLES.get(state_name(state), ""))
+        self._progress.console.print(text, soft_wrap=True)
+
+    def _show_event(self, event: Event) -> None:
+        if event.HasField("progress"):
+            self._move(event.operation_id, event.progress)
+        elif event.HasField("state_changed"):
+            self._drop(event.operation_id)
+            if event.state == STATE_RUNNING:
+                self._move(event.operation_id, HowFar())
+
+    def _show_task(self, task: Task) -> None:
+        named = task.spec.name or task.spec.actions[0].action if task.spec.actions else ""
+        self._names[task.metadata.id] = named or f"task {task.metadata.number}"
+        if has_ended(task):
+            self._drop(task.metadata.id)
+            del self._names[task.metadata.id]
+        elif task.status.state == STATE_RUNNING:
+            self._move(task.metadata.id, task.status.progress)
+
+    def _move(self, task_id: str, how_far: HowFar) -> None:
+        bar = self._bars.get(task_id)
+        if bar is None:
+            if len(self._bars) == _BARS:
+                return
+            name = printable(self._names.get(task_id, task_id))
+            bar = self._bars[task_id] = self._progress.add_task(name, total=None, said="")
+        said = ", ".join(part for part in (amount(how_far), how_far.message) if part)
+        self._progress.update(
+            bar,
+            total=how_far.total or None,
+            completed=how_far.done,
+            said=printable(said) if how_far.ListFields() else "",
+        )
+
+    def _drop(self, task_id: str) -> None:
+        bar = self._bars.pop(task_id, None)
+        if bar is not None:
+            self._progress.remove_task(bar)

@@ -1,0 +1,140 @@
+"""Operations and events in words."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import status_pb2
+from rich.filesize import decimal
+
+from longshore.client.errors import Failure, read_failure
+from longshore.client.handles import state_name
+from longshore.v1.operation_pb2 import (
+    ActionChanged,
+    DeliveryState,
+    Event,
+    LogEntry,
+    LogKind,
+    Progress,
+    State,
+    StateChanged,
+)
+
+
+def moment(time: Timestamp) -> str:
+    """Return a time of the local zone to the millisecond; empty if unset."""
+    if not time.ListFields():
+        return ""
+    local = time.ToDatetime(tzinfo=UTC).astimezone()
+    return local.replace(tzinfo=None).isoformat(" ", "milliseconds")
+
+
+def age(time: Timestamp, now: datetime) -> str:
+    """Return how long ago something was: `45s`, `3m`, `7h`, `12d`."""
+    if not time.ListFields():
+        return ""
+    seconds = max((now - time.ToDatetime(tzinfo=UTC)).total_seconds(), 0)
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds // size:.0f}{unit}"
+    return f"{seconds:.0f}s"
+
+
+def span(duration: Duration) -> str:
+    return f"{duration.ToTimedelta().total_seconds():g} s" if duration.ListFields() else ""
+
+
+def happened(event: Event) -> str:
+    """Say what happened in a few words."""
+    match event.WhichOneof("detail"):
+        case "submitted":
+            return "submitted"
+        case "state_changed":
+            return _state_changed(event.state_changed)
+        case "cancel_requested":
+            return _reasoned("cancel requested", event.cancel_requested.message)
+        case "action_changed":
+            return _action_changed(event.action_changed)
+        case "progress":
+            return progress(event.progress)
+        case "log":
+            return log_line(event.log)
+        case "property_set":
+            return f"{event.property_set.name} = {event.property_set.value}"
+        case "file_added":
+            return f"file {event.file_added.file.path}, {decimal(event.file_added.file.size)}"
+        case "moved":
+            return f"moved to {event.moved.to_queue}, priority {event.moved.priority}"
+        case "delivery_changed":
+            state = DeliveryState.Name(event.delivery_changed.delivery.state)
+            return f"delivery {state.removeprefix('DELIVERY_STATE_')}"
+        case "callback_sent":
+            word = "given up" if event.callback_sent.given_up else "sent"
+            return _reasoned(f"callback {word}", event.callback_sent.message)
+        case "expired":
+            return "expired"
+        case _:
+            return ""
+
+
+def _state_changed(change: StateChanged) -> str:
+    text = ""
+    if change.to_state == State.STATE_RUNNING:
+        text = f"attempt {change.attempt} on {change.worker}"
+    elif change.from_state == State.STATE_RUNNING and change.to_state == State.STATE_QUEUED:
+        text = f"attempt {change.attempt} is over, the next follows"
+        if change.HasField("not_before"):
+            text += f" at {moment(change.not_before)}"
+    why = change.error.message if change.HasField("error") else change.message
+    return _reasoned(text, why)
+
+
+def _action_changed(change: ActionChanged) -> str:
+    action = change.action
+    word = {
+        State.STATE_RUNNING: "started",
+        State.STATE_SUCCEEDED: "done",
+        State.STATE_FAILED: "failed",
+    }.get(action.state, state_name(action.state).lower())
+    return _reasoned(f"{action.action} {word}", action.error.message)
+
+
+def _reasoned(text: str, why: str) -> str:
+    return ": ".join(part for part in (text, why) if part)
+
+
+def log_line(entry: LogEntry) -> str:
+    return f"{LogKind.Name(entry.kind).removeprefix('LOG_KIND_').lower()}: {entry.message}"
+
+
+def progress(how_far: Progress) -> str:
+    """Say how far work is: `40 %, 4/10 files, reading`."""
+    parts = [amount(how_far), how_far.message]
+    if how_far.total > 0:
+        parts.insert(0, f"{min(how_far.done / how_far.total, 1):.0%}".replace("%", " %"))
+    return ", ".join(part for part in parts if part)
+
+
+def amount(how_far: Progress) -> str:
+    """Return how much is done, of how much: `4/10 files`."""
+    if how_far.unit == "bytes":
+        done, total = decimal(int(how_far.done)), decimal(int(how_far.total))
+        return f"{done}/{total}" if how_far.total else done
+    total = f"/{how_far.total:g}" if how_far.total else ""
+    return f"{how_far.done:g}{total} {how_far.unit}".rstrip()
+
+
+def failure_lines(error: status_pb2.Status) -> list[str]:
+    """Say why work failed: the error, then its causes, each indented below what it caused."""
+    return _failure_lines(read_failure(error), "")
+
+
+def _failure_lines(failure: Failure, indent: str) -> list[str]:
+    facts = "".join(f" {name}={value}" for name, value in sorted(failure.metadata.items()))
+    reason = f" [{failure.reason or failure.code.name}{facts}]"
+    lines = [f"{indent}{failure.message}{reason}"]
+    for cause in failure.causes:
+        lines += _failure_lines(cause, f"{indent}  ")
+    return lines

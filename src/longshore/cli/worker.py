@@ -1,0 +1,57 @@
+"""`longshore worker`: work for a server, as a process of its own."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import click
+
+from longshore.cli.loading import load_worker
+from longshore.cli.logs import configure, log_level_option
+from longshore.cli.parameters import Span
+from longshore.cli.running import run_async
+from longshore.cli.settings import config_option, setting
+from longshore.client.connection import DEFAULT_SERVER
+
+
+@click.command()
+@click.argument("target", metavar="MODULE:WORKER")
+@setting("--server", default=DEFAULT_SERVER, metavar="HOST:PORT", help="Whom to work for.")
+@click.option(
+    "--slots",
+    type=click.IntRange(min=1),
+    help="How much at once. Default: what the worker says.",
+)
+@click.option(
+    "--queue",
+    "queues",
+    multiple=True,
+    help="Which queues to serve; may be repeated. Default: what the worker says.",
+)
+@click.option(
+    "--grace",
+    type=Span(),
+    default="30s",
+    show_default=True,
+    help="How long running work may take after SIGTERM.",
+)
+@log_level_option
+@config_option
+def worker(
+    target: str,
+    server: str,
+    slots: int | None,
+    queues: tuple[str, ...],
+    grace: timedelta,
+    log_level: str,
+) -> None:
+    """Run a worker: the object WORKER of the Python module MODULE.
+
+    It connects again whenever it loses its server. SIGTERM and Ctrl-C drain it: what has not
+    begun is handed back, what runs may end; a second one ends the grace.
+    """
+    configure(log_level)
+    one = load_worker(target)
+    one.slots = slots or one.slots
+    one.queues = queues or one.queues
+    run_async(one.run(server, grace_seconds=grace.total_seconds()))

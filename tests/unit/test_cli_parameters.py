@@ -1,0 +1,203 @@
+"""What may stand on a command line, and how it becomes a request."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from longshore.cli.parameters import Argument, Json, Moment, Pair, Span
+from longshore.cli.task_options import request, task_options
+from longshore.client import InvalidValue, from_struct
+from longshore.v1.operation_pb2 import ActionCall, Options
+from longshore.v1.task_service_pb2 import SubmitTaskRequest
+
+
+def converted(kind: click.ParamType[Any], text: Any) -> Any:
+    return kind.convert(text, None, None)
+
+
+def parsed(*words: str) -> SubmitTaskRequest:
+    """Return the request that a command line makes."""
+    made: list[SubmitTaskRequest] = []
+
+    def body(**options: Any) -> None:
+        made.append(request(**options))
+
+    command = click.command()(task_options(body))
+    result = CliRunner().invoke(command, words)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return made[0]
+
+
+@pytest.mark.parametrize(
+    "text, seconds",
+    [
+        ("30", 30),
+        (1.5, 1.5),
+        ("500ms", 0.5),
+        ("90s", 90),
+        ("1.5h", 5_400),
+        ("1h30m", 5_400),
+        ("2d", 172_800),
+        (" 5m ", 300),
+    ],
+)
+def test_a_span_is_written_with_units_or_in_seconds(text: Any, seconds: float) -> None:
+    assert converted(Span(), text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "soon", "5 minutes", "m5", "5m3", "1e400", "nan"])
+def test_what_is_no_span_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="write 30s, 5m, 1h30m or 2d"):
+        converted(Span(), text)
+
+
+def test_a_time_without_a_zone_is_local() -> None:
+    assert converted(Moment(), "2026-03-01T12:00:00") == datetime(2026, 3, 1, 12).astimezone()
+    assert converted(Moment(), "2026-03-01T12:00:00Z") == datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", ["", "tomorrow", "12:00", "2026-13-01"])
+def test_what_is_no_time_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="write 2026-03-01T12:00:00"):
+        converted(Moment(), text)
+
+
+@pytest.mark.parametrize(
+    "text, value",
+    [
+        ("path=/x", ("path", "/x")),
+        ("path=", ("path", "")),
+        ("filter=a=b", ("filter", "a=b")),
+        ("note=a:=b", ("note", "a:=b")),
+        ("width:=640", ("width", 640)),
+        ("names:=[1, null]", ("names", [1, None])),
+        ('deep:={"a": true}', ("deep", {"a": True})),
+    ],
+)
+def test_an_argument_is_text_or_json(text: str, value: tuple[str, Any]) -> None:
+    assert converted(Argument(), text) == value
+
+
+@pytest.mark.parametrize("text", ["path", "=x", ":=1", "width:=", "width:=six"])
+def test_what_is_no_argument_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        converted(Argument(), text)
+
+
+@pytest.mark.parametrize("text", ["team", "=north"])
+def test_a_label_needs_a_name_and_a_value(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="write name=value"):
+        converted(Pair(), text)
+
+
+def test_json_comes_from_the_command_line_or_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "arguments.json"
+    file.write_text('{"path": "/x"}')
+    assert converted(Json(dict), '{"path": "/x"}') == {"path": "/x"}
+    assert converted(Json(dict), f"@{file}") == {"path": "/x"}
+
+
+@pytest.mark.parametrize(
+    "kind, text, said",
+    [
+        (dict, "[1]", "an object is wanted"),
+        (list, "{}", "a list is wanted"),
+        (dict, "{", "no JSON"),
+        (dict, "@/nowhere/at/all", "cannot be read"),
+    ],
+)
+def test_wrong_json_is_refused(kind: Callable[[], Any], text: str, said: str) -> None:
+    with pytest.raises(click.BadParameter, match=said):
+        converted(Json(kind), text)  # type: ignore[arg-type]
+
+
+def test_a_command_line_makes_a_task_of_one_action() -> None:
+    made = parsed("digest", "path=/x", "fast:=true", "--label", "team=north", "--priority", "3")
+    (call,) = made.spec.actions
+    assert call.action == "digest"
+    assert from_struct(call.arguments) == {"path": "/x", "fast": True}
+    assert made.options.labels == {"team": "north"}
+    assert made.options.priority == 3
+    assert made.request_id
+
+
+def test_an_action_may_name_its_service() -> None:
+    made = parsed("archive/digest")
+    assert (made.spec.service, made.spec.actions[0].action) == ("archive", "digest")
+    made = parsed("a/b", "--service", "archive")
+    assert (made.spec.service, made.spec.actions[0].action) == ("archive", "a/b")
+
+
+def test_arguments_given_one_by_one_win_over_those_given_at_once() -> None:
+    made = parsed("digest", "b=2", "--arguments", '{"a": 1, "b": 1}')
+    assert from_struct(made.spec.actions[0].arguments) == {"a": 1, "b": "2"}
+
+
+def test_options_that_are_not_given_are_left_to_the_server() -> None:
+    assert parsed("digest").options == Options()
+
+
+def test_every_option_reaches_the_request() -> None:
+    made = parsed(
+        "digest",
+        *("--queue", "night", "--name", "a digest", "--run-timeout", "90s"),
+        *("--max-attempts", "1", "--expire-after", "1h", "--request-id", "r-1"),
+        *("--start-at", "2026-03-01T12:00:00Z", "--suspended", "--allow-unregistered"),
+    )
+    assert made.spec.name == "a digest"
+    assert made.request_id == "r-1"
+    options = made.options
+    assert (options.queue, options.suspended, options.allow_unregistered) == (
+        "night",
+        True,
+        True,
+    )
+    assert options.run_timeout.ToSeconds() == 90
+    assert options.expire_after.ToSeconds() == 3_600
+    assert options.retry.max_attempts == 1
+    assert options.start_time.ToJsonString() == "2026-03-01T12:00:00Z"
+
+
+def test_a_plan_is_written_as_the_contract_has_it(tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    steps = [
+        {
+            "action": "scan",
+            "arguments": {"path": "/x"},
+            "assign": [{"target": "a", "value": "b"}],
+        },
+        {"action": "digest", "argument_paths": {"path": "a"}},
+    ]
+    file.write_text(json.dumps(steps))
+    made = parsed("--plan", f"@{file}", "--context", '{"c": 1}', "--service", "archive")
+    assert [call.action for call in made.spec.actions] == ["scan", "digest"]
+    assert made.spec.actions[1] == ActionCall(action="digest", argument_paths={"path": "a"})
+    assert from_struct(made.spec.context) == {"c": 1}
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        ([], "either an action or a plan"),
+        (["digest", "--plan", '[{"action": "scan"}]'], "either an action or a plan"),
+        (["--plan", '[{"action": "scan"}, {"verb": "x"}]'], "step 1"),
+        (["--plan", '["scan"]'], "step 0"),
+        (["digest", "size:=NaN"], "arguments.size: nan is no JSON number"),
+        (["digest", "--start-in", "5m", "--start-at", "2026-01-01"], "either --start-in or"),
+    ],
+)
+def test_contradictions_are_refused_before_anything_is_sent(
+    words: list[str], said: str
+) -> None:
+    with pytest.raises(InvalidValue, match=said):
+        parsed(*words)
