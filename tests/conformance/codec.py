@@ -70,7 +70,7 @@ class JsonCodec:
         return encoded(value)
 
     def decode(self, document: bytes) -> Object:
-        decoded: Object = json.loads(document)
+        decoded: Object = json.loads(document or b"{}")
         return decoded
 
     def failure(self, code: int, message: str, reason: str, facts: dict[str, str]) -> Failure:

@@ -39,7 +39,7 @@ from tests.conformance.candidates import Candidate
 from tests.conformance.codec import JsonCodec, encoded, request_for
 
 NOON = 1_760_000_000_000  #: Milliseconds since 1970, where every test begins.
-SECOND, MINUTE, DAY = 1_000, 60_000, 86_400_000
+SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 
 _NODE = itertools.count(1)
 
