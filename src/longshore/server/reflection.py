@@ -50,7 +50,8 @@ def _call_it_v1(described: FileDescriptorProto) -> None:
     described.package = described.package.replace("v1alpha", "v1")
     for message in described.message_type:
         for field in message.field:
-            field.type_name = field.type_name.replace(".v1alpha.", ".v1.")
+            if field.HasField("type_name"):
+                field.type_name = field.type_name.replace(".v1alpha.", ".v1.")
     for service in described.service:
         for method in service.method:
             method.input_type = method.input_type.replace(".v1alpha.", ".v1.")
