@@ -57,7 +57,7 @@ Exit codes:
 """,
 )
 @config_option
-@click.version_option(package_name="longshore", message="%(prog)s %(version)s")
+@click.version_option(package_name="longshore", message="longshore %(version)s")
 def main() -> None:
     """Run long work for other services, and watch it.
 

@@ -15,7 +15,7 @@ from grpc import StatusCode
 
 from longshore.cli.parameters import Span
 from longshore.cli.settings import config_option, setting
-from longshore.client import CallError, Client, InvalidArgument, InvalidValue
+from longshore.client import CallError, Client, InvalidArgument
 from longshore.client.connection import DEFAULT_SERVER
 
 try:
@@ -76,8 +76,6 @@ def asks(command: Callable[..., Awaitable[int | None]]) -> Callable[..., Any]:
             code = run_async(ask())
         except CallError as error:
             raise CallFailed(_explain(error, server)) from None
-        except InvalidValue as error:
-            raise click.UsageError(str(error)) from None
         if code:
             sys.exit(code)
 

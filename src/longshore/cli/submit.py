@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from longshore.cli.follow import follow_one
 from longshore.cli.output import say, say_json
 from longshore.cli.running import Asking, asks
-from longshore.cli.task_options import request, task_options
+from longshore.cli.task_options import task_options
+from longshore.v1.task_service_pb2 import SubmitTaskRequest
 
 _EXAMPLES: Final = """
 \b
@@ -28,9 +29,12 @@ def submit() -> None:
 @submit.command("task", epilog=_EXAMPLES)
 @task_options
 @asks
-async def submit_task(asking: Asking, **options: Any) -> None:
-    """Submit ACTION with its arguments, or a plan of actions."""
-    handle = await asking.client.submit(request(**options))
+async def submit_task(asking: Asking, request: SubmitTaskRequest) -> None:
+    """Submit ACTION with its arguments, or a plan of actions.
+
+    An argument is KEY=TEXT, or KEY:=JSON for what is no text.
+    """
+    handle = await asking.client.submit(request)
     if asking.as_json:
         say_json(handle.task)
     else:
@@ -45,10 +49,12 @@ def run() -> None:
 @run.command("task")
 @task_options
 @asks
-async def run_task(asking: Asking, **options: Any) -> int:
+async def run_task(asking: Asking, request: SubmitTaskRequest) -> int:
     """Submit ACTION with its arguments, or a plan of actions, and follow it to its end.
+
+    An argument is KEY=TEXT, or KEY:=JSON for what is no text.
 
     Shows progress and log lines, then the result. Ctrl-C ends the following, not the work.
     """
-    async with asking.client.run(request(**options), include_logs=True) as changes:
+    async with asking.client.run(request, include_logs=True) as changes:
         return await follow_one(asking, changes)

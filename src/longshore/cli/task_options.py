@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -17,7 +18,7 @@ from longshore.v1.task_service_pb2 import SubmitTaskRequest
 
 _OPTIONS: Final = (
     click.argument("action", required=False, metavar="[[SERVICE/]ACTION]"),
-    click.argument("arguments", nargs=-1, type=Argument(), metavar="[KEY=TEXT | KEY:=JSON]..."),
+    click.argument("arguments", nargs=-1, type=Argument(), metavar="[KEY=TEXT]..."),
     click.option("--arguments", "whole", type=Json(dict), help="All arguments at once."),
     click.option(
         "--plan",
@@ -50,11 +51,31 @@ _OPTIONS: Final = (
 )
 
 
+#: What `request` takes.
+_FIELDS: Final = frozenset(
+    (
+        *("action", "arguments", "whole", "plan", "context", "service", "queue", "priority"),
+        *("labels", "name", "start_in", "start_at", "run_timeout", "max_attempts"),
+        *("expire_after", "request_id", "suspended", "allow_unregistered"),
+    )
+)
+
+
 def task_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Declare all that `request` reads."""
+    """Declare all that says what a task is; the command gets the `request` that it makes."""
+
+    @functools.wraps(command)
+    def body(**options: Any) -> Any:
+        fields = {name: options.pop(name) for name in _FIELDS}
+        try:
+            made = request(**fields)
+        except InvalidValue as error:
+            raise click.UsageError(str(error)) from None
+        return command(request=made, **options)
+
     for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+        body = option(body)
+    return body
 
 
 def request(

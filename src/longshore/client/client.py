@@ -94,15 +94,16 @@ class Client:
 
     async def submit(
         self,
-        action: str = "",
+        action: str | SubmitTaskRequest = "",
         arguments: Mapping[str, Any] | None = None,
         **fields: Unpack[TaskFields],
     ) -> TaskHandle:
-        """Submit a task: one action with its arguments, or a `plan` of calls.
+        """Submit a task: one action with its arguments, a `plan` of calls, or a request that
+        `task` made of these.
 
         When this returns, the task is on the server's disk.
         """
-        answer = await self._tasks.submit(task(action, arguments, **fields))
+        answer = await self._tasks.submit(_request(action, arguments, fields))
         return TaskHandle(self._tasks, answer.task, created=answer.created)
 
     async def submit_many(
@@ -123,7 +124,7 @@ class Client:
 
     def run(
         self,
-        action: str = "",
+        action: str | SubmitTaskRequest = "",
         arguments: Mapping[str, Any] | None = None,
         *,
         include_logs: bool = False,
@@ -133,7 +134,8 @@ class Client:
 
         The first change shows the task. `result_of` reads the last one's.
         """
-        return self._tasks.run(task(action, arguments, **fields), include_logs=include_logs)
+        request = _request(action, arguments, fields)
+        return self._tasks.run(request, include_logs=include_logs)
 
     async def get(self, task_id: str) -> TaskHandle:
         """Get a task by its id, or its number in decimal."""
@@ -254,3 +256,11 @@ class Client:
             return Page(answer.workers, answer.next_page_token)
 
         return Pages(fetch)
+
+
+def _request(
+    action: str | SubmitTaskRequest, arguments: Mapping[str, Any] | None, fields: TaskFields
+) -> SubmitTaskRequest:
+    return (
+        action if isinstance(action, SubmitTaskRequest) else task(action, arguments, **fields)
+    )
