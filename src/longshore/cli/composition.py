@@ -13,6 +13,7 @@ import structlog
 
 from longshore.cli.output import say
 from longshore.engine.engine import Engine
+from longshore.engine.settings import EngineSettings
 from longshore.server.app import Server
 from longshore.server.codec import ProtoCodec
 from longshore.stores.sqlite.store import SqliteStore
@@ -25,14 +26,18 @@ _FROM_INSIDE: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104
 
 
 async def run_server(
-    path: str, listen: str, workers: Sequence[Worker], grace_seconds: float
+    path: str,
+    listen: str,
+    workers: Sequence[Worker],
+    grace_seconds: float,
+    settings: EngineSettings,
 ) -> None:
     """Serve the store at a path until a signal, then drain; a second signal ends the process.
 
     Raises `StoreUnavailable` when the store cannot be had, or fails, and `CannotListen`.
     """
     stopped = _stopped_by_signals()
-    engine = Engine(SqliteStore(path, ProtoCodec()))
+    engine = Engine(SqliteStore(path, ProtoCodec()), settings)
     async with engine, Server(engine, listen) as server:
         say(f"longshore listening on {server.address}")
         async with _Inside(workers, server.address, grace_seconds) as inside:

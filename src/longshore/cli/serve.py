@@ -18,6 +18,7 @@ from longshore.cli.running import run_async
 from longshore.cli.settings import config_option, setting
 from longshore.client.connection import DEFAULT_SERVER
 from longshore.core.errors import StoreUnavailable
+from longshore.engine.settings import EngineSettings
 from longshore.server.app import CannotListen
 
 log = structlog.get_logger()
@@ -78,6 +79,16 @@ class Serving:
 @setting(
     "--grace", type=Span(), default="30s", help="How long calls and work may take at the end."
 )
+@setting(
+    "--beat", type=Span(), default="5s", help="How long a worker's stream is silent at most."
+)
+@setting(
+    "--time-to-live",
+    type=Span(),
+    default="30s",
+    help="How long a worker that is not heard of keeps its work; at least three beats.",
+)
+@setting("--history", type=Span(), default="7d", help="How far back watches can start.")
 @setting("--insecure", is_flag=True, show_default=False, help="Let anyone on the network in.")
 @log_level_option
 @config_option
@@ -87,6 +98,9 @@ def serve(
     targets: tuple[str, ...],
     demo: bool,
     grace: timedelta,
+    beat: timedelta,
+    time_to_live: timedelta,
+    history: timedelta,
     insecure: bool,
     log_level: str,
 ) -> None:
@@ -97,10 +111,25 @@ def serve(
     """
     configure(log_level)
     serving = Serving(listen=listen, store=store, insecure=insecure)
+    settings = _settings(beat, time_to_live, history)
     workers = [load_worker(target) for target in (*targets, *([_DEMO] if demo else []))]
     if not serving.is_local:
         log.warning("listening_without_credentials", listen=listen)
     try:
-        run_async(run_server(serving.path, listen, workers, grace.total_seconds()))
+        run_async(run_server(serving.path, listen, workers, grace.total_seconds(), settings))
     except (StoreUnavailable, CannotListen) as error:
         raise click.ClickException(str(error)) from None
+
+
+def _settings(beat: timedelta, time_to_live: timedelta, history: timedelta) -> EngineSettings:
+    if beat <= timedelta(0) or time_to_live < 3 * beat:
+        raise click.UsageError("--time-to-live must be at least three times --beat")
+    if history <= timedelta(0):
+        raise click.UsageError("--history must be above 0")
+    return EngineSettings(
+        beat_seconds=beat.total_seconds(),
+        time_to_live_seconds=time_to_live.total_seconds(),
+        history_seconds=history.total_seconds(),
+        # Often enough that the log does not grow far beyond what is to be kept.
+        compact_every_seconds=min(60.0, history.total_seconds() / 2),
+    )
