@@ -30,10 +30,11 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._pipes: set[asyncio.Task[None]] = set()
         self._open = asyncio.Event()
+        self._answers = asyncio.Event()
         self._refusing = False
 
     async def __aenter__(self) -> Self:
-        self._open.set()
+        self.heal()
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         host, port = self._server.sockets[0].getsockname()
         self.address = f"{host}:{port}"
@@ -64,11 +65,16 @@ class Proxy:
         """Hand nothing on, and close nothing: both sides look alive to one another."""
         self._open.clear()
 
+    def hold_answers(self) -> None:
+        """Hand on what the client says, and keep back what the target says."""
+        self._answers.clear()
+
     def heal(self) -> None:
-        """Refuse, hush and delay no longer."""
+        """Refuse, hush, hold and delay no longer."""
         self._refusing = False
         self.delay = 0.0
         self._open.set()
+        self._answers.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -91,19 +97,23 @@ class Proxy:
         far_reader, far_writer = await asyncio.open_connection(host, int(port))
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._hand_on(reader, far_writer))
-                group.create_task(self._hand_on(far_reader, writer))
+                group.create_task(self._hand_on(reader, far_writer, self._open))
+                group.create_task(self._hand_on(far_reader, writer, self._open, self._answers))
         except* OSError:
             pass
         finally:
             _reset(far_writer)
 
     async def _hand_on(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *gates: asyncio.Event,
     ) -> None:
         while piece := await reader.read(_PIECE_BYTES):
             await asyncio.sleep(self.delay)
-            await self._open.wait()
+            for gate in gates:
+                await gate.wait()
             writer.write(piece)
             await writer.drain()
         raise ConnectionResetError("one side has hung up, so the other is cut as well")

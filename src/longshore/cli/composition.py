@@ -24,6 +24,8 @@ log = structlog.get_logger()
 #: Where a server that listens on all addresses is found from inside.
 _FROM_INSIDE: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104
 
+_LAST_WORDS_SECONDS: Final = 1.0  #: For calls to be answered after the store has failed.
+
 
 async def run_server(
     path: str,
@@ -44,6 +46,8 @@ async def run_server(
             ends: list[asyncio.Future[Any]] = [stopped, engine.failed, *inside.running]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if engine.failed.done():
+                # Those who wait are told so before the connections are closed.
+                await server.drain(_LAST_WORDS_SECONDS)
                 engine.failed.result()
             log.info("draining", grace_seconds=grace_seconds)
             await server.retire()

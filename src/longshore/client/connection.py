@@ -117,7 +117,8 @@ def is_unavailable(error: BaseException) -> bool:
     """Whether a call may be repeated: nobody was there. A refusal in words is an answer."""
     return (
         isinstance(error, CallError)
-        and error.code is StatusCode.UNAVAILABLE
+        # A server that stops cancels calls that reached it but none of its methods.
+        and error.code in (StatusCode.UNAVAILABLE, StatusCode.CANCELLED)
         and error.reason != "MAINTENANCE"
     )
 

@@ -1,0 +1,107 @@
+"""Judges of a history: each takes what a watch told and checks one promise."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from longshore.v1.operation_pb2 import Event, State
+
+TERMINAL = frozenset({State.STATE_FAILED, State.STATE_SUCCEEDED, State.STATE_CANCELED})
+
+_STEPS = {
+    State.STATE_SUSPENDED: {State.STATE_QUEUED, State.STATE_CANCELED},
+    State.STATE_QUEUED: {
+        State.STATE_RUNNING,
+        State.STATE_SUSPENDED,
+        State.STATE_CANCELED,
+    },
+    State.STATE_RUNNING: {State.STATE_QUEUED, *TERMINAL},
+}
+
+
+def by_operation(events: Iterable[Event]) -> dict[str, list[Event]]:
+    found: dict[str, list[Event]] = defaultdict(list)
+    for event in events:
+        found[event.operation_id].append(event)
+    return found
+
+
+def check_order(events: Sequence[Event]) -> None:
+    """Revisions only grow, so nothing is told twice or late."""
+    for one, other in pairwise(events):
+        assert one.revision < other.revision, f"{other.revision} after {one.revision}"
+
+
+def check_states(events: Sequence[Event]) -> None:
+    """Every history begins with its submit and takes only steps that there are."""
+    for operation_id, history in by_operation(events).items():
+        kinds = [event.WhichOneof("detail") for event in history]
+        assert kinds[0] == "submitted", (operation_id, kinds)
+        assert kinds.count("submitted") == 1, (operation_id, kinds)
+        for before, after in pairwise(history):
+            if after.HasField("state_changed"):
+                changed = after.state_changed
+                assert changed.to_state == after.state, operation_id
+                assert changed.from_state in (0, before.state), (operation_id, before, after)
+                assert after.state in _STEPS.get(before.state, set()), (operation_id, after)
+            else:
+                assert after.state == before.state, (operation_id, before, after)
+
+
+def check_leases(events: Sequence[Event]) -> None:
+    """An operation is leased only when nobody holds it, and each lease is a new attempt."""
+    for operation_id, history in by_operation(events).items():
+        holder = ""
+        attempt = 0
+        for event in history:
+            if not event.HasField("state_changed"):
+                continue
+            if event.state == State.STATE_RUNNING:
+                assert not holder, f"{operation_id} was leased while {holder} held it"
+                holder = event.state_changed.worker or "?"
+                assert event.state_changed.attempt in (attempt, attempt + 1), operation_id
+                attempt = event.state_changed.attempt
+            else:
+                holder = ""
+
+
+def check_attempts(events: Sequence[Event], most: int) -> None:
+    """No operation is leased more often than it may be tried."""
+    for operation_id, history in by_operation(events).items():
+        leases = [event for event in history if is_lease(event)]
+        assert len(leases) <= most, (operation_id, len(leases))
+
+
+def check_ends(events: Sequence[Event]) -> None:
+    """What has ended stays as it ended."""
+    for operation_id, history in by_operation(events).items():
+        ended: Event | None = None
+        for event in history:
+            if ended is not None:
+                assert event.state == ended.state, (operation_id, event)
+                assert event.WhichOneof("detail") in (
+                    "expired",
+                    "delivery_changed",
+                    "callback_sent",
+                ), (operation_id, event)
+            elif event.state in TERMINAL:
+                ended = event
+
+
+def check_everything(events: Sequence[Event], most_attempts: int = 3) -> None:
+    check_order(events)
+    check_states(events)
+    check_leases(events)
+    check_ends(events)
+    check_attempts(events, most_attempts)
+
+
+def is_lease(event: Event) -> bool:
+    return event.HasField("state_changed") and event.state == State.STATE_RUNNING
+
+
+def ends(events: Iterable[Event]) -> dict[str, int]:
+    """Return the state in which each operation ended."""
+    return {event.operation_id: event.state for event in events if event.state in TERMINAL}

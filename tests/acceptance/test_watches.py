@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import grpc.aio
+import pytest
+
+from longshore.client import Client
+from longshore.v1.operation_pb2 import End, Event, State
+from longshore.v1.operation_service_pb2 import (
+    WatchOperationsRequest,
+    WatchOperationsResponse,
+)
+from longshore.v1.task_service_pb2 import BatchSubmitTasksRequest
+from tests.acceptance.checkers import check_everything, check_order
+from tests.acceptance.office import Office, all_ended, events_of, facts_of, reason_of, request
+from tests.acceptance.processes import Dockhand, Server
+from tests.acceptance.waiting import eventually, eventually_answered, within
+from tests.tools.proxy import Proxy
+
+
+async def work_through(office: Office, count: int) -> list[str]:
+    """Submit tasks and wait until all have ended."""
+    ids = [(await office.submit("quick")).metadata.id for _ in range(count)]
+    await all_ended(office, ids)
+    return ids
+
+
+async def submit_many(office: Office, count: int) -> None:
+    """Submit tasks that nobody works on, a thousand at a time."""
+    one = request("quick")
+    for start in range(0, count, 1_000):
+        batch = BatchSubmitTasksRequest(
+            requests=[one] * min(1_000, count - start),
+        )
+        await within(office.tasks.BatchSubmitTasks(batch), "a batch of submits")
+
+
+async def test_a_watcher_cut_at_every_message_boundary_sees_each_event_once_in_order(
+    store: Path, journal: Path
+) -> None:
+    async with (
+        Server(store) as server,
+        Dockhand(server.address, journal),
+        Office(server.address) as office,
+        Office(server.address) as watcher,
+    ):
+        working = asyncio.create_task(work_through(office, 60))
+        events: list[Event] = []
+        seen = 0
+        streams = 0
+        while len([one for one in events if one.state == State.STATE_SUCCEEDED]) < 60:
+            streams += 1
+            async for message in watcher.messages(after=seen):
+                events += events_of(message)
+                seen = message.revision
+                break
+        await working
+        assert streams > 10
+        assert events == await office.history()
+        check_everything(events, most_attempts=1)
+
+
+async def test_a_watcher_whose_connection_breaks_anywhere_misses_and_repeats_nothing(
+    store: Path, journal: Path
+) -> None:
+    async with (
+        Server(store) as server,
+        Dockhand(server.address, journal),
+        Office(server.address) as office,
+        Proxy(server.address) as proxy,
+        Client(proxy.address) as client,
+    ):
+        events: list[Event] = []
+
+        async def watch() -> None:
+            async with client.watch(after_revision=0) as changes:
+                async for change in changes:
+                    events.append(change.event)
+                    if sum(one.state == State.STATE_SUCCEEDED for one in events) == 100:
+                        return
+
+        watching = asyncio.create_task(watch())
+        working = asyncio.create_task(work_through(office, 100))
+        cuts = 0
+
+        async def cut() -> None:
+            nonlocal cuts
+            while not working.done():
+                known = len(events)
+                await eventually(
+                    lambda: working.done() or len(events) > known, "the watch to go on"
+                )
+                proxy.cut()
+                cuts += 1
+
+        await cut()
+        await working
+        await within(watching, "the end of the watch")
+        assert cuts > 3
+        assert events == await office.history()
+
+
+async def test_a_watcher_that_never_reads_costs_no_memory_and_loses_nothing(
+    store: Path,
+) -> None:
+    watchers, count = 40, 20_000
+    async with Server(store) as server, Office(server.address) as office:
+        await submit_many(office, 1_000)
+        offices = [Office(server.address) for _ in range(4)]
+        streams = [
+            offices[index % 4].operations.WatchOperations(
+                WatchOperationsRequest(after_revision=0)
+            )
+            for index in range(watchers)
+        ]
+        for stream in streams:
+            await within(stream.wait_for_connection(), "a stream")
+        before = server.resident_bytes()
+        await submit_many(office, count)
+        # 20,000 changes for 40 watchers are some 80 MB, were they kept for them.
+        assert server.resident_bytes() - before < 40 * 1024 * 1024
+        revision = await office.revision()
+        for stream in streams[:3]:
+            events: list[Event] = []
+            while not events or events[-1].revision < revision:
+                message = await within(stream.read(), "what was not read so far")
+                assert isinstance(message, WatchOperationsResponse)
+                events += events_of(message)
+            check_order(events)
+            assert len(events) == count + 1_000
+        for one in offices:
+            await one.channel.close()
+
+
+async def test_the_future_cannot_be_watched(store: Path) -> None:
+    async with Server(store) as server, Office(server.address) as office:
+        await office.submit("quick")
+        newest = await office.revision()
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            async for _ in office.messages(after=newest + 1):
+                pass
+        assert refused.value.code() == grpc.StatusCode.OUT_OF_RANGE
+        assert reason_of(refused.value) == "REVISION_IN_FUTURE"
+        following = asyncio.create_task(
+            anext(message async for message in office.messages(newest) if message.changes)
+        )
+        task = await office.submit("quick")
+        (event,) = events_of(await within(following, "the next event"))
+        assert event.operation_id == task.metadata.id
+
+
+async def test_watches_begin_at_the_compaction_point_and_not_before(store: Path) -> None:
+    async with Server(store, "--history", "1s") as server, Office(server.address) as office:
+        for _ in range(20):
+            await office.submit("quick")
+
+        async def oldest() -> int:
+            """Return the oldest revision that is kept, as the refusal of a watch names it."""
+            try:
+                async for message in office.messages():
+                    assert events_of(message)[0].revision == 1
+                    break
+            except grpc.aio.AioRpcError as error:
+                refusals.append((error.code(), reason_of(error)))
+                return int(facts_of(error)["oldest_revision"])
+            return 0
+
+        refusals: list[tuple[grpc.StatusCode, str]] = []
+        first_kept = await eventually_answered(oldest, "the first compaction")
+        later = [await office.submit("quick") for _ in range(3)]
+        # The log may be compacted again meanwhile, up to what is a second old.
+        async for message in office.messages(after=await oldest() - 1):
+            assert events_of(message)
+            break
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            async for _ in office.messages(after=await oldest() - 2):
+                pass
+        assert reason_of(refused.value) == "REVISION_COMPACTED"
+        assert set(refusals) == {(grpc.StatusCode.OUT_OF_RANGE, "REVISION_COMPACTED")}
+        assert first_kept > 1
+        assert len(await office.all_tasks()) == 20 + len(later)
+
+
+async def test_a_restart_neither_loses_nor_repeats_events(store: Path, journal: Path) -> None:
+    async with Server(store) as first, Office(first.address) as office:
+        async with Dockhand(first.address, journal):
+            await work_through(office, 20)
+        before = await office.history()
+        await first.kill()
+    async with Server(store) as second, Office(second.address) as office:
+        assert await office.history() == before
+        task = await office.submit("quick")
+        after = await office.history(after=before[-1].revision)
+        assert [event.operation_id for event in after] == [task.metadata.id]
+        check_order([*before, *after])
+
+
+async def test_draining_tells_watchers_to_reconnect(store: Path) -> None:
+    async with Server(store) as server, Office(server.address) as office:
+        await office.submit("quick")
+        told = asyncio.Event()
+
+        async def watch() -> list[WatchOperationsResponse]:
+            messages: list[WatchOperationsResponse] = []
+            async for message in office.messages():
+                messages.append(message)
+                told.set()
+            return messages
+
+        watching = asyncio.create_task(watch())
+        await within(told.wait(), "the first message")
+        assert await server.terminate() == 0
+        messages = await within(watching, "the end of the watch")
+        assert messages[-1].end == End.END_RECONNECT
+        assert messages[-1].revision > 0

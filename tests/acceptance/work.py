@@ -1,0 +1,82 @@
+"""The work of the acceptance tests. It keeps a journal that no server has a hand in."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+from longshore.worker import Context, Worker
+
+_JOURNAL = os.environ.get("DOCKHAND_JOURNAL", os.devnull)
+_LOOK_EVERY_SECONDS = 0.01
+
+worker = Worker(
+    "dockhand",
+    slots=int(os.environ.get("DOCKHAND_SLOTS") or 4),
+    identity=os.environ.get("DOCKHAND_NAME", ""),
+)
+
+
+def _note(word: str, context: Context) -> None:
+    line = f"{word} {context.operation_id} {context.attempt} {os.getpid()}\n"
+    journal = os.open(_JOURNAL, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        os.write(journal, line.encode())
+    finally:
+        os.close(journal)
+
+
+@contextlib.contextmanager
+def _noted(context: Context) -> Generator[None]:
+    """Note when a piece of work begins and ends, and whether it was stopped."""
+    _note("start", context)
+    try:
+        yield
+    except BaseException:
+        _note("stop", context)
+        raise
+    _note("end", context)
+
+
+@worker.action
+async def quick(context: Context) -> dict[str, int]:
+    """Do nothing much."""
+    with _noted(context):
+        return {"attempt": context.attempt}
+
+
+@worker.action
+async def hold(context: Context, gate: str) -> dict[str, int]:
+    """Work until a file exists, or until told to stop."""
+    with _noted(context):
+        while not Path(gate).exists():
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+        return {"attempt": context.attempt}
+
+
+@worker.action
+def stubborn(context: Context, gate: str) -> dict[str, int]:
+    """Work until a file exists, whatever anybody says."""
+    with _noted(context):
+        while not Path(gate).exists():
+            time.sleep(_LOOK_EVERY_SECONDS)
+        return {"attempt": context.attempt}
+
+
+@worker.action
+async def die(context: Context) -> None:
+    """Take the worker down with it."""
+    _note("start", context)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@worker.action
+async def fail(context: Context) -> None:
+    """Fail whenever it is tried."""
+    with _noted(context):
+        raise RuntimeError("the crane is broken")
