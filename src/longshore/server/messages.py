@@ -11,6 +11,7 @@ from typing import Final, cast
 
 from google.rpc.status_pb2 import Status
 
+from longshore.core.changes import Submit, Submitted
 from longshore.core.ids import text_of
 from longshore.core.operations import Part, Record
 from longshore.core.paths import Path
@@ -59,9 +60,11 @@ class Messages:
             document = task.SerializeToString()
         elif self._hide_passwords(task.spec, record.operation.tenant):
             document = task.SerializeToString()
-        return document + self.rest(record, task.spec, task.options, full=full)
+        return document + self._rest(record, task.spec, task.options, full=full)
 
-    def rest(self, record: Record, spec: TaskSpec, options: pb.Options, *, full: bool) -> bytes:
+    def _rest(
+        self, record: Record, spec: TaskSpec, options: pb.Options, *, full: bool
+    ) -> bytes:
         """Return what a task is besides its request."""
         status = status_bytes(record.operation, record.documents, spec, full=full)
         return b"".join(
@@ -71,6 +74,17 @@ class Messages:
                 wire.part(_STATUS, status),
             )
         )
+
+    def accepted(
+        self, change: Submit, outcome: Submitted, spec: TaskSpec, options: pb.Options
+    ) -> bytes:
+        """Return an encoded `Task` that was submitted just now, without reading it again."""
+        record = Record(outcome.operation, outcome.facts, change.queue, {})
+        if self._directory.offers(change.caller.tenant).passwords:
+            return self.task(
+                record._replace(documents={Part.REQUEST: change.request}), full=True
+            )
+        return change.request + self._rest(record, spec, options, full=True)
 
     def _hide_passwords(self, spec: TaskSpec, tenant: str) -> bool:
         """Put null in the place of passwords; tell whether there were any."""

@@ -1,55 +1,38 @@
-"""Watches: the present state first if asked for, then every change, until told to reconnect.
-
-Whatever is watched, a change is the same bytes for everybody who may see it, so it is encoded
-once and messages are put together from encoded changes.
-"""
+"""Watches: what is asked for, and the present state that comes first if that is wanted."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Final, NamedTuple
 
-from longshore.core import limits
-from longshore.core.errors import InvalidFields, LimitExceeded, OperationNotFound, Violation
-from longshore.core.events import FIRST_SYSTEM_KIND, Event, EventKind
-from longshore.core.filters import EVERYTHING, names_reserved_queue, refuse_changing_fields
+from longshore.core.errors import InvalidFields, OperationNotFound, Violation
+from longshore.core.events import FIRST_SYSTEM_KIND, EventKind
+from longshore.core.filters import EVERYTHING, Filter, refuse_changing_fields
 from longshore.core.ids import target_of
-from longshore.core.operations import FIRST_TERMINAL, Kind, Record
-from longshore.core.orders import NEWEST_FIRST
-from longshore.core.store import Query, Replay
+from longshore.core.limits import WATCH_IDS
+from longshore.core.operations import Kind, Operation, Record
+from longshore.core.orders import Order, SortKey
+from longshore.core.store import Page, Query, Replay
 from longshore.engine.engine import Engine
-from longshore.engine.feed import Told, Watcher
-from longshore.server import wire
-from longshore.server.events import event_message
+from longshore.server.checks import at_most
+from longshore.server.encoded_changes import EncodedChanges
 from longshore.server.filters import parse_filter
 from longshore.server.messages import Messages, parts_of
-from longshore.v1.operation_pb2 import End
-from longshore.v1.operation_service_pb2 import AnyChange
-from longshore.v1.task_service_pb2 import RunTaskResponse
+from longshore.server.watch_streams import WatchStream
 
-_REVISION: Final = RunTaskResponse.REVISION_FIELD_NUMBER
-_CHANGES: Final = RunTaskResponse.CHANGES_FIELD_NUMBER
-_END: Final = RunTaskResponse.END_FIELD_NUMBER
-_EVENT: Final = AnyChange.EVENT_FIELD_NUMBER
-#: Where a change holds its operation; the changes of one kind use the same numbers.
-_OPERATION: Final = {
-    Kind.TASK: AnyChange.TASK_FIELD_NUMBER,
-    Kind.JOB: AnyChange.JOB_FIELD_NUMBER,
-    Kind.LAUNCH: AnyChange.LAUNCH_FIELD_NUMBER,
-}
-_WITHOUT_LOGS: Final = frozenset(
-    kind for kind in EventKind if kind < FIRST_SYSTEM_KIND and kind != EventKind.LOG
-)
-_KEPT_CHANGES: Final = 2_048
+_OLDEST_FIRST: Final = Order((SortKey("number"),))
+_AT_ONCE: Final = 100  #: Operations that are read at once: they may be large.
+
+_OF_OPERATIONS: Final = frozenset(kind for kind in EventKind if kind < FIRST_SYSTEM_KIND)
+_WITHOUT_LOGS: Final = _OF_OPERATIONS - {EventKind.LOG}
 
 
 class Wish(NamedTuple):
     """What a caller wants to watch: named operations, or those that match a filter."""
 
     tenant: str
-    kind: Kind | None
+    kind: Kind | None  #: None: operations of any kind.
     ids: Sequence[str] = ()
     filter: str = ""
     after_revision: int | None = None  #: None: the present state comes first.
@@ -58,217 +41,135 @@ class Wish(NamedTuple):
 
 
 class Watches:
-    """Serves every watch of a server."""
+    """Serves the watches of every kind; their messages are encoded already."""
 
     def __init__(self, engine: Engine, messages: Messages) -> None:
         self._engine = engine
-        self._messages = messages
-        self._encoded: dict[tuple[int, bool], bytes] = {}
+        self._changes = EncodedChanges(engine.store, messages)
 
-    async def watch(self, wish: Wish) -> AsyncGenerator[bytes, None]:
-        """Yield encoded messages until the watch is over.
+    def watch(self, wish: Wish) -> AsyncGenerator[bytes, None]:
+        """Return the messages of a watch.
 
         Raises `InvalidFields`, `InvalidFilter`, `FilterFieldChanges`, `LimitExceeded`,
         `OperationNotFound`, `RevisionCompacted` and `RevisionInFuture`.
         """
-        replay = _replay_of(wish)
-        if wish.ids:
-            stream = self._watch_named(wish, replay)
-        else:
-            stream = self._watch_matching(wish, replay)
-        async with aclosing(stream) as messages:
-            async for message in messages:
-                yield message
+        if wish.after_revision is not None and wish.after_revision < 0:
+            raise InvalidFields([Violation("after_revision", "from 0")])
+        if wish.ids and wish.filter:
+            raise InvalidFields([Violation("filter", "either ids or a filter, not both")])
+        at_most("ids", WATCH_IDS, len(wish.ids))
+        return self._watch_named(wish) if wish.ids else self._watch_matching(wish)
 
-    async def _watch_named(self, wish: Wish, replay: Replay) -> AsyncGenerator[bytes, None]:
-        after = wish.after_revision
-        if after is not None:
-            await self._engine.check_revision(after)
-        records = await self._named(wish)
-        numbers = frozenset(record.operation.number for record in records)
-        if after is None:
-            after = max(one.operation.revision for one in records)
-            after = max(after, self._engine.feed.revision)
-        open_ = {
-            record.operation.number
-            for record in records
-            if not record.operation.ended or record.operation.revision > after
-        }
-        end = End.END_UNSPECIFIED if open_ else End.END_DONE
-        if wish.after_revision is None:
-            for message in _in_messages(self._present(records, wish), after, end):
-                yield message
-        elif not open_:
-            yield _message((), after, end)
-        if open_:
-            selected = replay._replace(after=after, numbers=numbers)
-            async with aclosing(self._follow(selected, wish, open_)) as messages:
+    async def submitted(
+        self, wish: Wish, record: Record, revision: int, *, created: bool
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield the messages of a call that has submitted an operation and watches it.
+
+        The record shows everything up to the revision.
+        """
+        number = record.operation.number
+        stream = self._stream(wish, waiting={number}, numbers=frozenset({number}))
+        yield stream.opening(record, revision, created=created)
+        if not stream.done:
+            async with aclosing(stream.follow(revision)) as messages:
                 async for message in messages:
                     yield message
 
-    async def _named(self, wish: Wish) -> list[Record]:
+    async def _watch_named(self, wish: Wish) -> AsyncGenerator[bytes, None]:
+        after = wish.after_revision
+        if after is not None:
+            await self._engine.check_revision(after)
+        revision = self._engine.feed.revision if after is None else after
+        operations = await self._named(wish)
+        waiting = {
+            one.number for one in operations if after is None or not _ended_by(one, after)
+        }
+        numbers = list(dict.fromkeys(one.number for one in operations))
+        stream = self._stream(wish, waiting=waiting, numbers=frozenset(numbers))
+        if after is None:
+            async with aclosing(stream.present(self._read(wish, numbers), revision)) as first:
+                async for message in first:
+                    yield message
+            if stream.done:
+                return
+        async with aclosing(stream.follow(revision)) as rest:
+            async for message in rest:
+                yield message
+
+    async def _watch_matching(self, wish: Wish) -> AsyncGenerator[bytes, None]:
+        wanted = parse_filter(wish.filter, wish.kind)
+        refuse_changing_fields(wanted)
+        stream = self._stream(wish, filter=None if wanted == EVERYTHING else wanted)
+        after = wish.after_revision
+        if after is None:
+            query = _query(wish, wanted)
+            page = await self._engine.store.find(query)
+            after = page.revision
+            async with aclosing(stream.present(self._listed(query, page), after)) as first:
+                async for message in first:
+                    yield message
+        async with aclosing(stream.follow(after)) as rest:
+            async for message in rest:
+                yield message
+
+    def _stream(
+        self,
+        wish: Wish,
+        *,
+        waiting: set[int] | None = None,
+        numbers: frozenset[int] | None = None,
+        filter: Filter | None = None,  # noqa: A002  as `Replay` calls it
+    ) -> WatchStream:
+        replay = Replay(
+            tenant=wish.tenant,
+            after=0,
+            numbers=numbers,
+            kind=wish.kind,
+            filter=filter,
+            kinds=_OF_OPERATIONS if wish.include_logs else _WITHOUT_LOGS,
+        )
+        return WatchStream(self._engine, self._changes, replay, full=wish.full, waiting=waiting)
+
+    async def _named(self, wish: Wish) -> list[Operation]:
         """Return the named operations. Raises `OperationNotFound` for the first unknown."""
-        parts = parts_of(full=wish.full) if wish.after_revision is None else ()
-        targets = [target_of(one) for one in wish.ids]
-        records = await self._engine.store.get(wish.tenant, targets, parts)
-        found: list[Record] = []
+        targets = [target_of(text) for text in wish.ids]
+        records = await self._engine.store.get(wish.tenant, targets)
+        found: list[Operation] = []
         for asked, record in zip(wish.ids, records, strict=True):
             if record is None or wish.kind not in (None, record.operation.kind):
                 raise OperationNotFound(asked)
-            found.append(record)
-        return list({record.operation.number: record for record in found}.values())
+            found.append(record.operation)
+        return found
 
-    async def _watch_matching(self, wish: Wish, replay: Replay) -> AsyncGenerator[bytes, None]:
-        after = wish.after_revision
-        if after is None:
-            page = await self._engine.store.find(_first_page(wish, replay))
-            after = page.revision
-            while page.after is not None:
-                for message in _in_messages(self._present(page.records, wish), None):
-                    yield message
-                query = _first_page(wish, replay)._replace(after=page.after)
-                page = await self._engine.store.find(query)
-            for message in _in_messages(self._present(page.records, wish), after):
-                yield message
-        selected = replay._replace(after=after)
-        async with aclosing(self._follow(selected, wish, None)) as messages:
-            async for message in messages:
-                yield message
+    async def _read(self, wish: Wish, numbers: Sequence[int]) -> AsyncGenerator[Record, None]:
+        parts = parts_of(full=wish.full)
+        for start in range(0, len(numbers), _AT_ONCE):
+            some = numbers[start : start + _AT_ONCE]
+            for record in await self._engine.store.get(wish.tenant, some, parts):
+                if record is not None:  # not expired meanwhile
+                    yield record
 
-    def _present(self, records: Iterable[Record], wish: Wish) -> Iterator[bytes]:
-        """Yield changes that show operations as they are now."""
-        for record in records:
-            yield self._shown(record, full=wish.full)
-
-    def _shown(self, record: Record, *, full: bool) -> bytes:
-        field = _OPERATION[Kind(record.operation.kind)]
-        return wire.part(field, self._messages.task(record, full=full))
-
-    async def _follow(
-        self, replay: Replay, wish: Wish, open_: set[int] | None
-    ) -> AsyncGenerator[bytes, None]:
-        """Yield changes after a revision; with `open_` until all of those have ended."""
-        watcher = await self._engine.watch(replay)
-        try:
-            async for told in self._told(watcher):
-                end = self._end_after(told, open_)
-                changes = await self._changes(told.events, wish)
-                for message in _in_messages(changes, told.revision, end, told.events):
-                    yield message
-                if end == End.END_DONE:
-                    return
-            yield _message((), watcher.cursor, End.END_RECONNECT)
-        finally:
-            watcher.close()
-
-    async def _told(self, watcher: Watcher) -> AsyncGenerator[Told, None]:
-        """Yield what a watcher is told, and bookmarks in silence, until it has to reconnect."""
-        settings, clock = self._engine.settings, self._engine.clock
-        # Not all at once: streams that began together should not come back together.
-        age = settings.stream_age_seconds * random.uniform(0.9, 1.1)  # noqa: S311
-        until = clock.monotonic() + age
-        while not self._engine.draining.is_set() and clock.monotonic() < until:
-            silence = min(settings.bookmark_seconds, until - clock.monotonic())
-            yield await watcher.next(silence)
-
-    def _end_after(self, told: Told, open_: set[int] | None) -> End.ValueType:
-        if open_ is None:
-            return End.END_UNSPECIFIED
-        open_ -= {event.number for event in told.events if event.state >= FIRST_TERMINAL}
-        return End.END_UNSPECIFIED if open_ else End.END_DONE
-
-    async def _changes(self, events: Sequence[Event], wish: Wish) -> list[bytes]:
-        """Return encoded changes; those that nobody was told yet are encoded now."""
-        full, kept = wish.full, self._encoded
-        missing = [event for event in events if (event.revision, full) not in kept]
-        if missing:
-            await self._encode(missing, wish.tenant, full=full)
-        changes = [kept[event.revision, full] for event in events]
-        while len(kept) > _KEPT_CHANGES:
-            del kept[next(iter(kept))]
-        return changes
-
-    async def _encode(self, events: Sequence[Event], tenant: str, *, full: bool) -> None:
-        """Encode changes; an event that ends an operation comes with its result."""
-        ends = [event.number for event in events if _is_end(event)]
-        shown: dict[int, bytes] = {}
-        if ends:
-            records = await self._engine.store.get(tenant, ends, parts_of(full=full))
-            for record in records:
-                if record is not None:
-                    shown[record.operation.number] = self._shown(record, full=full)
-        for event in events:
-            change = wire.part(_EVENT, event_message(event).SerializeToString())
-            if _is_end(event):
-                change += shown.get(event.number, b"")
-            self._encoded[event.revision, full] = change
+    async def _listed(self, query: Query, page: Page) -> AsyncGenerator[Record, None]:
+        while True:
+            for record in page.records:
+                yield record
+            if page.after is None:
+                return
+            page = await self._engine.store.find(query._replace(after=page.after))
 
 
-def _is_end(event: Event) -> bool:
-    return event.kind == EventKind.STATE_CHANGED and event.state >= FIRST_TERMINAL
-
-
-def _replay_of(wish: Wish) -> Replay:
-    """Return which events are wanted, checked."""
-    if wish.ids and wish.filter:
-        raise InvalidFields([Violation("filter", "either ids or a filter, not both")])
-    if len(wish.ids) > limits.WATCH_IDS:
-        raise LimitExceeded("ids", limits.WATCH_IDS, len(wish.ids))
-    if wish.after_revision is not None and wish.after_revision < 0:
-        raise InvalidFields([Violation("after_revision", "from 0")])
-    wanted = parse_filter(wish.filter, wish.kind)
-    refuse_changing_fields(wanted)
-    return Replay(
-        tenant=wish.tenant,
-        after=wish.after_revision or 0,
-        kind=wish.kind,
-        filter=None if wanted == EVERYTHING else wanted,
-        kinds=None if wish.include_logs else _WITHOUT_LOGS,
-        reserved=names_reserved_queue(wanted),
-    )
-
-
-def _first_page(wish: Wish, replay: Replay) -> Query:
+def _query(wish: Wish, wanted: Filter) -> Query:
     return Query(
-        tenant=replay.tenant,
-        kind=replay.kind,
-        filter=replay.filter,
-        order=NEWEST_FIRST,
+        tenant=wish.tenant,
+        kind=wish.kind,
+        filter=wanted,
+        order=_OLDEST_FIRST,
         after=None,
-        limit=limits.PAGE_SIZE,
+        limit=_AT_ONCE,
         parts=parts_of(full=wish.full),
-        reserved=replay.reserved,
     )
 
 
-def _in_messages(
-    changes: Iterable[bytes],
-    revision: int | None,
-    end: End.ValueType = End.END_UNSPECIFIED,
-    events: Sequence[Event] = (),
-) -> Iterator[bytes]:
-    """Yield messages of a bounded size.
-
-    The last one has the revision and the end. If the changes are events, each one before it
-    has the revision of its last event, so that the watch can be resumed after any of them.
-    """
-    pending: list[bytes] = []
-    size = 0
-    for index, change in enumerate(changes):
-        if pending and size + len(change) > limits.PAGE_BYTES:
-            reached = events[index - 1].revision if events else None
-            yield _message(pending, reached, End.END_UNSPECIFIED)
-            pending, size = [], 0
-        pending.append(change)
-        size += len(change)
-    if pending or revision is not None:
-        yield _message(pending, revision, end)
-
-
-def _message(changes: Iterable[bytes], revision: int | None, end: End.ValueType) -> bytes:
-    pieces = [wire.parts(_CHANGES, changes)]
-    if revision is not None:
-        pieces.append(wire.number(_REVISION, revision))
-    if end:
-        pieces.append(wire.number(_END, end))
-    return b"".join(pieces)
+def _ended_by(operation: Operation, revision: int) -> bool:
+    """Tell whether who knows everything up to a revision knows that it has ended."""
+    return operation.ended and operation.revision <= revision

@@ -1,0 +1,133 @@
+"""Batches of tasks: a thousand submitted, or ten thousand looked up, in one call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, cast
+
+from longshore.core.changes import Submit, Submitted, Target
+from longshore.core.errors import OperationNotFound
+from longshore.core.ids import target_of
+from longshore.core.limits import BATCH_GET, BATCH_SUBMIT, MESSAGE_BYTES
+from longshore.core.operations import Kind, Part, Record, State
+from longshore.engine.engine import Engine
+from longshore.server import wire
+from longshore.server.checks import at_most
+from longshore.server.errors import status_of
+from longshore.server.messages import BRIEF_PARTS, Messages, brief, parts_of, submitted
+from longshore.server.methods import Call
+from longshore.server.submissions import Submissions
+from longshore.v1 import task_service_pb2 as pb
+
+_RESULTS: Final = pb.BatchSubmitTasksResponse.RESULTS_FIELD_NUMBER
+_SUBMITTED: Final = pb.BatchSubmitTasksResult.SUBMITTED_FIELD_NUMBER
+_ERROR: Final = pb.BatchSubmitTasksResult.ERROR_FIELD_NUMBER
+_TASKS: Final = pb.BatchGetTasksResponse.TASKS_FIELD_NUMBER
+_UNKNOWN: Final = pb.BatchGetTasksResponse.UNKNOWN_IDS_FIELD_NUMBER
+
+#: What an answer may have grown to before tasks are shown without their payload.
+_ROOM_BYTES: Final = MESSAGE_BYTES * 3 // 4
+
+#: Tasks that are looked up before others have their turn on the loop.
+_AT_ONCE: Final = 1_000
+
+
+class TaskBatches:
+    """Serves the calls that are about many tasks at once."""
+
+    def __init__(self, engine: Engine, submissions: Submissions, messages: Messages) -> None:
+        self._engine = engine
+        self._submissions = submissions
+        self._messages = messages
+
+    async def submit(self, request: pb.BatchSubmitTasksRequest, call: Call) -> bytes:
+        """Submit tasks that may each be refused without harm to the others."""
+        requests = request.requests
+        at_most("requests", BATCH_SUBMIT, len(requests))
+        asked = [self._change(one, call) for one in requests]
+        changes = [one for one in asked if isinstance(one, Submit)]
+        written = iter(await self._engine.writer.write_all(changes))
+        outcomes = [next(written) if isinstance(one, Submit) else one for one in asked]
+        results: list[bytes] = []
+        size = 0
+        for one, change, outcome in zip(requests, asked, outcomes, strict=True):
+            if isinstance(outcome, Submitted) and isinstance(change, Submit):
+                full = size < _ROOM_BYTES
+                task = await self._shown(one, change, outcome, full=full)
+                result = wire.part(_SUBMITTED, submitted(task, created=outcome.created))
+            else:
+                error = cast("BaseException", outcome)
+                result = wire.part(_ERROR, status_of(error).SerializeToString())
+            results.append(result)
+            size += len(result)
+        return wire.parts(_RESULTS, results)
+
+    def _change(self, request: pb.SubmitTaskRequest, call: Call) -> Submit | Exception:
+        try:
+            return self._submissions.change(request, call)
+        except Exception as error:  # noqa: BLE001  whatever it is, it concerns this one alone
+            return error
+
+    async def _shown(
+        self,
+        request: pb.SubmitTaskRequest,
+        change: Submit,
+        outcome: Submitted,
+        *,
+        full: bool,
+    ) -> bytes:
+        """Return an encoded task, in `VIEW_BASIC` once an answer has grown large."""
+        if outcome.created and full:
+            spec, options = request.spec, request.options
+            return self._messages.accepted(change, outcome, spec, options)
+        documents: dict[int, bytes] = {Part.REQUEST: change.request}
+        new = Record(outcome.operation, outcome.facts, change.queue, documents)
+        if outcome.created:
+            return self._messages.task(new, full=False)
+        number, tenant = outcome.operation.number, change.caller.tenant
+        (earlier,) = await self._engine.store.get(tenant, (number,), parts_of(full=full))
+        return self._messages.task(earlier or new, full=full)
+
+    async def get(self, request: pb.BatchGetTasksRequest, call: Call) -> bytes:
+        """Look up how tasks stand; ids that name none are told apart."""
+        ids = request.ids
+        at_most("ids", BATCH_GET, len(ids))
+        tasks: list[bytes] = []
+        unknown: list[bytes] = []
+        for start in range(0, len(ids), _AT_ONCE):
+            some = ids[start : start + _AT_ONCE]
+            for asked, record in zip(some, await self._look_up(some, call), strict=True):
+                if record is None:
+                    unknown.append(asked.encode())
+                else:
+                    tasks.append(brief(record))
+            await asyncio.sleep(0)
+        return wire.parts(_TASKS, tasks) + wire.parts(_UNKNOWN, unknown)
+
+    async def _look_up(self, ids: Sequence[str], call: Call) -> list[Record | None]:
+        """Return tasks in the order of their ids; errors are read of those that failed only."""
+        store, tenant = self._engine.store, call.caller.tenant
+        records = await store.get(tenant, [_target(text) for text in ids])
+        tasks = [
+            one if one is not None and one.operation.kind == Kind.TASK else None
+            for one in records
+        ]
+        failed = [
+            one.operation.number
+            for one in tasks
+            if one is not None and one.operation.state == State.FAILED
+        ]
+        if not failed:
+            return tasks
+        found = await store.get(tenant, failed, BRIEF_PARTS)
+        detailed = {one.operation.number: one for one in found if one is not None}
+        return [one and detailed.get(one.operation.number, one) for one in tasks]
+
+
+def _target(text: str) -> Target:
+    """Return what an id names; what is no id names nothing."""
+    try:
+        return target_of(text)
+    except OperationNotFound:
+        return 0
