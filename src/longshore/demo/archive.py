@@ -1,0 +1,81 @@
+"""The archive worker: its actions, which say what they take and give to who calls them.
+
+The results of one are fit to be the arguments of the next: a plan may take `/root` of `scan`
+for the `path` of `digest`, and the `path` of `bag` for that of another `scan`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from pydantic import Field
+
+from longshore.demo.bags import make_bag
+from longshore.demo.digests import Algorithm, digest_tree
+from longshore.demo.folders import Tree, shown
+from longshore.demo.formats import identify_tree
+from longshore.worker import Context, Worker
+
+_LISTED: Final = 1_000
+_BETWEEN: Final = 100  #: Files between two words of progress.
+
+worker = Worker(
+    "archive",
+    slots=4,
+    version="1",
+    description="Archive work on the files and folders of the worker's machine.",
+)
+
+Path = Annotated[str, Field(description="A file or folder on the worker's machine.")]
+
+
+@worker.action
+def scan(path: Path, context: Context) -> dict[str, Any]:
+    """Count the files, folders and bytes below a path, and list the first 1,000 files."""
+    tree = Tree(path, context)
+    listing: list[dict[str, Any]] = []
+    files = size = 0
+    for file in tree.files():
+        files += 1
+        size += file.size
+        if files <= _LISTED:
+            listing.append({"path": shown(file.name), "size": file.size})
+        if files % _BETWEEN == 0:
+            context.progress(files, unit="files", message=shown(file.name))
+    context.progress(files, files, "files")
+    return {
+        "root": str(tree.root),
+        "files": files,
+        "folders": tree.folders,
+        "links": tree.links,
+        "bytes": size,
+        "listing": listing,
+        "truncated": files > _LISTED,
+        "skipped": tree.skipped,
+    }
+
+
+@worker.action
+def digest(
+    path: Path,
+    context: Context,
+    algorithm: Annotated[Algorithm, Field(description="The digest's name.")] = "sha256",
+) -> dict[str, Any]:
+    """Digest every file below a path, and all of them together."""
+    return digest_tree(Tree(path, context), algorithm, context)
+
+
+@worker.action
+def identify(path: Path, context: Context) -> dict[str, Any]:
+    """Count the files below a path by their formats."""
+    return identify_tree(Tree(path, context), context)
+
+
+@worker.action(executor="process")
+def bag(
+    path: Path,
+    target: Annotated[str, Field(description="Where the bag is made: a new or empty folder.")],
+    context: Context,
+) -> dict[str, Any]:
+    """Copy a file or folder into a new BagIt bag, and check it."""
+    return make_bag(Tree(path, context), target, context)

@@ -1,0 +1,266 @@
+"""The demonstration's actions, on real files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bagit  # type: ignore[import-untyped]
+import pytest
+
+from longshore.demo import worker
+from longshore.demo.archive import bag, digest, identify, scan
+from longshore.demo.folders import Cancelled
+from longshore.v1.operation_pb2 import LogEntry, Progress
+from longshore.worker import Context, PermanentError
+from longshore.worker.context import Facts
+from longshore.worker.words import Word
+
+PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452") + bytes(64)
+
+
+class Listener:
+    """Hears what an action says, and does something about it if told so."""
+
+    def __init__(self) -> None:
+        self.words: list[Word] = []
+        self.cancelled = False
+        self.react: Callable[[], None] = lambda: None
+
+    def say(self, word: Word) -> None:
+        self.words.append(word)
+        self.react()
+
+    def later(self, seconds: float, call: Callable[[], None]) -> None:
+        """Say nothing between: the end of the action says the last."""
+
+    def context(self, operation_id: str = "operation-1") -> Context:
+        return Context(Facts(operation_id, "test", 1, 0, "default", ""), self)
+
+    @property
+    def warnings(self) -> list[str]:
+        return [word.message for word in self.words if isinstance(word, LogEntry)]
+
+    @property
+    def progress(self) -> Progress:
+        return [word for word in self.words if isinstance(word, Progress)][-1]
+
+
+@pytest.fixture
+def listener() -> Listener:
+    return Listener()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with two files of text, a picture, a link, and a file in a name of no Unicode."""
+    root = tmp_path / "input"
+    (root / "texts").mkdir(parents=True)
+    (root / "texts" / "a.txt").write_text("Ahoy\n")
+    (root / "texts" / "b").write_text("no name, no format\n")
+    (root / "picture.png").write_bytes(PNG)
+    (root / "empty").touch()
+    (root / "away").symlink_to("/")
+    return root
+
+
+def snapshot(root: Path) -> dict[str, bytes]:
+    return {str(one): one.read_bytes() for one in sorted(root.rglob("*")) if one.is_file()}
+
+
+def test_the_worker_offers_its_four_actions_as_service_archive() -> None:
+    service = worker.services["archive"].to_message()
+    assert {one.slug for one in service.actions} == {"scan", "digest", "identify", "bag"}
+    algorithm = next(one for one in service.actions if one.slug == "digest").parameters[1]
+    assert (algorithm.slug, algorithm.optional) == ("algorithm", True)
+    assert "sha256" in algorithm.values
+    assert all(one.description for one in service.actions)
+
+
+def test_a_scan_counts_and_lists(folder: Path, listener: Listener) -> None:
+    found = scan(str(folder), listener.context())
+    assert found == {
+        "root": str(folder),
+        "files": 4,
+        "folders": 1,
+        "links": 1,
+        "bytes": 5 + 19 + len(PNG),
+        "listing": [
+            {"path": "empty", "size": 0},
+            {"path": "picture.png", "size": len(PNG)},
+            {"path": "texts/a.txt", "size": 5},
+            {"path": "texts/b", "size": 19},
+        ],
+        "truncated": False,
+        "skipped": 0,
+    }
+
+
+def test_a_scan_of_many_files_lists_the_first_thousand(
+    tmp_path: Path, listener: Listener
+) -> None:
+    for number in range(1_001):
+        (tmp_path / f"{number:04}").touch()
+    found = scan(str(tmp_path), listener.context())
+    assert (found["files"], len(found["listing"]), found["truncated"]) == (1_001, 1_000, True)
+
+
+def test_a_scan_of_a_file_is_one_file(folder: Path, listener: Listener) -> None:
+    found = scan(str(folder / "texts" / "a.txt"), listener.context())
+    assert (found["files"], found["listing"]) == (1, [{"path": "a.txt", "size": 5}])
+
+
+def test_a_name_that_is_no_unicode_is_shown_with_question_marks(
+    tmp_path: Path, listener: Listener
+) -> None:
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")).touch()
+    found = scan(str(tmp_path), listener.context())
+    assert found["listing"] == [{"path": "caf�", "size": 0}]
+
+
+@pytest.mark.parametrize("action", [scan, digest, identify])
+def test_a_missing_path_fails_for_good(
+    action: Callable[[str, Context], Any], tmp_path: Path, listener: Listener
+) -> None:
+    with pytest.raises(PermanentError, match="there is no file or folder") as raised:
+        action(str(tmp_path / "missing"), listener.context())
+    assert raised.value.code.name == "NOT_FOUND"
+
+
+@pytest.mark.parametrize("path", ["", "a\0b", "/dev/null"])
+def test_what_is_no_path_to_a_file_or_folder_fails_for_good(
+    path: str, listener: Listener
+) -> None:
+    with pytest.raises(PermanentError):
+        scan(path, listener.context())
+
+
+def test_a_digest_is_that_of_the_bytes_and_of_all_lines(
+    folder: Path, listener: Listener
+) -> None:
+    found = digest(str(folder / "texts"), listener.context())
+    lines = "".join(
+        f"{hashlib.sha256((folder / 'texts' / name).read_bytes()).hexdigest()}  {name}\n"
+        for name in ("a.txt", "b")
+    )
+    assert found["digests"][0] == {
+        "path": "a.txt",
+        "size": 5,
+        "digest": hashlib.sha256(b"Ahoy\n").hexdigest(),
+    }
+    assert found["overall"] == hashlib.sha256(lines.encode()).hexdigest()
+    assert (found["files"], found["bytes"], found["algorithm"]) == (2, 24, "sha256")
+
+
+def test_a_digest_tells_its_progress_in_bytes(folder: Path, listener: Listener) -> None:
+    context = listener.context()
+    digest(str(folder), context, "md5")
+    context.close()
+    size = 24 + len(PNG)
+    told = listener.progress
+    assert (told.done, told.total, told.unit, told.message) == (size, size, "bytes", "texts/b")
+
+
+def test_cancelled_work_ends(folder: Path, listener: Listener) -> None:
+    listener.cancelled = True
+    for action in (scan, digest, identify):
+        with pytest.raises(Cancelled):
+            action(str(folder), listener.context())
+
+
+def test_files_that_cannot_be_read_are_warned_of(folder: Path, listener: Listener) -> None:
+    gone = folder / "gone"
+    gone.write_text("found, but not read")
+    (folder / "before").write_text("read first")
+    listener.react = lambda: gone.unlink(missing_ok=True)
+    found = digest(str(folder), listener.context())
+    assert (found["skipped"], found["files"]) == (1, 5)
+    assert listener.warnings == [f"left out {gone}: No such file or directory"]
+
+
+def test_formats_are_named_and_counted(folder: Path, listener: Listener) -> None:
+    found = identify(str(folder), listener.context())
+    assert found["files"] == 4
+    formats = {one["name"]: one for one in found["formats"]}
+    assert formats["Plain text"]["files"] == 1
+    assert formats["Empty file"]["files"] == 1
+    assert any(one["mime_type"] == "image/png" for one in found["formats"])
+
+
+def test_a_bag_is_valid_and_its_source_untouched(
+    folder: Path, tmp_path: Path, listener: Listener
+) -> None:
+    before = snapshot(folder)
+    target = tmp_path / "bags" / "one"
+    made = bag(str(folder), str(target), listener.context())
+    assert made == {
+        "path": str(target),
+        "bytes": 24 + len(PNG),
+        "files": 4,
+        "valid": True,
+        "skipped": 0,
+    }
+    bagit.Bag(str(target)).validate()
+    assert (target / "data" / "texts" / "a.txt").read_text() == "Ahoy\n"
+    assert snapshot(folder) == before
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_bag_of_one_file(folder: Path, tmp_path: Path, listener: Listener) -> None:
+    made = bag(str(folder / "picture.png"), str(tmp_path / "one"), listener.context())
+    assert (made["files"], made["valid"]) == (1, True)
+
+
+def test_there_is_no_bag_of_nothing(tmp_path: Path, listener: Listener) -> None:
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(PermanentError, match="no file to pack"):
+        bag(str(tmp_path / "nothing"), str(tmp_path / "bag"), listener.context())
+
+
+def test_a_bag_takes_no_place_that_is_taken(
+    folder: Path, tmp_path: Path, listener: Listener
+) -> None:
+    target = tmp_path / "taken"
+    target.mkdir()
+    made = bag(str(folder), str(target), listener.context())
+    assert made["valid"]
+    with pytest.raises(PermanentError, match="exists and is not empty"):
+        bag(str(folder), str(target), listener.context("operation-2"))
+    assert bag(str(folder), str(target), listener.context()) == made  # its own, of an attempt
+
+
+def test_a_bag_is_not_made_inside_of_its_source(folder: Path, listener: Listener) -> None:
+    with pytest.raises(PermanentError, match="lies inside"):
+        bag(str(folder), str(folder / "bag"), listener.context())
+
+
+def test_a_cancelled_bag_leaves_nothing_behind(
+    folder: Path, tmp_path: Path, listener: Listener
+) -> None:
+    listener.cancelled = True
+    with pytest.raises(Cancelled):
+        bag(str(folder), str(tmp_path / "bag"), listener.context())
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_tampered_bag_is_told_from_a_valid_one(
+    folder: Path, tmp_path: Path, listener: Listener
+) -> None:
+    target = tmp_path / "bag"
+    bag(str(folder), str(target), listener.context())
+    (target / "data" / "empty").write_text("no longer")
+    assert not bag(str(folder), str(target), listener.context())["valid"]
+
+
+def test_results_of_one_action_are_arguments_of_the_next(
+    folder: Path, tmp_path: Path, listener: Listener
+) -> None:
+    scanned = scan(str(folder), listener.context())
+    digested = digest(scanned["root"], listener.context())
+    packed = bag(digested["root"], str(tmp_path / "bag"), listener.context())
+    shutil.rmtree(folder)
+    assert scan(packed["path"], listener.context())["files"] > scanned["files"]
