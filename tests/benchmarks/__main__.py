@@ -1,0 +1,89 @@
+"""`python -m tests.benchmarks`: measure, and print one table of ratios.
+
+Every figure is measured against a baseline of its own, in the same run and in turn with it, on
+the real server, worker and SQLite file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import uvloop
+
+from tests.benchmarks import (
+    batches,
+    breakdown,
+    end_to_end,
+    latency,
+    leasing,
+    submit,
+    watchers,
+)
+from tests.benchmarks.bench import Bench
+from tests.benchmarks.figures import Figure, table
+from tests.benchmarks.machine import settings
+
+SECTIONS: Final[dict[str, Callable[[Bench], Awaitable[list[Figure]]]]] = {
+    "submit": submit.measure,
+    "batch": batches.measure_submit,
+    "end-to-end": end_to_end.measure,
+    "latency": latency.measure,
+    "get": batches.measure_get,
+    "leasing": leasing.measure,
+    "watchers": watchers.measure,
+    "breakdown": breakdown.measure,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what was asked for; print the table; return 0 whatever the figures are."""
+    options = _parsed(arguments)
+    names: list[str] = options.only or list(SECTIONS)
+    # Ends like an interrupt, so that no process and no file is left behind.
+    signal.signal(signal.SIGTERM, _interrupt)
+    if options.profile:
+        options.profile.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="longshore-benchmarks-") as directory:
+        figures = uvloop.run(
+            _measure(names, Bench(Path(directory), options.quick, options.profile))
+        )
+    facts = settings(quick=options.quick)
+    print("\n".join(f"{name}: {value}" for name, value in facts.items()), end="\n\n")
+    print(table(figures))
+    if options.json:
+        report = {"settings": facts, "figures": [figure.as_json() for figure in figures]}
+        options.json.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    return 0
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
+    parser.add_argument("--quick", action="store_true", help="only prove that all of it works")
+    parser.add_argument("--only", action="append", choices=SECTIONS, help="measure this alone")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
+    parser.add_argument("--profile", type=Path, metavar="FOLDER", help="profile the servers")
+    return parser.parse_args(arguments)
+
+
+async def _measure(names: Sequence[str], bench: Bench) -> list[Figure]:
+    figures: list[Figure] = []
+    for name in names:
+        print(f"{name}", file=sys.stderr, flush=True)
+        figures += await SECTIONS[name](bench)
+    return figures
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""Where the microseconds of a unary submit go, measured inside the real parts.
+
+The server's own objects run in this process, without the wire, with 64 submits in flight. Each
+step is timed where it happens; what gRPC adds is what a bare echo server takes for a call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from functools import partial, wraps
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final, cast
+from unittest.mock import patch
+
+from longshore.core.changes import Caller
+from longshore.engine.catalog import CatalogCache
+from longshore.engine.dispatcher import Dispatcher
+from longshore.engine.engine import Engine
+from longshore.engine.feed import Feed
+from longshore.server import methods, task_service, worker_messages
+from longshore.server.codec import ProtoCodec
+from longshore.server.directory import Directory
+from longshore.server.messages import Messages
+from longshore.server.submissions import Submissions
+from longshore.server.task_service import TaskService
+from longshore.server.watches import Watches
+from longshore.stores.sqlite import applying
+from longshore.stores.sqlite.applying import Applier
+from longshore.stores.sqlite.rows import SqliteRows
+from longshore.stores.sqlite.store import SqliteStore
+from longshore.v1.task_service_pb2_grpc import TaskServiceStub
+from tests.benchmarks.bench import Bench, connected
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.load import Call, in_flight
+from tests.benchmarks.messages import hello, submit_request
+from tests.benchmarks.processes import echo_server
+from tests.benchmarks.samples import Sample
+
+_WIDTH: Final = 64
+
+Submit = Callable[[], Awaitable[bytes]]
+
+#: What a submit does on the event loop's thread, and the functions that do it.
+_STEPS: Final[dict[str, tuple[tuple[Any, str], ...]]] = {
+    "decode": ((methods, "decode"),),
+    "checks, and the change made": ((Submissions, "change"),),
+    "rows read": ((SqliteRows, "preload"),),
+    "decision": ((applying, "decide"),),
+    "rows written": ((applying, "write"), (applying, "write_head")),
+    "feed and dispatcher": (
+        (CatalogCache, "follow"),
+        (Dispatcher, "applied"),
+        (Feed, "publish"),
+    ),
+    "answer encoded": ((Messages, "accepted"), (task_service, "submitted")),
+}
+_COMMIT: Final = "commit"
+
+
+class _Context:
+    """The little of a gRPC context that a unary call looks at."""
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return (("user-agent", "grpc-python-asyncio/1.85.1"),)
+
+    def set_trailing_metadata(self, metadata: object) -> None:
+        pass
+
+
+async def measure(bench: Bench) -> list[Figure]:
+    calls = bench.size(6_000, 200)
+    rounds: list[dict[str, float]] = []
+    async with _service(bench.directory / "breakdown.db") as submit:
+        answer = await submit()
+        for turn in range(bench.size(5, 1) + 1):
+            rounds.append(await _round(submit, calls))
+            bench.say(f"round {turn}")
+    async with echo_server(answer) as echo, connected(echo.address) as channel:
+        stub, request = TaskServiceStub(channel), submit_request()
+        await in_flight(lambda: stub.SubmitTask(request), calls, _WIDTH)
+        before = echo.cpu_seconds()
+        await in_flight(lambda: stub.SubmitTask(request), calls, _WIDTH)
+        wire = (echo.cpu_seconds() - before) / calls * 1e6
+    wire_figure = Figure(name="  gRPC: a bare echo", unit="µs", value=Sample.of([wire]))
+    names = list(rounds[0])
+    return [*(_figure(name, rounds[1:]) for name in names), wire_figure]
+
+
+def _figure(name: str, rounds: list[dict[str, float]]) -> Figure:
+    return Figure(name=name, unit="µs", value=Sample.of([one[name] for one in rounds]))
+
+
+async def _round(submit: Submit, calls: int) -> dict[str, float]:
+    """Return the microseconds of each step, and of all, per submit."""
+    total = await _loop_microseconds(submit, calls)
+    bare = await _loop_microseconds(partial(asyncio.sleep, 0), calls)
+    spent = dict.fromkeys((*_STEPS, _COMMIT), 0)
+    with _timed(spent):
+        await in_flight(submit, calls, _WIDTH)
+    steps = {name: nanoseconds / calls / 1e3 for name, nanoseconds in spent.items()}
+    commit = steps.pop(_COMMIT)
+    rest = total - bare - sum(steps.values())
+    return {
+        "a unary submit, on the event loop": total - bare,
+        **{f"  {name}": microseconds for name, microseconds in steps.items()},
+        "  hand-over: writer, futures, turns of the loop": rest,
+        "  beside it: the disk sync, shared by a batch": commit,
+    }
+
+
+async def _loop_microseconds(call: Call, calls: int) -> float:
+    """Return the processor time of this thread for each call."""
+    before = time.thread_time()
+    await in_flight(call, calls, _WIDTH)
+    return (time.thread_time() - before) / calls * 1e6
+
+
+@contextmanager
+def _timed(spent: dict[str, int]) -> Generator[None]:
+    """Have each step add the nanoseconds that it takes."""
+    with ExitStack() as stack:
+        for name, functions in {**_STEPS, _COMMIT: ((Applier, "_commit"),)}.items():
+            for owner, attribute in functions:
+                timed = _timer(getattr(owner, attribute), name, spent)
+                stack.enter_context(patch.object(owner, attribute, timed))
+        yield
+
+
+def _timer(function: Callable[..., Any], name: str, spent: dict[str, int]) -> Any:
+    @wraps(function)
+    def timed(*arguments: Any, **named: Any) -> Any:
+        start = time.perf_counter_ns()
+        try:
+            return function(*arguments, **named)
+        finally:
+            spent[name] += time.perf_counter_ns() - start
+
+    @wraps(function)
+    async def timed_coroutine(*arguments: Any, **named: Any) -> Any:
+        start = time.perf_counter_ns()
+        try:
+            return await function(*arguments, **named)
+        finally:
+            spent[name] += time.perf_counter_ns() - start
+
+    return timed_coroutine if inspect.iscoroutinefunction(function) else timed
+
+
+@asynccontextmanager
+async def _service(path: Path) -> AsyncGenerator[Submit]:
+    """Run the parts of a server, and yield what one submit is to them."""
+    async with Engine(SqliteStore(path, ProtoCodec())) as engine:
+        greeting = worker_messages.hello_of(hello(1).hello, Caller(), bytes(32))
+        engine.sessions.leave(await engine.sessions.open(greeting))
+        directory = Directory(engine.catalog)
+        messages = Messages(directory)
+        service = TaskService(engine, directory, messages, Watches(engine, messages))
+        yield partial(_handler(service), submit_request().SerializeToString(), _Context())
+
+
+def _handler(service: TaskService) -> Callable[..., Awaitable[bytes]]:
+    """Return what gRPC would call for `SubmitTask`."""
+    called = SimpleNamespace(method=f"/{service.SERVICE}/SubmitTask", invocation_metadata=())
+    handlers: Any = methods.handlers_of(cast("Any", service))
+    submit: Callable[..., Awaitable[bytes]] = handlers.service(called).unary_unary
+    return submit

@@ -1,0 +1,117 @@
+"""Processes under measurement: started, asked what they use, and always stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+_LONGSHORE: Final = str(Path(sys.executable).with_name("longshore"))
+_QUIET: Final = ("--log-level", "warning")
+_START_SECONDS: Final = 60.0
+_STOP_SECONDS: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A process of ours. `address` is what its first line of output named."""
+
+    pid: int
+    address: str
+
+    def resident_bytes(self) -> int:
+        """Return how much memory it has resident, from the kernel's books."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGESIZE")
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time of all its threads so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@asynccontextmanager
+async def longshore_server(store: Path, profile: Path | None) -> AsyncGenerator[Running]:
+    """Run `longshore serve` over a SQLite file, on a free port of loopback.
+
+    With `profile` it runs under the profiler, which makes it slow, and writes there at its end.
+    """
+    command = ["serve", "--store", f"sqlite:{store}", "--listen", "127.0.0.1:0", *_QUIET]
+    profiled = [sys.executable, "-m", "cProfile", "-o", str(profile)] if profile else []
+    async with _process(*profiled, _LONGSHORE, *command) as running:
+        yield running
+
+
+@asynccontextmanager
+async def longshore_worker(module: str, server: str) -> AsyncGenerator[Running]:
+    """Run `longshore worker` for a module's `worker`; it connects in its own time."""
+    async with _process(
+        _LONGSHORE, "worker", f"{module}:worker", "--server", server, *_QUIET, talks=False
+    ) as running:
+        yield running
+
+
+@asynccontextmanager
+async def echo_server(response: bytes) -> AsyncGenerator[Running]:
+    """Run the bare server that answers every call with the same message."""
+    command = [sys.executable, "-m", "tests.benchmarks.echo"]
+    async with _process(*command, given=response.hex()) as running:
+        yield running
+
+
+@asynccontextmanager
+async def _process(
+    *command: str, given: str = "", talks: bool = True
+) -> AsyncGenerator[Running]:
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=PIPE,
+        stdout=PIPE if talks else None,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdin is not None
+        process.stdin.write(f"{given}\n".encode())
+        process.stdin.close()
+        address = await _address(process, command) if talks else ""
+        yield Running(process.pid, address)
+        if process.returncode is not None:
+            raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
+    finally:
+        await _stop(process)
+
+
+async def _address(process: Process, command: Sequence[str]) -> str:
+    assert process.stdout is not None
+    async with asyncio.timeout(_START_SECONDS):
+        line = (await process.stdout.readline()).decode().strip()
+    _, found, address = line.rpartition("listening on ")
+    if not found:
+        raise RuntimeError(f"{' '.join(command)} said {line!r} instead of its address")
+    return address
+
+
+async def _stop(process: Process) -> None:
+    """Ask a process to end, insist after a while; its session takes its children along."""
+    if process.returncode is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            print(
+                f"process {process.pid} did not stop in {_STOP_SECONDS:.0f} s", file=sys.stderr
+            )
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
