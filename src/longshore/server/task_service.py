@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Final, cast
 
 import uuid_utils
@@ -73,8 +74,9 @@ class TaskService:
             full=_in_full(request.view),
         )
         stream = self._watches.submitted(wish, record, revision, created=outcome.created)
-        async for message in stream:
-            yield message
+        async with aclosing(stream) as messages:
+            async for message in messages:
+                yield message
 
     async def GetTask(self, request: pb.GetTaskRequest, call: Call) -> bytes:
         return wire.part(_TASK, await self._task(request.id, call, full=_in_full(request.view)))

@@ -1,0 +1,305 @@
+"""A whole server on a port of its own, and a worker that speaks the bare contract."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Struct
+from google.rpc import error_details_pb2
+from google.rpc.status_pb2 import Status
+from grpc_status.rpc_status import from_call
+
+from longshore.engine.engine import Engine
+from longshore.engine.settings import EngineSettings
+from longshore.server.app import Server
+from longshore.server.codec import ProtoCodec
+from longshore.stores.sqlite.store import SqliteStore
+from longshore.v1 import operation_pb2, task_service_pb2, worker_service_pb2
+from longshore.v1.catalog_service_pb2 import Parameter, ParameterType, Service, ServiceAction
+from longshore.v1.catalog_service_pb2_grpc import CatalogServiceStub
+from longshore.v1.operation_service_pb2_grpc import OperationServiceStub
+from longshore.v1.server_service_pb2_grpc import ServerServiceStub
+from longshore.v1.task_service_pb2_grpc import TaskServiceStub
+from longshore.v1.worker_service_pb2_grpc import WorkerServiceStub
+
+#: Long enough for a loaded machine; nothing waits for it unless something is broken.
+PATIENCE_SECONDS = 30.0
+
+M = TypeVar("M")
+
+
+class World:
+    """A server over a store, and the stubs of its services."""
+
+    def __init__(self, engine: Engine, server: Server, channel: grpc.aio.Channel) -> None:
+        self.engine = engine
+        self.server = server
+        self.channel = channel
+        self.tasks: Any = TaskServiceStub(channel)
+        self.operations: Any = OperationServiceStub(channel)
+        self.catalog: Any = CatalogServiceStub(channel)
+        self.workers: Any = WorkerServiceStub(channel)
+        self.servers: Any = ServerServiceStub(channel)
+
+    async def submit(
+        self, request: task_service_pb2.SubmitTaskRequest
+    ) -> task_service_pb2.Task:
+        response = await self.tasks.SubmitTask(request)
+        task: task_service_pb2.Task = response.task
+        return task
+
+    async def get(self, task_id: str, **fields: Any) -> task_service_pb2.Task:
+        response = await self.tasks.GetTask(
+            task_service_pb2.GetTaskRequest(id=task_id, **fields)
+        )
+        task: task_service_pb2.Task = response.task
+        return task
+
+    async def revision(self) -> int:
+        """Return the newest revision, of events that lists and watches show or not."""
+        return self.engine.feed.revision
+
+
+@asynccontextmanager
+async def serving(store: Path, settings: EngineSettings | None = None) -> AsyncIterator[World]:
+    """Serve a store until the block ends."""
+    engine = Engine(SqliteStore(store, ProtoCodec()), settings)
+    async with (
+        engine,
+        Server(engine, "127.0.0.1:0") as server,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
+        yield World(engine, server, channel)
+
+
+class Stevedore:
+    """A worker that reports what the test tells it to."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._assignments: deque[worker_service_pb2.WorkAssignment] = deque()
+        self.stops: deque[worker_service_pb2.StopOrder] = deque()
+        self.acknowledgements: deque[worker_service_pb2.Acknowledgement] = deque()
+        self._sequences: dict[int, int] = {}
+        self.welcome = worker_service_pb2.Welcome()
+
+    async def say(self, **fields: Any) -> None:
+        await self._stream.write(worker_service_pb2.WorkRequest(**fields))
+
+    async def hear(self) -> worker_service_pb2.WorkResponse:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            heard: worker_service_pb2.WorkResponse = await self._stream.read()
+        assert heard is not grpc.aio.EOF
+        self._assignments.extend(heard.assignments)
+        self.stops.extend(heard.stops)
+        self.acknowledgements.extend(heard.acknowledgements)
+        return heard
+
+    async def assigned(self) -> worker_service_pb2.WorkAssignment:
+        while not self._assignments:
+            await self.hear()
+        return self._assignments.popleft()
+
+    async def report(
+        self, assignment: worker_service_pb2.WorkAssignment, **detail: Any
+    ) -> worker_service_pb2.Acknowledgement:
+        """Report under a lease and return how that was taken."""
+        token = assignment.lease_token
+        sequence = self._sequences[token] = self._sequences.get(token, 0) + 1
+        report = worker_service_pb2.Report(
+            number=assignment.number, lease_token=token, sequence=sequence, **detail
+        )
+        await self.say(reports=[report])
+        while True:
+            while self.acknowledgements:
+                settled = self.acknowledgements.popleft()
+                if settled.lease_token == token and settled.sequence >= sequence:
+                    return settled
+            await self.hear()
+
+    async def complete(
+        self, assignment: worker_service_pb2.WorkAssignment, **results: Any
+    ) -> worker_service_pb2.Acknowledgement:
+        document = struct(results).SerializeToString() if results else b""
+        done = worker_service_pb2.ActionCompleted(results=document)
+        return await self.report(assignment, completed=done)
+
+    async def fail(
+        self,
+        assignment: worker_service_pb2.WorkAssignment,
+        message: str,
+        *,
+        permanent: bool = True,
+    ) -> worker_service_pb2.Acknowledgement:
+        error = Status(code=13, message=message)
+        failed = worker_service_pb2.ActionFailed(error=error, permanent=permanent)
+        return await self.report(assignment, failed=failed)
+
+    async def run_next(self, **results: Any) -> worker_service_pb2.WorkAssignment:
+        assignment = await self.assigned()
+        await self.complete(assignment, **results)
+        return assignment
+
+
+@asynccontextmanager
+async def stevedore(
+    world: World,
+    services: Sequence[Service] | None = None,
+    *,
+    slots: int = 1,
+    queues: Sequence[str] = ("default",),
+    name: str = "stevedore",
+) -> AsyncIterator[Stevedore]:
+    """Connect a worker until the block ends; its session then lives on for its time."""
+    stream = world.workers.Work()
+    worker = Stevedore(stream)
+    hello = worker_service_pb2.Hello(
+        worker=name,
+        queues=queues,
+        services=OFFERS if services is None else services,
+        slots=slots,
+    )
+    await worker.say(hello=hello)
+    worker.welcome = (await worker.hear()).welcome
+    try:
+        yield worker
+    finally:
+        stream.cancel()
+
+
+async def publish(world: World, services: Sequence[Service] | None = None) -> None:
+    """Let a worker offer services and leave, so that they are known and nobody runs them."""
+    async with stevedore(world, services) as worker:
+        await worker.say(draining=True)
+
+
+def parameter(slug: str, kind: str = "STRING", **fields: Any) -> Parameter:
+    return Parameter(slug=slug, type=ParameterType.Value(f"PARAMETER_TYPE_{kind}"), **fields)
+
+
+#: What workers offer unless a test says otherwise.
+OFFERS = (
+    Service(slug="", actions=[ServiceAction(slug="noop"), ServiceAction(slug="carry")]),
+    Service(
+        slug="archive",
+        name="Archive",
+        actions=[
+            ServiceAction(
+                slug="digest",
+                parameters=[
+                    parameter("path"),
+                    parameter("size", "INTEGER", optional=True),
+                    parameter("algorithm", optional=True, values=["sha256", "sha512"]),
+                    parameter("token", optional=True, password=True),
+                ],
+            ),
+            ServiceAction(slug="bag", parameters=[parameter("digest")]),
+        ],
+    ),
+)
+
+
+def struct(value: dict[str, Any]) -> Struct:
+    made = Struct()
+    made.update(value)
+    return made
+
+
+def call(action: str, arguments: dict[str, Any] | None = None, **fields: Any) -> Any:
+    given = None if arguments is None else struct(arguments)
+    return operation_pb2.ActionCall(action=action, arguments=given, **fields)
+
+
+def submission(*calls: Any, **fields: Any) -> task_service_pb2.SubmitTaskRequest:
+    """Return a submit of calls (default: one `noop`); fields of the spec stand beside it."""
+    outer = {name: fields.pop(name) for name in ("options", "request_id") if name in fields}
+    spec = task_service_pb2.TaskSpec(actions=calls or [call("noop")], **fields)
+    return task_service_pb2.SubmitTaskRequest(spec=spec, **outer)
+
+
+def options(**fields: Any) -> operation_pb2.Options:
+    return operation_pb2.Options(**fields)
+
+
+class Refusal:
+    """What a refused call was told."""
+
+    def __init__(self, error: grpc.aio.AioRpcError) -> None:
+        self.code = error.code()
+        status = from_call(error)
+        assert status is not None, f"no details: {error!r}"
+        self._take(status)
+
+    @classmethod
+    def of(cls, status: Status) -> Self:
+        refusal = cls.__new__(cls)
+        refusal.code = next(one for one in grpc.StatusCode if one.value[0] == status.code)
+        refusal._take(status)
+        return refusal
+
+    def _take(self, status: Status) -> None:
+        self.message = status.message
+        info = self._details(status, error_details_pb2.ErrorInfo)[0]
+        assert info.domain == "longshore.dev"
+        self.reason = info.reason
+        self.metadata = dict(info.metadata)
+        requests = self._details(status, error_details_pb2.BadRequest)
+        self.fields = {
+            one.field: one.reason for request in requests for one in request.field_violations
+        }
+
+    @staticmethod
+    def _details(status: Status, kind: type[Message]) -> list[Any]:
+        found: list[Any] = []
+        for detail in status.details:
+            message = kind()
+            if detail.Unpack(message):
+                found.append(message)
+        return found
+
+
+async def refused(awaitable: Awaitable[object]) -> Refusal:
+    """Return how a call was refused; a test fails if it was not."""
+    try:
+        answer = await awaitable
+    except grpc.aio.AioRpcError as error:
+        return Refusal(error)
+    raise AssertionError(f"was not refused: {answer}")
+
+
+class Watch:
+    """A stream of a watch, read change by change."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    async def message(self) -> Any:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            message = await self.stream.read()
+        assert message is not grpc.aio.EOF, "the stream ended"
+        return message
+
+    async def rest(self) -> list[Any]:
+        """Return all messages up to the end of the stream."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return [message async for message in self.stream]
+
+    async def until(self, enough: Callable[[list[Any]], bool]) -> list[Any]:
+        """Return the changes that were told until they are enough."""
+        changes: list[Any] = []
+        while not enough(changes):
+            changes += (await self.message()).changes
+        return changes
+
+
+def kinds(changes: Iterable[Any]) -> list[str | None]:
+    """Return what the events of changes are about."""
+    return [change.event.WhichOneof("detail") for change in changes if change.HasField("event")]
