@@ -75,6 +75,15 @@ async def test_expired_operations_below_it_are_removed_a_few_at_a_time(world: Wo
     assert await world.events(numbers=frozenset(range(1, 6))) == []
 
 
+async def test_two_compactions_of_one_batch_remove_different_operations(world: World) -> None:
+    await expired(world, 5)
+    world.pass_time(DAY)
+    compact = Compact(world.now, limit=2)
+    applied = await world.apply(compact, compact, compact)
+    assert applied.outcomes == [2, 2, 1]
+    assert await world.do(compact) == 0
+
+
 async def test_what_expired_after_it_is_still_told(world: World) -> None:
     await expired(world, 2)
     world.pass_time(1)

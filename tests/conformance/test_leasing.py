@@ -127,6 +127,15 @@ async def test_a_slot_that_a_report_frees_is_used_by_the_same_commit(world: Worl
     assert numbers(cast("list[Assignment]", applied.outcomes[1])) == [2]
 
 
+async def test_a_slot_that_a_report_frees_is_given_away_once(world: World) -> None:
+    await world.apply(*(submit_change() for _ in range(3)))
+    session = await world.open_session()
+    report = report_change(session, await world.lease_one(session), done())
+    full = Lease((Grant(session.session, session.epoch, 0),))
+    applied = await world.apply(report, full, full)
+    assert [len(cast("list[Assignment]", one)) for one in applied.outcomes[1:]] == [1, 0]
+
+
 async def test_a_repeated_report_frees_no_slot(world: World) -> None:
     await world.apply(submit_change(), submit_change())
     session = await world.open_session()

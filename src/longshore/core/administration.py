@@ -22,5 +22,7 @@ def compact(change: Compact, batch: Batch) -> int:
     # Without a younger event everything that is stored may be compacted.
     reached = batch.head.revision if kept is None else kept - 1
     batch.compacted = max(batch.compacted, reached)
-    batch.removed = batch.rows.removable(batch.compacted, change.limit)
-    return len(batch.removed)
+    found = batch.rows.removable(batch.compacted, change.limit + len(batch.removed))
+    removed = [number for number in found if number not in batch.removed][: change.limit]
+    batch.removed += removed
+    return len(removed)

@@ -47,8 +47,11 @@ def _slots_by_lane(grants: Iterable[Grant], batch: Batch) -> dict[int, list[_Slo
     by_lane: dict[int, list[_Slots]] = {}
     for grant in grants:
         session = batch.session(grant.session)
-        free = grant.free + batch.freed[grant.session]
-        if session is None or session.epoch != grant.epoch or free <= 0:
+        if session is None or session.epoch != grant.epoch:
+            continue
+        # Taken out, so that a slot that became free is not given away twice.
+        free = grant.free + batch.freed.pop(grant.session, 0)
+        if free <= 0:
             continue
         slots = _Slots(session, free)
         for lane in batch.lanes_of(session):

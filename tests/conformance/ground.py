@@ -1,0 +1,193 @@
+"""The ground of the model test: batches, commits, and what must be so after each.
+
+The rules themselves stand in `test_model`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar, cast
+
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from longshore.core.changes import Assignment, Change, Opened, Reported, Submitted
+from longshore.core.events import Event, EventKind
+from longshore.core.operations import Operation, State
+from tests.conformance.candidates import Candidate
+from tests.conformance.model import Leased, Model, Work
+from tests.conformance.world import World, numbers
+
+_T = TypeVar("_T")
+
+
+class Ground(RuleBasedStateMachine):
+    """A store and its model; a batch is committed when a rule says so."""
+
+    candidate: ClassVar[Candidate]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.runner = asyncio.Runner()
+        self.world = World(self.candidate, Path(self.folder.name))
+        self.run(self.world.open())
+        self.model = Model(self.world.now)
+        self.changes: list[Change] = []
+        self.expected: list[object] = []
+        self.events: list[Event] = []
+        self.leases: list[Leased] = []
+        self.held_before: dict[int, int] = {}
+
+    def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        return self.runner.run(coroutine)
+
+    def teardown(self) -> None:
+        self.commit()
+        self.run(self.world.store.close())
+        self.runner.close()
+        self.folder.cleanup()
+
+    def ask(self, change: Change, expected: object, more: bool) -> None:
+        self.changes.append(change)
+        self.expected.append(expected)
+        if not more:
+            self.commit()
+
+    def any_number(self, pick: int) -> int:
+        """Return the number of an operation, now and then of one that does not exist."""
+        return pick % (len(self.model.work) + 1) + 1
+
+    def any_session(self, pick: int) -> tuple[int, int]:
+        """Return a session and its epoch, now and then one that was or will be."""
+        number = pick % (self.model.sessions + 1) + 1
+        worker = self.model.workers.get(number)
+        epoch = worker.epoch if worker else 1
+        return number, epoch - (pick % 7 == 6)
+
+    # What must be so.
+
+    @rule()
+    def commit(self) -> None:
+        if not self.changes:
+            return
+        changes, expected = self.changes, self.expected
+        self.changes, self.expected = [], []
+        applied = self.run(self.world.apply(*changes))
+        outcomes = [outline(outcome) for outcome in applied.outcomes]
+        assert outcomes == expected, changes
+        told = [(event.number, event.kind, event.state) for event in applied.events]
+        assert told == self.model.told[self.model.committed :]
+        due = [one.wake for one in self.model.work.values() if one.wake is not None]
+        assert not due or (applied.next_wake is not None and applied.next_wake <= min(due))
+        self.events += applied.events
+        self.model.commit()
+        workers = self.model.workers
+        self.held_before = {number: len(self.model.held(number)) for number in workers}
+
+    @invariant()
+    def everything_is_as_the_model_says(self) -> None:
+        if not self.changes:
+            self.run(self.compare())
+
+    async def compare(self) -> None:
+        model, store = self.model, self.world.store
+        found = await store.get("default", range(1, len(model.work) + 1))
+        for record, work in zip(found, model.work.values(), strict=True):
+            assert (record and shown(record.operation)) == (
+                None if work.expired else wanted(work)
+            )
+        living = [number for number, work in model.work.items() if not work.expired]
+        assert numbers(await self.world.find(limit=1_000)) == living[::-1]
+        counts: dict[tuple[int, int], int] = {}
+        for number in living:
+            pair = (1, int(model.work[number].state))
+            counts[pair] = counts.get(pair, 0) + 1
+        assert await store.counts("default") == counts
+        catalog = await store.catalog()
+        assert (catalog.mode, catalog.compacted) == (model.mode, model.compacted)
+        assert catalog.revision == model.revision
+        epochs = {number: session.epoch for number, session in catalog.sessions.items()}
+        assert epochs == {number: worker.epoch for number, worker in model.workers.items()}
+
+    @invariant()
+    def promises_are_kept(self) -> None:
+        for work in self.model.work.values():
+            assert work.attempt <= work.max_attempts
+        if self.changes:
+            return
+        for worker in self.model.workers.values():
+            assert len(self.model.held(worker.number)) <= max(worker.slots, 4)
+        over: set[int] = set()
+        for event in self.events:
+            assert event.number not in over or event.kind == EventKind.EXPIRED
+            if event.number and event.state >= State.FAILED:
+                over.add(event.number)
+
+    @rule()
+    def replay(self) -> None:
+        """Read the log again: it holds what the commits told, from the compaction on."""
+        if self.changes:
+            return
+        compacted = self.model.compacted
+        kept = [event for event in self.events if event.revision > compacted and event.number]
+        assert self.run(self.world.events(compacted, limit=100_000)) == kept
+        for number in self.model.work:
+            if number not in self.model.removed:
+                history = [event for event in self.events if event.number == number]
+                wanted = frozenset({number})
+                assert self.run(self.world.events(numbers=wanted)) == history
+
+
+def outline(outcome: object) -> object:
+    """Return an outcome in the words of the model."""
+    match outcome:
+        case Submitted(operation, _, created):
+            return operation.number, created
+        case Operation():
+            return State(outcome.state)
+        case Reported(ended):
+            return ended
+        case Opened(session, epoch, _, held):
+            return session, epoch, numbers(held)
+        case list():
+            return [leased(one) for one in cast("list[Assignment]", outcome)]
+        case Exception():
+            return type(outcome).__name__
+        case _:
+            return outcome
+
+
+def leased(assignment: Assignment) -> Leased:
+    operation = assignment.operation
+    return assignment.session, operation.number, operation.attempt, operation.token
+
+
+def shown(operation: Operation) -> dict[str, Any]:
+    return {
+        "state": operation.state,
+        "attempt": operation.attempt,
+        "step": operation.step,
+        "session": operation.session,
+        "token": operation.token,
+        "reports": operation.reports,
+        "cancel": bool(operation.cancel),
+        "wake": operation.wake_time,
+        "revision": operation.revision,
+    }
+
+
+def wanted(work: Work) -> dict[str, Any]:
+    return {
+        "state": work.state,
+        "attempt": work.attempt,
+        "step": work.step,
+        "session": work.session,
+        "token": work.token,
+        "reports": work.reports,
+        "cancel": work.cancel,
+        "wake": work.wake,
+        "revision": work.revision,
+    }

@@ -1,0 +1,334 @@
+"""A store as plain dictionaries: what the model test compares the real ones with.
+
+It says the same as the core in the most direct words, without batches, rows or SQL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from longshore.core import limits
+from longshore.core.changes import Mode
+from longshore.core.events import EventKind
+from longshore.core.operations import State
+from tests.conformance.world import MINUTE, SECOND
+
+EXPIRE_AFTER = 10 * MINUTE
+
+Told = tuple[int, int, int]  #: Number, kind and state of an event.
+Leased = tuple[int, int, int, int]  #: Session, number, attempt and token.
+
+
+@dataclass
+class Work:
+    """An operation."""
+
+    number: int
+    actions: tuple[str, ...]
+    steps: int
+    state: State
+    priority: int = 0
+    max_attempts: int = 3
+    backoff: int = SECOND
+    run_timeout: int | None = None
+    attempt: int = 0
+    step: int = 0
+    session: int | None = None
+    token: int = 0
+    reports: int = 0
+    cancel: bool = False
+    wake: int | None = None
+    revision: int = 0
+    expired: int | None = None  #: Revision of its expiry.
+    progress_told: int = 0
+
+    @property
+    def ended(self) -> bool:
+        return self.state in (State.SUCCEEDED, State.FAILED, State.CANCELED)
+
+
+@dataclass
+class Worker:
+    """A session."""
+
+    number: int
+    secret: bytes
+    epoch: int
+    offers: tuple[str, ...]
+    slots: int
+
+
+@dataclass
+class Model:
+    """The state of a store, and how each change alters it; refusals are names of errors."""
+
+    now: int
+    mode: Mode = Mode.ACTIVE
+    work: dict[int, Work] = field(default_factory=dict[int, Work])
+    keys: dict[str, tuple[int, bytes]] = field(default_factory=dict[str, tuple[int, bytes]])
+    workers: dict[int, Worker] = field(default_factory=dict[int, Worker])
+    sessions: int = 0
+    queue_known: bool = False
+    told: list[Told] = field(default_factory=list[Told])  #: Of all commits and this batch.
+    times: list[int] = field(default_factory=list[int])  #: Of the same events.
+    committed: int = 0  #: Events of all commits.
+    compacted: int = 0
+    removed: set[int] = field(default_factory=set[int])
+    freed: dict[int, int] = field(default_factory=dict[int, int])  #: In this batch.
+
+    @property
+    def revision(self) -> int:
+        return len(self.told)
+
+    def commit(self) -> None:
+        self.committed = self.revision
+        self.freed = {}
+
+    def tell(self, kind: EventKind, work: Work | None = None, state: int = 0) -> int:
+        self.told.append((work.number if work else 0, kind, state))
+        self.times.append(self.now)
+        if work is not None:
+            work.revision = self.revision
+        return self.revision
+
+    def alive(self, number: int) -> Work | None:
+        work = self.work.get(number)
+        return None if work is None or work.expired else work
+
+    def held(self, session: int) -> list[Work]:
+        held = [one for one in self.work.values() if one.session == session]
+        return sorted(held, key=lambda one: one.token)
+
+    # Asked for by callers.
+
+    def submit(self, work: Work, key: str | None, digest: bytes) -> tuple[int, bool] | str:
+        if key in self.keys and self.alive(self.keys[key][0]):
+            number, known = self.keys[key]
+            return (number, False) if known == digest else "RequestIdReused"
+        if self.mode == Mode.MAINTENANCE:
+            return "Maintenance"
+        work.number = len(self.work) + 1
+        self.work[work.number] = work
+        self.tell(EventKind.SUBMITTED, work, work.state)
+        if key is not None:
+            self.keys[key] = (work.number, digest)
+        return work.number, True
+
+    def cancel(self, number: int, *, force: bool) -> State | str:
+        work = self.alive(number)
+        if work is None:
+            return "OperationNotFound"
+        if work.ended:
+            return "WrongState"
+        if force or work.state != State.RUNNING:
+            return self.end(work, State.CANCELED)
+        if not work.cancel:
+            work.cancel = True
+            grace = self.now + limits.CANCEL_GRACE_MS
+            work.wake = grace if work.wake is None else min(work.wake, grace)
+            self.tell(EventKind.CANCEL_REQUESTED, work, State.RUNNING)
+        return work.state
+
+    def move(self, number: int, start: State, target: State) -> State | str:
+        """Suspend or resume."""
+        work = self.alive(number)
+        if work is None:
+            return "OperationNotFound"
+        if work.state != start:
+            return "WrongState"
+        work.wake = None
+        return self.turn(work, target)
+
+    def resubmit(self, number: int, *, from_failed: bool) -> tuple[int, bool] | str:
+        source = self.alive(number)
+        if source is None:
+            return "OperationNotFound"
+        if not source.ended or (from_failed and source.state != State.FAILED):
+            return "WrongState"
+        fresh = Work(0, source.actions, source.steps, State.QUEUED)
+        work = replace(
+            fresh,
+            priority=source.priority,
+            max_attempts=source.max_attempts,
+            backoff=source.backoff,
+            run_timeout=source.run_timeout,
+            step=source.step if from_failed else 0,
+        )
+        return self.submit(work, None, b"")
+
+    def set_mode(self, mode: Mode) -> None:
+        if mode != self.mode:
+            self.mode = mode
+            self.tell(EventKind.MODE)
+
+    # Done by workers.
+
+    def open_session(
+        self, secret: bytes, offers: tuple[str, ...], slots: int
+    ) -> tuple[int, int, list[int]]:
+        """Return number, epoch and the operations that are still held."""
+        worker = next((one for one in self.workers.values() if one.secret == secret), None)
+        if worker is None:
+            self.sessions += 1
+            worker = Worker(self.sessions, secret, 0, offers, slots)
+            self.workers[worker.number] = worker
+        worker.epoch += 1
+        worker.offers, worker.slots = offers, slots
+        self.tell(EventKind.SESSION)
+        if not self.queue_known:
+            self.queue_known = True
+            self.tell(EventKind.CATALOG)
+        return worker.number, worker.epoch, [one.number for one in self.held(worker.number)]
+
+    def end_session(self, number: int, epoch: int) -> bool:
+        worker = self.workers.get(number)
+        if worker is None or worker.epoch != epoch:
+            return False
+        del self.workers[number]
+        self.tell(EventKind.SESSION)
+        for work in self.held(number):
+            self.fail(work)
+        return True
+
+    def lease(self, grants: list[tuple[int, int, int]]) -> list[Leased]:
+        """Give waiting work away; grants are session, epoch and free slots."""
+        if self.mode != Mode.ACTIVE:
+            return []
+        free: dict[int, int] = {}
+        for session, epoch, slots in grants:
+            worker = self.workers.get(session)
+            if worker is not None and worker.epoch == epoch:
+                free[session] = slots + self.freed.pop(session, 0)
+        waiting = [
+            one for one in self.work.values() if one.state == State.QUEUED and one.wake is None
+        ]
+        leased: list[Leased] = []
+        for work in sorted(waiting, key=lambda one: (-one.priority, one.number)):
+            offering = [
+                session
+                for session, slots in free.items()
+                if slots > 0 and set(work.actions) <= set(self.workers[session].offers)
+            ]
+            if offering:
+                session = max(offering, key=lambda one: free[one])
+                free[session] -= 1
+                leased.append(self.start(work, session))
+        return leased
+
+    def start(self, work: Work, session: int) -> Leased:
+        work.state, work.session = State.RUNNING, session
+        work.attempt += 1
+        work.reports = 0
+        work.wake = None if work.run_timeout is None else self.now + work.run_timeout
+        work.token = self.tell(EventKind.STATE_CHANGED, work, State.RUNNING)
+        return session, work.number, work.attempt, work.token
+
+    def report(
+        self, session: int, epoch: int, number: int, token: int, sequence: int, body: str
+    ) -> bool | str:
+        """Return whether the lease is over, or the refusal."""
+        worker = self.workers.get(session)
+        if worker is None or worker.epoch != epoch:
+            return "SessionTakenOver"
+        work = self.alive(number)
+        if work is None or work.token != token:
+            return "LeaseLost"
+        running = work.state == State.RUNNING and work.session == session
+        if sequence <= work.reports:
+            return not running
+        if not running:
+            return "LeaseLost"
+        work.reports = sequence
+        if self.goes_on(work, body):
+            return False
+        self.freed[session] = self.freed.get(session, 0) + 1
+        return True
+
+    def goes_on(self, work: Work, body: str) -> bool:
+        """Apply a report and return whether its lease goes on."""
+        match body:
+            case "progress":
+                if work.progress_told + limits.PROGRESS_EVERY_MS <= self.now:
+                    work.progress_told = self.now
+                    self.tell(EventKind.PROGRESS, work, State.RUNNING)
+                return True
+            case "log":
+                self.tell(EventKind.LOG, work, State.RUNNING)
+                return True
+            case "property":
+                self.tell(EventKind.PROPERTY_SET, work, State.RUNNING)
+                return True
+            case "completed" if work.steps:
+                work.step += 1
+                self.tell(EventKind.ACTION_CHANGED, work, State.RUNNING)
+                if work.step < work.steps and not work.cancel:
+                    return True
+                over = work.step == work.steps
+                self.end(work, State.SUCCEEDED if over else State.CANCELED)
+            case "completed":
+                self.end(work, State.SUCCEEDED)
+            case "released" if not work.cancel:
+                work.attempt -= 1
+                self.requeue(work, None)
+            case _:  # failed, permanent, stopped, released
+                self.fail(work, permanent=body == "permanent")
+        return False
+
+    # Done by time.
+
+    def wake_all(self) -> None:
+        due = [
+            one for one in self.work.values() if one.wake is not None and one.wake <= self.now
+        ]
+        for work in sorted(due, key=lambda one: one.number):
+            if work.state == State.QUEUED:
+                work.wake = None
+            elif work.state == State.RUNNING:
+                self.fail(work)
+            else:
+                work.wake = None
+                work.expired = self.tell(EventKind.EXPIRED, work, work.state)
+
+    def compact(self, before: int, limit: int) -> int:
+        """Return how many operations were removed; only what is committed counts."""
+        young = [
+            revision
+            for revision in range(self.compacted + 1, self.committed + 1)
+            if self.times[revision - 1] >= before
+        ]
+        reached = young[0] - 1 if young else self.committed
+        self.compacted = max(self.compacted, reached)
+        gone = [
+            one.number
+            for one in sorted(self.work.values(), key=lambda one: one.expired or 0)
+            if one.expired
+            and one.expired <= min(self.compacted, self.committed)
+            and one.number not in self.removed
+        ]
+        self.removed.update(gone[:limit])
+        return len(gone[:limit])
+
+    # What happens to work.
+
+    def turn(self, work: Work, state: State) -> State:
+        work.state = state
+        self.tell(EventKind.STATE_CHANGED, work, state)
+        return state
+
+    def end(self, work: Work, state: State) -> State:
+        work.session = None
+        work.wake = self.now + EXPIRE_AFTER
+        return self.turn(work, state)
+
+    def requeue(self, work: Work, wake: int | None) -> None:
+        work.session = None
+        work.wake = wake
+        self.turn(work, State.QUEUED)
+
+    def fail(self, work: Work, *, permanent: bool = False) -> None:
+        if work.cancel:
+            self.end(work, State.CANCELED)
+        elif permanent or work.attempt >= work.max_attempts:
+            self.end(work, State.FAILED)
+        else:
+            self.requeue(work, self.now + work.backoff * 2 ** (work.attempt - 1))

@@ -1,0 +1,312 @@
+"""Random changes, in random batches, on a real store and on a plain model of one."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from longshore.core.changes import (
+    SERVER,
+    Body,
+    Caller,
+    Cancel,
+    CloseSession,
+    Compact,
+    ExpireSessions,
+    Grant,
+    Lease,
+    Logged,
+    LogKind,
+    Mode,
+    OpenSession,
+    Progressed,
+    PropertySet,
+    Released,
+    Report,
+    Resubmit,
+    Resume,
+    SetMode,
+    Stopped,
+    Suspend,
+    Wake,
+)
+from longshore.core.operations import State
+from longshore.core.policies import Policy
+from tests.conformance.candidates import CANDIDATES
+from tests.conformance.codec import plan_request, step
+from tests.conformance.ground import Ground
+from tests.conformance.model import EXPIRE_AFTER, Work
+from tests.conformance.world import (
+    MINUTE,
+    SECOND,
+    done,
+    failed,
+    new_id,
+    submit_change,
+)
+
+ME = Caller("default", "ada")
+
+BODIES: dict[str, Body] = {
+    "completed": done(x=1),
+    "failed": failed(),
+    "permanent": failed(permanent=True),
+    "progress": Progressed('{"done":1}'),
+    "log": Logged(LogKind.OUTPUT, "line"),
+    "property": PropertySet("name", "value"),
+    "released": Released(),
+    "stopped": Stopped(),
+}
+
+some = st.integers(0, 1_000)
+seldom = st.sampled_from([False] * 7 + [True])
+offers = st.sampled_from([("bag", "scan"), ("bag", "scan"), ("scan",), ("bag",)])
+
+
+class StoreMachine(Ground):
+    """Plays changes, alone and in batches."""
+
+    @initialize(first=st.booleans())
+    def begin(self, first: bool) -> None:
+        for secret in (b"one", b"two"):
+            self.open_session(secret, ("bag", "scan"), 3, more=True)
+        self.submit_several(6, more=first)
+        self.lease(more=False, wake=False)
+
+    # What callers ask for.
+
+    @rule(
+        plan=st.booleans(),
+        actions=st.sampled_from([("scan",), ("bag",), ("bag", "scan")]),
+        priority=st.integers(0, 2),
+        suspended=seldom,
+        delay=st.sampled_from([0, 0, 0, SECOND, 10 * SECOND]),
+        policy=st.tuples(
+            st.integers(1, 3), st.sampled_from([0, SECOND]), st.sampled_from([None, 5 * SECOND])
+        ),
+        key=st.sampled_from([None, None, "a", "b", "c"]),
+        digest=st.sampled_from([b"one", b"one", b"one", b"two"]),
+        more=st.booleans(),
+    )
+    def submit(
+        self,
+        plan: bool,
+        actions: tuple[str, ...],
+        priority: int,
+        suspended: bool,
+        delay: int,
+        policy: tuple[int, int, int | None],
+        key: str | None,
+        digest: bytes,
+        more: bool,
+    ) -> None:
+        """Submit one operation."""
+        state = State.SUSPENDED if suspended else State.QUEUED
+        max_attempts, backoff, run_timeout = policy
+        wake = None if suspended or not delay else self.world.now + delay
+        work = Work(
+            0,
+            actions,
+            2 if plan else 0,
+            state,
+            priority,
+            max_attempts,
+            backoff,
+            run_timeout,
+            wake=wake,
+        )
+        change = submit_change(
+            actions=actions,
+            steps=work.steps,
+            request=plan_request(step("scan"), step("bag")) if plan else None,
+            priority=priority,
+            suspended=suspended,
+            policy=Policy(
+                max_attempts, backoff, run_timeout=run_timeout, expire_after=EXPIRE_AFTER
+            ),
+            not_before=self.world.now + delay if delay else None,
+            key=key,
+            digest=digest,
+        )
+        self.ask(change, self.model.submit(work, key, digest), more)
+
+    @rule(pick=some, force=st.booleans(), more=st.booleans())
+    def cancel(self, pick: int, force: bool, more: bool) -> None:
+        number = self.any_number(pick)
+        expected = self.model.cancel(number, force=force)
+        self.ask(Cancel(ME, number, force=force), expected, more)
+
+    @rule(pick=some, more=st.booleans())
+    def suspend(self, pick: int, more: bool) -> None:
+        number = self.any_number(pick)
+        expected = self.model.move(number, State.QUEUED, State.SUSPENDED)
+        self.ask(Suspend(ME, number), expected, more)
+
+    @rule(pick=some, more=st.booleans())
+    def resume(self, pick: int, more: bool) -> None:
+        number = self.any_number(pick)
+        expected = self.model.move(number, State.SUSPENDED, State.QUEUED)
+        self.ask(Resume(ME, number), expected, more)
+
+    @rule(pick=some, from_failed=st.booleans(), more=st.booleans())
+    def resubmit(self, pick: int, from_failed: bool, more: bool) -> None:
+        number = self.any_number(pick)
+        mode = self.model.mode
+        expected = self.model.resubmit(number, from_failed=from_failed)
+        assert mode == self.model.mode
+        change = Resubmit(ME, number, new_id(), from_failed=from_failed)
+        self.ask(change, expected, more)
+
+    @rule(number=st.integers(2, 6), more=st.booleans())
+    def submit_several(self, number: int, more: bool) -> None:
+        for one in range(number):
+            policy = (2, 0, None)
+            self.submit(one == 0, ("scan",), 0, False, 0, policy, None, b"one", more=True)
+        if not more:
+            self.commit()
+
+    @rule(mode=st.sampled_from(Mode), suspended=seldom, more=st.booleans())
+    def set_mode(self, mode: Mode, suspended: bool, more: bool) -> None:
+        mode = mode if suspended else Mode.ACTIVE
+        self.model.set_mode(mode)
+        self.ask(SetMode(SERVER, mode), None, more)
+
+    # What workers do.
+
+    @rule(
+        secret=st.sampled_from([b"one", b"two", b"three"]),
+        offers=offers,
+        slots=st.integers(1, 4),
+        more=st.booleans(),
+    )
+    def open_session(
+        self, secret: bytes, offers: tuple[str, ...], slots: int, more: bool
+    ) -> None:
+        change = OpenSession(ME, secret, "worker", ("default",), offers, slots)
+        expected = self.model.open_session(secret, offers, slots)
+        self.ask(change, expected, more)
+
+    @precondition(lambda self: self.model.workers)
+    @rule(pick=some, silent=st.booleans(), more=st.booleans())
+    def end_session(self, pick: int, silent: bool, more: bool) -> None:
+        number, epoch = self.any_session(pick)
+        ended = self.model.end_session(number, epoch)
+        if silent:
+            self.ask(ExpireSessions(((number, epoch),)), None, more)
+        else:
+            self.ask(CloseSession(number, epoch), None if ended else "SessionTakenOver", more)
+
+    @precondition(lambda self: self.model.workers)
+    @rule(more=st.booleans(), wake=st.booleans())
+    def lease(self, more: bool, wake: bool) -> None:
+        if wake:
+            self.wake(more=True)
+        leased_now = [lease for lease in self.leases if lease[3] > self.model.committed]
+        grants: list[tuple[int, int, int]] = []
+        for worker in self.model.workers.values():
+            taken = self.held_before.get(worker.number, 0)
+            taken += sum(lease[0] == worker.number for lease in leased_now)
+            grants.append((worker.number, worker.epoch, worker.slots - taken))
+        expected = self.model.lease(grants)
+        self.leases += expected
+        self.ask(Lease(tuple(Grant(*grant) for grant in grants)), expected, more)
+
+    @precondition(lambda self: self.leases)
+    @rule(
+        body=st.sampled_from(["completed", "completed", "failed", "released"]),
+        leases=st.integers(0, 2),
+    )
+    def end_all(self, body: str, leases: int) -> None:
+        """Report the end of all that the sessions hold, and lease what follows."""
+        for worker in list(self.model.workers.values()):
+            for work in self.model.held(worker.number):
+                self.tell(worker.number, worker.epoch, work.number, work.token, 1, body)
+        for _ in range(leases if self.model.workers else 0):
+            self.lease(more=True, wake=True)
+        self.pass_time(2 * SECOND, wake=True)
+
+    @precondition(lambda self: self.leases)
+    @rule(
+        pick=some,
+        body=st.sampled_from([*BODIES, "completed", "failed"]),
+        skew=st.sampled_from([0, 0, 0, 0, 0, 1, 2, 3]),
+        more=st.booleans(),
+    )
+    def report(self, pick: int, body: str, skew: int, more: bool) -> None:
+        """Report under a present or an earlier lease; a skew makes it a repeat or a stale one."""
+        held = [lease for lease in self.leases if self.model.work[lease[1]].token == lease[3]]
+        among = held if held and skew != 1 else self.leases
+        session, number, _, token = among[pick % len(among)]
+        worker = self.model.workers.get(session)
+        epoch = (worker.epoch if worker else 1) - (skew == 2)
+        self.tell(session, epoch, number, token, skew != 3, body)
+        if not more:
+            self.commit()
+
+    def tell(
+        self, session: int, epoch: int, number: int, token: int, ahead: int, body: str
+    ) -> None:
+        """Report so many places ahead of the latest report that was applied."""
+        sequence = self.model.work[number].reports + ahead
+        expected = self.model.report(session, epoch, number, token, sequence, body)
+        change = Report(session, epoch, number, token, sequence, BODIES[body])
+        self.ask(change, expected, more=True)
+
+    # What time does.
+
+    @rule(more=st.booleans())
+    def wake(self, more: bool) -> None:
+        self.model.wake_all()
+        self.ask(Wake(), None, more)
+
+    @rule(
+        span=st.sampled_from([SECOND // 2, SECOND, 5 * SECOND, 30 * SECOND, 10 * MINUTE]),
+        wake=st.booleans(),
+    )
+    def pass_time(self, span: int, wake: bool) -> None:
+        self.commit()
+        self.world.pass_time(span)
+        self.model.now = self.world.now
+        if wake:
+            self.wake(more=False)
+
+    @rule(
+        age=st.sampled_from([0, SECOND, MINUTE, 20 * MINUTE]),
+        limit=st.integers(1, 5),
+        more=st.booleans(),
+    )
+    def compact(self, age: int, limit: int, more: bool) -> None:
+        before = self.world.now - age
+        self.ask(Compact(before, limit), self.model.compact(before, limit), more)
+
+    @rule(limit=st.integers(1, 5))
+    def grow_old(self, limit: int) -> None:
+        """Let what has ended expire, then forget some of it."""
+        self.pass_time(EXPIRE_AFTER, wake=True)
+        self.compact(0, limit, more=False)
+
+    @rule()
+    def reopen(self) -> None:
+        self.commit()
+        self.run(self.world.reopen())
+
+
+@pytest.mark.parametrize("name", CANDIDATES)
+def test_any_sequence_of_changes_leaves_what_the_model_says(name: str) -> None:
+    class Machine(StoreMachine):
+        candidate = CANDIDATES[name]
+
+    slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=60, stateful_step_count=50, deadline=None, suppress_health_check=slow
+        ),
+    )
