@@ -18,6 +18,9 @@ DOMAIN: Final = "longshore.dev"
 _STATUS_BYTES: Final = 16 * 1024  #: For the whole tree of causes.
 _MESSAGE_BYTES: Final = 4 * 1024  #: For one message in it.
 _NODE_BYTES: Final = 512  #: Counted for each cause beside its message.
+_FACT_BYTES: Final = 512
+_FACTS: Final = 16
+_VIOLATIONS: Final = 8
 
 
 class Failure(NamedTuple):
@@ -57,7 +60,7 @@ def failure_of(error: BaseException, action: str) -> Failure:
 
 def _tree(error: BaseException, action: str, room: int) -> tuple[Status, int]:
     """Return the status of an exception and its causes, and the bytes of room left."""
-    message = clipped(unicode(_words(error)), min(_MESSAGE_BYTES, max(room, 64)))
+    message = _fit(_words(error), min(_MESSAGE_BYTES, max(room, 64)))
     status = _status_of(error, message, action)
     room -= len(message.encode()) + _NODE_BYTES
     for cause in _causes(error):
@@ -72,8 +75,8 @@ def _status_of(error: BaseException, message: str, action: str) -> Status:
     metadata = {"action": action, "type": type(error).__name__}
     if isinstance(error, ActionError):
         metadata |= {
-            clipped(unicode(name), 64): clipped(unicode(text), _NODE_BYTES)
-            for name, text in error.metadata.items()
+            _fit(str(name), 64): _fit(str(text), _FACT_BYTES)
+            for name, text in list(error.metadata.items())[:_FACTS]
         }
     if not isinstance(error, InvalidArguments):
         code = error.code if isinstance(error, ActionError) else StatusCode.INTERNAL
@@ -81,18 +84,24 @@ def _status_of(error: BaseException, message: str, action: str) -> Status:
     status = _status(error.code, message, "INVALID_FIELD", metadata)
     violations = [
         BadRequest.FieldViolation(
-            field=one.field, description=one.description, reason=one.reason
+            field=_fit(one.field, _FACT_BYTES),
+            description=_fit(one.description, _FACT_BYTES),
+            reason=one.reason,
         )
-        for one in error.violations[:16]
+        for one in error.violations[:_VIOLATIONS]
     ]
     status.details.add().Pack(BadRequest(field_violations=violations))
     return status
 
 
 def _status(code: StatusCode, message: str, reason: str, metadata: Mapping[str, str]) -> Status:
-    status = Status(code=int(code.value[0]), message=message)
+    status = Status(code=int(code.value[0]), message=_fit(message, _MESSAGE_BYTES))
     status.details.add().Pack(ErrorInfo(reason=reason, domain=DOMAIN, metadata=dict(metadata)))
     return status
+
+
+def _fit(text: str, size: int) -> str:
+    return clipped(unicode(text), size)
 
 
 def _words(error: BaseException) -> str:

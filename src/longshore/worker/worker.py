@@ -127,7 +127,7 @@ class Worker:
         if self._running is not None:
             raise RuntimeError(f"worker {self.name!r} runs already")
         addresses = [servers] if isinstance(servers, str) else list(servers)
-        running = Running(self._hello(), self.actions, self.executor)
+        running = Running(self.hello(), self.actions, self.executor)
         self._running = running
         try:
             await running.run(addresses, grace_seconds, stopping, credentials, metadata)
@@ -139,7 +139,8 @@ class Worker:
         if self._running is not None:
             await self._running.drain(grace_seconds)
 
-    def _hello(self) -> Hello:
+    def hello(self) -> Hello:
+        """Return how it introduces itself. Raises `ValueError` if it offers nothing."""
         offered = [one.to_message() for one in self.services.values() if one.actions]
         if not offered:
             raise ValueError(f"worker {self.name!r} offers no action")
