@@ -17,8 +17,6 @@ from longshore.v1.operation_service_pb2 import (
     WatchOperationsResponse,
 )
 from longshore.v1.operation_service_pb2_grpc import OperationServiceStub
-from longshore.v1.server_service_pb2 import GetStatusRequest
-from longshore.v1.server_service_pb2_grpc import ServerServiceStub
 from longshore.v1.task_service_pb2 import (
     CancelTaskRequest,
     GetTaskRequest,
@@ -29,6 +27,7 @@ from longshore.v1.task_service_pb2 import (
     TaskSpec,
 )
 from longshore.v1.task_service_pb2_grpc import TaskServiceStub
+from longshore.v1.worker_service_pb2 import ListWorkersRequest
 from longshore.v1.worker_service_pb2_grpc import WorkerServiceStub
 from tests.acceptance.checkers import TERMINAL
 from tests.acceptance.waiting import PATIENCE_SECONDS, eventually_answered, within
@@ -75,7 +74,6 @@ class Office:
         self.channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
         self.tasks = TaskServiceStub(self.channel)
         self.operations = OperationServiceStub(self.channel)
-        self.servers = ServerServiceStub(self.channel)
         self.workers = WorkerServiceStub(self.channel)
 
     async def __aenter__(self) -> Self:
@@ -142,13 +140,16 @@ class Office:
                 return tasks
             sent.page_token = response.next_page_token
 
-    async def answers(self) -> bool:
-        """Tell whether the server answers."""
-        try:
-            await self.servers.GetStatus(GetStatusRequest(), timeout=_CALL_SECONDS)
-        except grpc.aio.AioRpcError:
-            return False
-        return True
+    async def connected(self, count: int = 1) -> None:
+        """Wait until so many workers have a stream."""
+
+        async def look() -> bool:
+            response = await self.workers.ListWorkers(
+                ListWorkersRequest(), timeout=_CALL_SECONDS
+            )
+            return sum(worker.connected for worker in response.workers) >= count
+
+        await eventually_answered(look, f"{count} workers")
 
     async def messages(
         self, after: int = 0, include_logs: bool = False

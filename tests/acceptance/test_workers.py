@@ -17,7 +17,7 @@ from tests.acceptance.journal import (
 )
 from tests.acceptance.office import Office, all_ended, reason_of, retry
 from tests.acceptance.processes import Dockhand, Server
-from tests.acceptance.waiting import eventually
+from tests.acceptance.waiting import eventually, eventually_answered
 from tests.tools.proxy import Proxy
 
 #: Workers are given up after a second of silence.
@@ -56,14 +56,13 @@ async def test_an_operation_is_leased_by_at_most_one_session_while_workers_die_a
             ids: list[str] = []
             for round_ in range(6):
                 async with Dockhand(proxy.address, journal, name=f"mortal-{round_}") as mortal:
-                    ids += [
-                        (await office.submit("quick", options=retry(20))).metadata.id
-                        for _ in range(40)
-                    ]
-                    await eventually(
-                        lambda: any(note.pid == mortal.pid for note in read_journal(journal)),
-                        "the first work of a worker",
-                    )
+
+                    async def works(pid: int = mortal.pid) -> bool:
+                        burst = [office.submit("quick", options=retry(20)) for _ in range(12)]
+                        ids.extend(one.metadata.id for one in await asyncio.gather(*burst))
+                        return any(note.pid == pid for note in read_journal(journal))
+
+                    await eventually_answered(works, "the first work of a worker")
                     proxy.cut()
                     ids += [
                         (await office.submit("quick", options=retry(20))).metadata.id
@@ -316,14 +315,14 @@ async def test_cancels_that_race_with_ends_leave_one_end_each(
 
         async def raced() -> str:
             task_id = (await office.submit("quick")).metadata.id
-            for _ in range(rng.randrange(30)):
-                await asyncio.sleep(0)
+            await asyncio.sleep(rng.uniform(0, 0.02))
             try:
                 await office.cancel(task_id, force=rng.random() < 0.5)
             except grpc.aio.AioRpcError as error:
                 refusals.add(reason_of(error))
             return task_id
 
+        await office.connected()
         refusals: set[str] = set()
         ids: list[str] = []
         for _ in range(10):

@@ -54,6 +54,7 @@ class Hello(NamedTuple):
     slots: int
     services: tuple[Publication, ...]
     leases: tuple[HeldLease, ...] = ()
+    draining: bool = False  #: Whether it wants no more work.
 
 
 class StopReason(enum.IntEnum):
@@ -111,7 +112,7 @@ class LiveSession:
         self.connect_time = clock.now()
         self.last_seen_time = self.connect_time
         self.heard_at = clock.monotonic()
-        self.draining = False
+        self.draining = hello.draining
         self._writer = writer
         self._clock = clock
         #: Tokens of the leases by operation, each taking a slot until its report commits.

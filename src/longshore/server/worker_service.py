@@ -50,6 +50,7 @@ class WorkerService:
         first = await _first(call.context, silence_seconds)
         secret = _secret_of(first.hello.session_id)
         hello = worker_messages.hello_of(first.hello, call.caller, secret)
+        hello = hello._replace(draining=first.draining)
         session = await self._engine.sessions.open(hello)
         try:
             welcome = Welcome(
@@ -60,7 +61,9 @@ class WorkerService:
             )
             await call.context.write(WorkResponse(welcome=welcome))
             stream = _Stream(session, call.context, silence_seconds)
-            if await stream.run(settings.beat_seconds) and session.draining:
+            closed = await stream.run(settings.beat_seconds)
+            # One that still holds work has not said goodbye: its connection broke.
+            if closed and session.draining and not session.held:
                 await self._engine.sessions.close(session)
         finally:
             self._engine.sessions.leave(session)
