@@ -1,0 +1,164 @@
+"""The hot questions are answered from an index, however much the file holds."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from sqlite_utils import Database
+
+from longshore.core.filters import Compare
+from longshore.core.orders import NEWEST_FIRST, parse_order
+from longshore.core.store import Query, Replay
+from longshore.stores.sqlite import lists, replays
+from longshore.stores.sqlite.connections import connect
+from longshore.stores.sqlite.head import load_head
+from longshore.stores.sqlite.points import Points
+from longshore.stores.sqlite.rows import SqliteRows
+from longshore.stores.sqlite.schema import migrate
+
+A_LANE = "INSERT INTO lanes VALUES (1, 'default', 'default', '[]')"
+AN_OPERATION = """
+    INSERT INTO operations (number, id, tenant, kind, state, lane, priority, position, attempt,
+        step, steps, token, reports, cancel, revision, update_time, submitter, request_id,
+        create_time)
+    VALUES (1, x'00', 'default', 1, 2, 1, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0, '', '', 0)
+"""
+
+
+class Planned:
+    """A connection that notes the plan of every query."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.plan = ""
+
+    def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
+        for *_, detail in self._connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters):
+            self.plan += f"{detail}\n"
+        return self._connection.execute(sql, parameters)
+
+    def reads_no_table_through(self) -> None:
+        """Check that no large table is read from end to end, and nothing is sorted."""
+        for table in ("operations", "events", "documents", "keys"):
+            assert f"SCAN {table}" not in self.plan
+        assert "USE TEMP B-TREE" not in self.plan
+
+
+@pytest.fixture
+def planned(tmp_path: Path) -> Iterator[Planned]:
+    connection = connect(tmp_path / "store.db")
+    migrate(Database(connection))
+    connection.execute(A_LANE)
+    connection.execute(AN_OPERATION)
+    yield Planned(connection)
+    connection.close()
+
+
+@pytest.fixture
+def connection(planned: Planned) -> sqlite3.Connection:
+    return cast("sqlite3.Connection", planned)
+
+
+@pytest.fixture
+def rows(connection: sqlite3.Connection) -> SqliteRows:
+    return SqliteRows(connection, {})
+
+
+def test_leasing_reads_the_waiting_work_of_a_lane_in_order(
+    rows: SqliteRows, planned: Planned
+) -> None:
+    assert rows.heads(1, 10)
+    assert "INDEX waiting (lane=?)" in planned.plan
+    planned.reads_no_table_through()
+
+
+def test_what_is_due_is_read_in_order(rows: SqliteRows, planned: Planned) -> None:
+    rows.due(0, 10)
+    rows.next_wake(after=0)
+    assert "INDEX wake (wake_time<?)" in planned.plan
+    assert "INDEX wake (wake_time>?)" in planned.plan
+    planned.reads_no_table_through()
+
+
+def test_what_a_session_holds_is_read_by_session(rows: SqliteRows, planned: Planned) -> None:
+    rows.held_by(1)
+    assert "INDEX held (session=?)" in planned.plan
+
+
+def test_compaction_reads_what_has_expired_in_order(rows: SqliteRows, planned: Planned) -> None:
+    rows.removable(10, 10)
+    assert "INDEX expired (revision<?)" in planned.plan
+    planned.reads_no_table_through()
+
+
+def test_what_a_batch_names_is_read_by_key(rows: SqliteRows, planned: Planned) -> None:
+    rows.keyed("default", "ada", "k")
+    rows.requests([1, 2])
+    rows.number_of(b"0")
+    planned.reads_no_table_through()
+
+
+def test_a_start_probes_each_lane_once(
+    connection: sqlite3.Connection, planned: Planned
+) -> None:
+    assert load_head(connection).open_lanes == {1}
+    assert "INDEX waiting (lane=?)" in planned.plan
+    assert "INDEX wake (wake_time>?)" in planned.plan
+    planned.reads_no_table_through()
+
+
+def test_point_reads_go_by_number_or_id(
+    connection: sqlite3.Connection, planned: Planned
+) -> None:
+    assert Points(connection).get("default", [1, b"\0"], [1])[0] is not None
+    planned.reads_no_table_through()
+
+
+def test_a_place_in_the_queue_is_counted_in_the_index(
+    connection: sqlite3.Connection, planned: Planned
+) -> None:
+    (record,) = Points(connection).get("default", [1], [])
+    assert record is not None
+    assert Points(connection).ahead(record.operation, 10) == 0
+    assert "INDEX waiting (lane=? AND priority>?)" in planned.plan
+    assert "INDEX waiting (lane=? AND priority=? AND position<?)" in planned.plan
+    planned.reads_no_table_through()
+
+
+@pytest.mark.parametrize("order_by", ["number desc", "number"])
+@pytest.mark.parametrize(
+    "wanted", [None, Compare("state", "=", 3), Compare("id", "=", "0" * 32)]
+)
+def test_pages_by_number_follow_the_primary_key(
+    connection: sqlite3.Connection, planned: Planned, order_by: str, wanted: Compare | None
+) -> None:
+    lists.find(Query("default", 1, wanted, parse_order(order_by, None), None, 10), connection)
+    planned.reads_no_table_through()
+    if wanted is None:
+        assert "operations USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)" in planned.plan
+
+
+def test_the_total_of_all_is_not_counted_anew(
+    connection: sqlite3.Connection, planned: Planned
+) -> None:
+    query = Query("default", 1, None, NEWEST_FIRST, None, 10, with_total=True)
+    lists.find(query, connection)
+    assert "counts USING PRIMARY KEY (tenant=?)" in planned.plan
+    planned.reads_no_table_through()
+
+
+def test_replays_follow_the_log_and_histories_an_index(
+    connection: sqlite3.Connection, planned: Planned
+) -> None:
+    connection.execute("UPDATE head SET revision = 100")
+    planned.plan = ""
+    replays.replay(Replay("default", 0), connection)
+    assert "events USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)" in planned.plan
+    planned.reads_no_table_through()
+    planned.plan = ""
+    replays.replay(Replay("default", 0, numbers=frozenset({1})), connection)
+    assert "events USING INDEX history (number=?" in planned.plan

@@ -1,0 +1,208 @@
+"""What is particular to the SQLite store: its file, its limits of time, its broken disks."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import sqlite3
+from collections.abc import AsyncIterator, Generator
+from pathlib import Path
+
+import pytest
+from sqlite_utils import Database
+
+from longshore.core.changes import Caller, Cancel, Compact
+from longshore.core.errors import OutcomeUnknown, StoreUnavailable
+from longshore.core.filters import Compare, Not
+from longshore.core.orders import NEWEST_FIRST, Order, SortKey
+from longshore.core.store import Query, Replay
+from longshore.stores.sqlite import scanning
+from longshore.stores.sqlite.schema import migrate
+from longshore.stores.sqlite.store import SqliteStore
+from tests.conformance.candidates import CANDIDATES
+from tests.conformance.codec import JsonCodec, request_for
+from tests.conformance.world import World, submit_change
+
+NOBODY = Compare("submitter", "=", "nobody")
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    world = World(CANDIDATES["sqlite"], tmp_path)
+    await world.open()
+    yield world
+    await world.store.close()
+
+
+@contextlib.contextmanager
+def files_limited_to(size: int) -> Generator[None]:
+    """Let the disk refuse to write beyond a size, in any file of this process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def refusal_to_open(path: Path) -> str:
+    store = SqliteStore(path, JsonCodec())
+    with pytest.raises(StoreUnavailable) as caught:
+        await store.open()
+    return str(caught.value)
+
+
+async def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    database = Database(sqlite3.connect(path))
+    migrate(database)
+    database.conn.execute(
+        "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) "
+        "VALUES ('longshore', 'from_the_future', '2099')"
+    )
+    database.conn.commit()
+    database.close()
+    said = await refusal_to_open(path)
+    assert "newer version" in said
+    assert "from_the_future" in said
+
+
+async def test_a_file_that_is_no_database_is_refused_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    path.write_bytes(b"something else entirely" * 100)
+    assert "not a database" in await refusal_to_open(path)
+    assert path.read_bytes().startswith(b"something else entirely")
+
+
+async def test_a_place_where_no_file_can_be_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "cannot be locked" in await refusal_to_open(tmp_path / "file" / "store.db")
+
+
+async def test_who_is_kept_off_is_told_which_file_is_held(world: World, tmp_path: Path) -> None:
+    assert str(tmp_path / "store.db.lock") in await refusal_to_open(tmp_path / "store.db")
+
+
+async def test_a_store_that_could_not_be_opened_leaves_no_lock_behind(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    path.write_bytes(b"something else entirely" * 100)
+    await refusal_to_open(path)
+    path.unlink()
+    store = SqliteStore(path, JsonCodec())
+    await store.open()
+    await store.close()
+
+
+async def test_a_program_that_locks_the_file_is_waited_for_only_shortly(
+    world: World, tmp_path: Path
+) -> None:
+    foreign = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
+    foreign.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreUnavailable, match="locked"):
+        await world.store.apply([submit_change(), submit_change()])
+    foreign.execute("ROLLBACK")
+    foreign.close()
+    assert (await world.submit()).number == 1
+
+
+async def test_a_commit_that_breaks_off_has_an_unknown_outcome(
+    world: World, tmp_path: Path
+) -> None:
+    kept = await world.submit()
+    written = (tmp_path / "store.db-wal").stat().st_size
+    with files_limited_to(written + 4_096), pytest.raises(OutcomeUnknown):
+        await world.store.apply([submit_change(request=request_for(padding="x" * 100_000))])
+    assert await world.see(kept) == kept
+    assert (await world.submit()).number == kept.number + 1
+    await world.reopen()
+    assert (await world.submit()).number == kept.number + 2
+
+
+async def test_a_scan_that_takes_long_ends_in_a_short_page(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(5):
+        await world.apply(*(submit_change() for _ in range(1_000)))
+    monkeypatch.setattr(scanning, "SCAN_SECONDS", 0.0)
+    for order in (NEWEST_FIRST, Order((SortKey("number"),))):
+        page = await world.find(NOBODY, order)
+        looks = 1
+        while page.after is not None:
+            assert page.records == []
+            page = await world.find(NOBODY, order, after=page.after)
+            looks += 1
+        assert looks == 3
+
+
+async def test_pages_that_were_cut_short_still_show_everything_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(5):
+        await world.apply(*(submit_change(priority=one % 10) for one in range(1_000)))
+    monkeypatch.setattr(scanning, "SCAN_SECONDS", 0.0)
+    few = Compare("priority", "=", 7)
+    seen: list[int] = []
+    page = await world.find(few, limit=150)
+    while True:
+        seen += [record.operation.number for record in page.records]
+        if page.after is None:
+            break
+        page = await world.find(few, limit=150, after=page.after)
+    assert seen == [number for number in range(5_000, 0, -1) if (number - 1) % 10 == 7]
+
+
+async def test_a_replay_that_takes_long_says_how_far_it_came(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(5):
+        await world.apply(*(submit_change() for _ in range(1_000)))
+    monkeypatch.setattr(scanning, "SCAN_SECONDS", 0.0)
+    after, looks = 0, 0
+    while after < world.revision:
+        found = await world.store.events(Replay("default", after, filter=NOBODY))
+        assert found.events == []
+        after = found.revision
+        looks += 1
+    assert looks == 3
+
+
+async def test_a_count_that_takes_long_is_left_out(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(5):
+        await world.apply(*(submit_change() for _ in range(1_000)))
+    wanted = Not(Compare("labels.team", "=", "a"))
+    query = Query("default", None, wanted, NEWEST_FIRST, None, 10, with_total=True)
+    assert (await world.store.find(query)).total == 5_000
+    monkeypatch.setattr(scanning, "SCAN_SECONDS", 0.0)
+    page = await world.store.find(query)
+    assert page.total is None
+    assert len(page.records) == 10
+
+
+async def test_compaction_removes_old_events_of_the_installation(
+    world: World, tmp_path: Path
+) -> None:
+    for number in range(3):
+        await world.open_session(secret=bytes([number]))
+    operation = await world.submit()
+    await world.do(Cancel(Caller("default", "ada"), operation.id))
+    world.pass_time(1)
+    await world.open_session(secret=b"young")
+    await world.do(Compact(world.now))
+    reader = sqlite3.connect(tmp_path / "store.db")
+    kept = reader.execute("SELECT revision, number FROM events ORDER BY revision").fetchall()
+    reader.close()
+    assert kept == [(5, operation.number), (6, operation.number), (7, 0)]
+
+
+async def test_every_commit_is_synced_to_a_log_of_its_own(world: World, tmp_path: Path) -> None:
+    await world.submit()
+    copy = tmp_path / "copy.db"
+    for suffix in ("", "-wal"):
+        source = tmp_path / f"store.db{suffix}"
+        copy.with_name(f"copy.db{suffix}").write_bytes(source.read_bytes())
+    taken = SqliteStore(copy, JsonCodec())
+    await taken.open()
+    assert (await taken.get("default", [1]))[0] is not None
+    await taken.close()
