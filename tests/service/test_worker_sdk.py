@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
 import signal
 import threading
@@ -718,6 +719,23 @@ async def test_an_action_in_another_process_talks_to_its_operation() -> None:
             pass
         assert (report.failed.permanent, report.failed.error.message) == (True, "not today")
         assert [one.message for one in causes(report.failed.error)] == ["KeyError: 'inner'"]
+
+
+async def test_nothing_is_left_of_a_worker_with_processes() -> None:
+    before = asyncio.all_tasks()
+    async with peer() as at:
+        stopping = asyncio.Event()
+        task = asyncio.create_task(worker.run(at.address, stopping=stopping))
+        stream = await at.accept()
+        await stream.assign("process_id")
+        while not (await stream.settled()).HasField("completed"):
+            pass
+        stopping.set()
+        await asyncio.wait_for(task, 10)
+        for child in multiprocessing.active_children():
+            await asyncio.to_thread(child.join, 10)
+            assert child.exitcode is not None
+    assert asyncio.all_tasks() == before
 
 
 async def test_an_action_in_another_process_sees_that_it_is_cancelled(tmp_path: Path) -> None:

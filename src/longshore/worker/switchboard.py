@@ -54,6 +54,7 @@ class Switchboard:
         self._calls: dict[int, _Call] = {}
         self._last = 0
         self._server: asyncio.Server | None = None
+        self._lines: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def open(self) -> None:
         self._server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
@@ -61,9 +62,10 @@ class Switchboard:
     async def close(self) -> None:
         if self._server is not None:
             self._server.close()
-            for call in self._calls.values():
-                if call.writer is not None:
-                    call.writer.close()
+        for writer in self._lines.values():
+            writer.close()
+        if self._lines:
+            await asyncio.wait(self._lines)
 
     def ticket(self, facts: Facts, voice: Voice, parameter: str) -> Ticket:
         """Return what an action needs to call; what it says goes to the voice."""
@@ -88,10 +90,14 @@ class Switchboard:
             _send(call.writer, WorkResponse(stops=[StopOrder(number=number)]))
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._lines[task] = writer
         with contextlib.suppress(OSError, EOFError):
             if hmac.compare_digest(await reader.readexactly(SECRET_BYTES), self._secret):
                 await self._listen(reader, writer)
         writer.close()
+        del self._lines[task]
 
     async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
