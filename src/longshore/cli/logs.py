@@ -18,6 +18,7 @@ _LEVELS: Final = ("debug", "info", "warning", "error")
 _COMMON: Final[tuple[Processor, ...]] = (
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 )
 

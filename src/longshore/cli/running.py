@@ -117,8 +117,8 @@ def _explain(error: CallError, server: str) -> str:
             f"or name another with --server ({error})"
         )
     lines = [str(error)]
-    if isinstance(error, InvalidArgument) and len(error.violations) > 1:
-        lines += [f"  {fault.field}: {fault.description}" for fault in error.violations]
+    if isinstance(error, InvalidArgument) and error.violations:
+        lines = [f"{fault.field}: {fault.description}" for fault in error.violations]
     if error.correlation_id:
         lines.append(f"the server's log tells more under {error.correlation_id}")
     if error.retry_after is not None:

@@ -89,7 +89,7 @@ def _row(handle: TaskHandle, now: datetime) -> tuple[str, ...]:
         _actions(task),
         task.options.queue,
         age(task.metadata.create_time, now),
-        progress(handle.progress) if task.status.HasField("progress") else "",
+        progress(handle.progress) if handle.state == "RUNNING" else "",
         handle.id,
     )
 
@@ -108,7 +108,7 @@ def _sheet(task: Task) -> Iterator[tuple[str, str]]:
     yield "state", state_name(status.state)
     yield "message", status.message
     yield "cancel", "requested" if status.cancel_requested else ""
-    yield "progress", progress(status.progress) if status.HasField("progress") else ""
+    yield "progress", progress(status.progress)
     yield "queue", f"{options.queue}, priority {options.priority}"
     yield "attempt", str(status.attempt or "")
     yield "worker", status.worker

@@ -153,7 +153,7 @@ class Live:
             bar,
             total=how_far.total or None,
             completed=how_far.done,
-            said=printable(said) if how_far.ListFields() else "",
+            said=printable(said),
         )
 
     def _drop(self, task_id: str) -> None:

@@ -118,7 +118,9 @@ def progress(how_far: Progress) -> str:
 
 
 def amount(how_far: Progress) -> str:
-    """Return how much is done, of how much: `4/10 files`."""
+    """Return how much is done, of how much: `4/10 files`; empty if nobody said."""
+    if not how_far.ListFields():
+        return ""
     if how_far.unit == "bytes":
         done, total = decimal(int(how_far.done)), decimal(int(how_far.total))
         return f"{done}/{total}" if how_far.total else done
