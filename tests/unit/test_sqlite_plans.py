@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 from sqlite_utils import Database
 
-from longshore.core.filters import Compare
+from longshore.core.filters import And, Compare
 from longshore.core.orders import NEWEST_FIRST, parse_order
 from longshore.core.store import Query, Replay
 from longshore.stores.sqlite import lists, replays
@@ -40,6 +40,9 @@ class Planned:
         for *_, detail in self._connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters):
             self.plan += f"{detail}\n"
         return self._connection.execute(sql, parameters)
+
+    def set_progress_handler(self, handler: Any, steps: int) -> None:
+        self._connection.set_progress_handler(handler, steps)
 
     def reads_no_table_through(self) -> None:
         """Check that no large table is read from end to end, and nothing is sorted."""
@@ -131,7 +134,7 @@ def test_a_place_in_the_queue_is_counted_in_the_index(
 
 @pytest.mark.parametrize("order_by", ["number desc", "number"])
 @pytest.mark.parametrize(
-    "wanted", [None, Compare("state", "=", 3), Compare("id", "=", "0" * 32)]
+    "wanted", [None, Compare("state", "=", 2), Compare("id", "=", "0" * 32)]
 )
 def test_pages_by_number_follow_the_primary_key(
     connection: sqlite3.Connection, planned: Planned, order_by: str, wanted: Compare | None
@@ -140,6 +143,16 @@ def test_pages_by_number_follow_the_primary_key(
     planned.reads_no_table_through()
     if wanted is None:
         assert "operations USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)" in planned.plan
+
+
+def test_what_runs_is_listed_by_its_sessions(
+    connection: sqlite3.Connection, planned: Planned
+) -> None:
+    running = And((Compare("priority", "=", 1), Compare("state", "=", 3)))
+    query = Query("default", 1, running, NEWEST_FIRST, None, 10, with_total=True)
+    lists.find(query, connection)
+    assert planned.plan.count("INDEX held (session>?)") == 2
+    assert "SCAN operations" not in planned.plan
 
 
 def test_the_total_of_all_is_not_counted_anew(

@@ -97,7 +97,7 @@ class Applier:
             else:
                 self._connection.execute("ROLLBACK")
                 batch.commit_to_head()
-        except Exception:
+        except BaseException:
             self._roll_back()
             raise
         head = self._head
@@ -107,23 +107,23 @@ class Applier:
         """Commit and make it the head, also if the caller is cancelled meanwhile."""
         loop = asyncio.get_running_loop()
         committing = loop.run_in_executor(self._thread, self._connection.execute, "COMMIT")
-        cancelled: asyncio.CancelledError | None = None
-        while not committing.done():
-            try:
-                await asyncio.wait({committing})
-            except asyncio.CancelledError as error:
-                cancelled = error
         try:
-            committing.result()
+            await asyncio.shield(committing)
+        except asyncio.CancelledError:
+            await _end_of(committing)
+            if committing.exception() is None:
+                self._take_over(batch)
+            raise
         except sqlite3.Error as error:
             # After a failed sync the commit may be found in the log by the next start.
             if _is_disk_error(error):
                 raise OutcomeUnknown from error
             raise
+        self._take_over(batch)
+
+    def _take_over(self, batch: Batch) -> None:
         batch.commit_to_head()
         self._remember_running(batch)
-        if cancelled is not None:
-            raise cancelled
 
     def _remember_running(self, batch: Batch) -> None:
         running = self._running
@@ -157,6 +157,13 @@ class Applier:
             self._head.revision,
             self._head.next_wake,
         )
+
+
+async def _end_of(future: asyncio.Future[sqlite3.Cursor]) -> None:
+    """Wait for what cannot be stopped, however often the waiting task is cancelled."""
+    while not future.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait({future})
 
 
 def _is_disk_error(error: sqlite3.Error) -> bool:

@@ -6,9 +6,9 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, cast
 
-from longshore.core.filters import EVERYTHING
+from longshore.core.filters import EVERYTHING, And, Compare
 from longshore.core.ids import text_of
-from longshore.core.operations import Facts, Operation, Part
+from longshore.core.operations import Facts, Operation, Part, State
 from longshore.core.store import Page, Query
 from longshore.stores.sqlite.scanning import count_in_time, windows
 from longshore.stores.sqlite.values import (
@@ -33,6 +33,8 @@ from longshore.stores.sqlite.where import (
 _RECORD: Final = f"{OPERATION}, {FACTS}, lanes.queue"
 _QUEUE: Final = len(Operation._fields) + len(Facts._fields)
 _TABLES: Final = "operations CROSS JOIN lanes ON lanes.number = operations.lane"
+#: What runs is found by its sessions, however long the history is.
+_RUNNING_TABLES: Final = _TABLES.replace("operations", "operations INDEXED BY held", 1)
 _ENDS: Final = (
     "SELECT (SELECT min(number) FROM operations), (SELECT max(number) FROM operations)"
 )
@@ -52,7 +54,7 @@ def find(query: Query, connection: sqlite3.Connection) -> Page:
     (revision,) = connection.execute("SELECT revision FROM head").fetchone()
     condition = _condition(query)
     total = _total(query, condition, connection) if query.with_total else None
-    if [key.field for key in query.order.keys] == ["number"]:
+    if [key.field for key in query.order.keys] == ["number"] and not _only_running(query):
         rows, after = _scanned(query, condition, connection)
     else:
         rows, after = _sorted(query, condition, connection)
@@ -61,10 +63,22 @@ def find(query: Query, connection: sqlite3.Connection) -> Page:
     return Page(records, revision, after, total)
 
 
+def _only_running(query: Query) -> bool:
+    wanted = query.filter
+    required = wanted.parts if isinstance(wanted, And) else (wanted,)
+    return Compare("state", "=", State.RUNNING) in required
+
+
+def _tables(query: Query) -> str:
+    return _RUNNING_TABLES if _only_running(query) else _TABLES
+
+
 def _condition(query: Query) -> Sql:
     parts = [Sql("operations.tenant = ?", (query.tenant,)), Sql(KEPT)]
     if query.filter is not None:
         parts.append(where(query.filter))
+    if _only_running(query):
+        parts.append(Sql("operations.session IS NOT NULL"))
     if not query.reserved:
         parts.append(ORDINARY)
     if query.kind is not None:
@@ -107,7 +121,7 @@ def _sorted(
         condition = joined(" AND ", [condition, beyond(query.order, query.after)])
     keys = sort_columns(query.order)
     rows = connection.execute(
-        f"SELECT {_RECORD}, {', '.join(keys)} FROM {_TABLES} WHERE {condition.text} "
+        f"SELECT {_RECORD}, {', '.join(keys)} FROM {_tables(query)} WHERE {condition.text} "
         f"ORDER BY {order_by(query.order)} LIMIT ?",
         (*condition.parameters, query.limit + 1),
     ).fetchall()
@@ -121,7 +135,7 @@ def _total(query: Query, condition: Sql, connection: sqlite3.Connection) -> int 
     if query.filter in (None, EVERYTHING):
         asked = (query.tenant, query.kind, int(query.reserved))
         return int(connection.execute(_COUNT, asked).fetchone()[0])
-    sql = f"SELECT count(*) FROM {_TABLES} WHERE {condition.text}"
+    sql = f"SELECT count(*) FROM {_tables(query)} WHERE {condition.text}"
     return count_in_time(connection, sql, condition.parameters)
 
 
