@@ -56,7 +56,7 @@ class Replay(NamedTuple):
     kind: int | None = None  #: Of operations of this kind only.
     filter: Filter | None = None  #: Of operations that match; fields that do not change.
     kinds: frozenset[int] | None = None  #: Events of these kinds only.
-    reserved: bool = False
+    reserved: bool = False  #: Whether those in queues `longshore.…` are told without `numbers`.
     limit: int = 1_000
 
 
@@ -132,7 +132,10 @@ class Store(Protocol):
         ...
 
     async def counts(self, tenant: str) -> dict[tuple[int, int], int]:
-        """Return how many operations there are by kind and state, expired ones left out."""
+        """Return how many operations there are by kind and state, as lists show them.
+
+        Expired ones and those in reserved queues are left out.
+        """
         ...
 
     async def ahead(self, operation: Operation, most: int) -> int:
