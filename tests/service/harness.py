@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -15,7 +15,6 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
-from grpc_status.rpc_status import from_call
 
 from longshore.engine.engine import Engine
 from longshore.engine.settings import EngineSettings
@@ -69,7 +68,7 @@ class World:
 
 
 @asynccontextmanager
-async def serving(store: Path, settings: EngineSettings | None = None) -> AsyncIterator[World]:
+async def serving(store: Path, settings: EngineSettings | None = None) -> AsyncGenerator[World]:
     """Serve a store until the block ends."""
     engine = Engine(SqliteStore(store, ProtoCodec()), settings)
     async with (
@@ -96,8 +95,8 @@ class Stevedore:
 
     async def hear(self) -> worker_service_pb2.WorkResponse:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            heard: worker_service_pb2.WorkResponse = await self._stream.read()
-        assert heard is not grpc.aio.EOF
+            heard = await self._stream.read()
+        assert isinstance(heard, worker_service_pb2.WorkResponse), "the stream ended"
         self._assignments.extend(heard.assignments)
         self.stops.extend(heard.stops)
         self.acknowledgements.extend(heard.acknowledgements)
@@ -157,7 +156,7 @@ async def stevedore(
     slots: int = 1,
     queues: Sequence[str] = ("default",),
     name: str = "stevedore",
-) -> AsyncIterator[Stevedore]:
+) -> AsyncGenerator[Stevedore]:
     """Connect a worker until the block ends; its session then lives on for its time."""
     stream = world.workers.Work()
     worker = Stevedore(stream)
@@ -234,9 +233,8 @@ class Refusal:
 
     def __init__(self, error: grpc.aio.AioRpcError) -> None:
         self.code = error.code()
-        status = from_call(error)
-        assert status is not None, f"no details: {error!r}"
-        self._take(status)
+        trailing: dict[str, Any] = dict(error.trailing_metadata() or ())
+        self._take(Status.FromString(trailing["grpc-status-details-bin"]))
 
     @classmethod
     def of(cls, status: Status) -> Self:
@@ -289,8 +287,11 @@ class Watch:
 
     async def rest(self) -> list[Any]:
         """Return all messages up to the end of the stream."""
+        messages: list[Any] = []
         async with asyncio.timeout(PATIENCE_SECONDS):
-            return [message async for message in self.stream]
+            while (message := await self.stream.read()) is not grpc.aio.EOF:
+                messages.append(message)
+        return messages
 
     async def until(self, enough: Callable[[list[Any]], bool]) -> list[Any]:
         """Return the changes that were told until they are enough."""

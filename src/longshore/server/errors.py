@@ -165,6 +165,12 @@ def _at_fact(error: LongshoreError) -> BadRequest:
     return _bad_request([Violation(error.facts["field"], str(error))])
 
 
+def _unknown(error: LongshoreError) -> BadRequest:
+    # Where nothing else is said it is the id that the call is about.
+    violation = Violation(error.facts.get("field", "id"), str(error), "UNKNOWN")
+    return _bad_request([violation])
+
+
 def _at(field: str) -> Callable[[LongshoreError], BadRequest]:
     return lambda error: _bad_request([Violation(field, str(error))])
 
@@ -185,6 +191,7 @@ def _state(error: LongshoreError) -> PreconditionFailure:
 
 
 _DETAILS: Final[dict[type, Callable[[LongshoreError], Message]]] = {
+    errors.NotFound: _unknown,
     errors.InvalidFields: _fields,
     errors.LimitExceeded: _at_fact,
     errors.PayloadTooLarge: _at_fact,
