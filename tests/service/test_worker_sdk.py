@@ -675,6 +675,31 @@ async def test_a_worker_that_drains_while_it_is_cut_off_reports_first() -> None:
         await asyncio.wait_for(task, 10)
 
 
+async def test_a_worker_that_drains_while_it_reconnects_says_goodbye() -> None:
+    async with peer() as at:
+        stopping = asyncio.Event()
+        task = asyncio.create_task(worker.run(at.address, stopping=stopping))
+        stream = await at.accept()
+        stopping.set()
+        await stream.drained()
+        stream.end(Status(code=14))
+        later = await at.accept()
+        assert later.draining
+        await later.until(later.halfclosed)
+        await asyncio.wait_for(task, 10)
+
+
+async def test_a_worker_without_a_server_leaves_at_once() -> None:
+    await asyncio.wait_for(asyncio.gather(worker.run("127.0.0.1:1"), worker.drain()), 4)
+
+
+async def test_a_worker_that_is_canceled_cancels_its_work() -> None:
+    async with connected() as (_, stream):
+        await stream.assign("wait_forever")
+        await happened(begun)
+    assert ended.is_set()
+
+
 async def test_the_signal_to_terminate_drains() -> None:
     async with peer() as at:
         task = asyncio.create_task(worker.run(at.address))

@@ -71,13 +71,13 @@ class Connection:
         try:
             end = await converse(channel, self._session, self._metadata)
         finally:
+            self._session.connected = False
             await channel.close()
         self._turn += 1
         if end.reason == "SESSION_TAKEN_OVER":
             self._session.forget()
         if not end.goodbye:
-            log = _log.error if is_refusal(end) else _log.warning
-            log("stream_ended", server=server, code=end.code.name, message=end.message)
+            _say(server, end)
         return end
 
     def _open(self, server: str) -> Channel:
@@ -92,6 +92,13 @@ class Connection:
         if isinstance(end, StreamEnd) and is_refusal(end):
             return longest
         return float(wait_random_exponential(multiplier=_FIRST_SECONDS, max=longest)(state))
+
+
+def _say(server: str, end: StreamEnd) -> None:
+    log = _log.error if is_refusal(end) else _log.warning
+    if end.code is grpc.StatusCode.OK:
+        log = _log.info
+    log("stream_ended", server=server, code=end.code.name, message=end.message)
 
 
 def _unwelcome(end: StreamEnd) -> bool:

@@ -11,7 +11,7 @@ from concurrent.futures import (
     Future,
     ThreadPoolExecutor,
 )
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from grpc import StatusCode
@@ -30,6 +30,8 @@ from longshore.worker.session import Session
 from longshore.worker.switchboard import Switchboard
 from longshore.worker.threads import Threads
 from longshore.worker.voice import LeaseVoice, Post
+
+OBEY_SECONDS: Final = 1.0  #: For work to end that was told to.
 
 _log = structlog.get_logger(__name__)
 
@@ -75,7 +77,12 @@ class Runner:
                 return
 
     async def close(self) -> None:
-        """End processes at once, and threads when they have nothing to do."""
+        """End coroutines and processes, and threads when they have nothing to do."""
+        tasks = [run.task for run in self._runs.values() if run.task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=OBEY_SECONDS)
         self._threads.shutdown()
         self._processes.shutdown()
         await self._switchboard.close()

@@ -14,14 +14,13 @@ import structlog
 from longshore.v1.worker_service_pb2 import Hello
 from longshore.worker.actions import Action, Where
 from longshore.worker.connection import Connection
-from longshore.worker.runner import Runner
+from longshore.worker.runner import OBEY_SECONDS, Runner
 from longshore.worker.session import Session
 from longshore.worker.stream import Metadata
 from longshore.worker.watchdog import Watchdog
 
 _log = structlog.get_logger(__name__)
 
-_OBEY_SECONDS: Final = 1.0  #: For work to end that was told to, after the grace.
 _SETTLE_SECONDS: Final = 10.0  #: For the server to acknowledge the last reports.
 _GOODBYE_SECONDS: Final = 5.0  #: For the server to close the session.
 
@@ -84,12 +83,13 @@ class Running:
         await self._wait_for_work()
         if not self._runner.idle.is_set():
             self._session.leave()
-            await _within(_OBEY_SECONDS, self._runner.idle)
+            await _within(OBEY_SECONDS, self._runner.idle)
             self._runner.abandon()
         if not await _within(_SETTLE_SECONDS, self._session.settled):
             _log.warning("left_unsettled")
             return
-        await asyncio.wait([kept], timeout=_GOODBYE_SECONDS)
+        if self._session.connected:
+            await asyncio.wait([kept], timeout=_GOODBYE_SECONDS)
 
     async def _wait_for_work(self) -> None:
         """Wait until nothing runs, the grace is over, or somebody is in a hurry."""

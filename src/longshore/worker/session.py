@@ -53,6 +53,7 @@ class Session:
         self.id: str = ""  #: A secret; empty before the first welcome.
         self.beat = 5.0  #: Seconds that either side is silent at most.
         self.time_to_live = 30.0  #: Seconds that the session lives without a stream.
+        self.connected = False  #: Whether a server has heard the hello.
         self.draining = False
         self.changed = asyncio.Event()  #: There is something to send.
         self.settled = asyncio.Event()  #: No lease is held.
@@ -68,7 +69,7 @@ class Session:
     def hello(self) -> WorkRequest:
         """Return the first message of a stream; what is unsettled will be sent again."""
         self._outgoing = [one for lease in self._leases.values() for one in lease.unsettled]
-        if self._outgoing:
+        if self._outgoing or self.draining:
             self.changed.set()
         held = [
             HeldLease(number=one.number, lease_token=one.token) for one in self._leases.values()

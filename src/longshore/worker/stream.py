@@ -80,6 +80,7 @@ class _Stream:
     async def listen(self) -> None:
         """Say hello, then follow what the server says until it ends the stream."""
         await self._say(self._session.hello())
+        self._session.connected = True
         async with asyncio.timeout(_WELCOME_SECONDS):
             response = await self._call.read()
         if isinstance(response, WorkResponse) and response.HasField("welcome"):

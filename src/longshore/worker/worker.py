@@ -41,7 +41,7 @@ class Worker:
         self,
         name: str,
         *,
-        queues: Sequence[str] = ("default",),
+        queues: str | Sequence[str] = ("default",),
         slots: int = 8,
         executor: Where = "thread",
         version: str = "",
@@ -51,7 +51,7 @@ class Worker:
         if slots < 1:
             raise ValueError(f"a worker has at least 1 slot, not {slots}")
         self.name = name
-        self.queues = tuple(queues)
+        self.queues = (queues,) if isinstance(queues, str) else tuple(queues)
         self.slots = slots
         self.executor: Where = executor
         self.identity = identity
