@@ -29,7 +29,7 @@ from tests.benchmarks import (
 )
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.figures import Figure, table
-from tests.benchmarks.machine import settings
+from tests.benchmarks.machine import Neighbours, settings
 
 SECTIONS: Final[dict[str, Callable[[Bench], Awaitable[list[Figure]]]]] = {
     "submit": submit.measure,
@@ -51,11 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     if options.profile:
         options.profile.mkdir(parents=True, exist_ok=True)
+    neighbours = Neighbours()
     with tempfile.TemporaryDirectory(prefix="longshore-benchmarks-") as directory:
         figures = uvloop.run(
             _measure(names, Bench(Path(directory), options.quick, options.profile))
         )
-    facts = settings(quick=options.quick)
+    facts = settings(quick=options.quick, taken_by_others=neighbours.cores())
     print("\n".join(f"{name}: {value}" for name, value in facts.items()), end="\n\n")
     print(table(figures))
     if options.json:

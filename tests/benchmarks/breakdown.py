@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial, wraps
 from pathlib import Path
 from types import SimpleNamespace
@@ -60,6 +60,9 @@ _STEPS: Final[dict[str, tuple[tuple[Any, str], ...]]] = {
     "answer encoded": ((Messages, "accepted"), (task_service, "submitted")),
 }
 _COMMIT: Final = "commit"
+_FUNCTIONS: Final = {**_STEPS, _COMMIT: ((Applier, "_commit"),)}
+
+_LOOKS: Final = 10_000
 
 
 class _Context:
@@ -97,19 +100,23 @@ def _figure(name: str, rounds: list[dict[str, float]]) -> Figure:
 
 async def _round(submit: Submit, calls: int) -> dict[str, float]:
     """Return the microseconds of each step, and of all, per submit."""
-    total = await _loop_microseconds(submit, calls)
     bare = await _loop_microseconds(partial(asyncio.sleep, 0), calls)
-    spent = dict.fromkeys((*_STEPS, _COMMIT), 0)
-    with _timed(spent):
-        await in_flight(submit, calls, _WIDTH)
-    steps = {name: nanoseconds / calls / 1e3 for name, nanoseconds in spent.items()}
-    commit = steps.pop(_COMMIT)
-    rest = total - bare - sum(steps.values())
+    meters = {name: _Meter(time.thread_time_ns) for name in _STEPS}
+    meters[_COMMIT] = _Meter(time.perf_counter_ns)
+    with ExitStack() as stack:
+        for name, functions in _FUNCTIONS.items():
+            for owner, attribute in functions:
+                timed = meters[name].timing(getattr(owner, attribute))
+                stack.enter_context(patch.object(owner, attribute, timed))
+        measured = await _loop_microseconds(submit, calls)
+    own = sum(meter.own_cost for meter in meters.values()) / calls / 1e3
+    total = measured - bare - own
+    steps = {name: meters[name].spent / calls / 1e3 for name in _STEPS}
     return {
-        "a unary submit, on the event loop": total - bare,
+        "a unary submit, on the event loop": total,
         **{f"  {name}": microseconds for name, microseconds in steps.items()},
-        "  hand-over: writer, futures, turns of the loop": rest,
-        "  beside it: the disk sync, shared by a batch": commit,
+        "  hand-over: writer, futures, turns of the loop": total - sum(steps.values()),
+        "  beside it: the disk sync, shared by a batch": meters[_COMMIT].spent / calls / 1e3,
     }
 
 
@@ -120,35 +127,54 @@ async def _loop_microseconds(call: Call, calls: int) -> float:
     return (time.thread_time() - before) / calls * 1e6
 
 
-@contextmanager
-def _timed(spent: dict[str, int]) -> Generator[None]:
-    """Have each step add the nanoseconds that it takes."""
-    with ExitStack() as stack:
-        for name, functions in {**_STEPS, _COMMIT: ((Applier, "_commit"),)}.items():
-            for owner, attribute in functions:
-                timed = _timer(getattr(owner, attribute), name, spent)
-                stack.enter_context(patch.object(owner, attribute, timed))
-        yield
+class _Meter:
+    """Adds up the nanoseconds of the functions it times, less what looking at the clock takes.
 
+    The clock of the thread is not disturbed by other programs, but only the other one sees
+    what happens in another thread.
+    """
 
-def _timer(function: Callable[..., Any], name: str, spent: dict[str, int]) -> Any:
-    @wraps(function)
-    def timed(*arguments: Any, **named: Any) -> Any:
-        start = time.perf_counter_ns()
-        try:
-            return function(*arguments, **named)
-        finally:
-            spent[name] += time.perf_counter_ns() - start
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self._clock = clock
+        start = clock()
+        for _ in range(_LOOKS):
+            clock()
+        self._look = (clock() - start) // _LOOKS
+        self._readings = 0
+        self._measured = 0
 
-    @wraps(function)
-    async def timed_coroutine(*arguments: Any, **named: Any) -> Any:
-        start = time.perf_counter_ns()
-        try:
-            return await function(*arguments, **named)
-        finally:
-            spent[name] += time.perf_counter_ns() - start
+    @property
+    def spent(self) -> int:
+        return self._measured - self._readings * self._look
 
-    return timed_coroutine if inspect.iscoroutinefunction(function) else timed
+    @property
+    def own_cost(self) -> int:
+        return 2 * self._readings * self._look
+
+    def timing(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function, timed."""
+
+        @wraps(function)
+        def timed(*arguments: Any, **named: Any) -> Any:
+            start = self._clock()
+            try:
+                return function(*arguments, **named)
+            finally:
+                self._add(start)
+
+        @wraps(function)
+        async def timed_coroutine(*arguments: Any, **named: Any) -> Any:
+            start = self._clock()
+            try:
+                return await function(*arguments, **named)
+            finally:
+                self._add(start)
+
+        return timed_coroutine if inspect.iscoroutinefunction(function) else timed
+
+    def _add(self, start: int) -> None:
+        self._measured += self._clock() - start
+        self._readings += 1
 
 
 @asynccontextmanager

@@ -6,11 +6,25 @@ import os
 import platform
 import sqlite3
 import tempfile
+import time
 from importlib.metadata import version
 from pathlib import Path
 
 
-def settings(*, quick: bool) -> dict[str, str]:
+class Neighbours:
+    """How many cores other programs took since this was made; they disturb what is measured."""
+
+    def __init__(self) -> None:
+        self._begin = time.monotonic()
+        self._busy, self._own = _busy_seconds(), _own_seconds()
+
+    def cores(self) -> float:
+        """Ask only when all processes of ours have ended: they are counted at their end."""
+        others = (_busy_seconds() - self._busy) - (_own_seconds() - self._own)
+        return max(0.0, others / (time.monotonic() - self._begin))
+
+
+def settings(*, quick: bool, taken_by_others: float) -> dict[str, str]:
     """Return the facts of machine and run by name."""
     libraries = " · ".join(
         f"{name} {version(name)}" for name in ("grpcio", "protobuf", "uvloop")
@@ -19,11 +33,22 @@ def settings(*, quick: bool) -> dict[str, str]:
         "machine": f"{os.cpu_count()} cores, {_memory_gibibytes():.0f} GiB, {platform.platform()}",
         "software": f"Python {platform.python_version()} · SQLite {sqlite3.sqlite_version} · {libraries}",
         "store": f"a SQLite file on {_file_system(Path(tempfile.gettempdir()))}, WAL, synchronous=FULL",
-        "load by others": f"{os.getloadavg()[0]:.2f} in the last minute, our own included",
+        "other programs": f"took {taken_by_others:.2f} of {os.cpu_count()} cores meanwhile",
         "kind of run": "quick: proves that all of it works, figures mean nothing"
         if quick
         else "full: medians, with the lowest and highest round",
     }
+
+
+def _busy_seconds() -> float:
+    """Return the processor time of all programs, and what the host took, since the start."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().split()[1:9]]
+    user, nice, system, _idle, _waiting, *interrupts_and_stolen = fields
+    return (user + nice + system + sum(interrupts_and_stolen)) / os.sysconf("SC_CLK_TCK")
+
+
+def _own_seconds() -> float:
+    return sum(os.times()[:4])
 
 
 def _memory_gibibytes() -> float:
