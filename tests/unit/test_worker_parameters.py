@@ -210,7 +210,7 @@ def test_what_is_left_out_takes_the_functions_own_default() -> None:
     def use(names: list[str] | None = None, depth: int = 3) -> None: ...
 
     assert call(use) == {}
-    assert call(use, names=None) == {"names": None}
+    assert call(use, names=None, depth=None) == {"names": None}
 
 
 def test_all_faults_are_named_at_once_and_no_values() -> None:

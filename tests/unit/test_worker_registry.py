@@ -74,6 +74,9 @@ def test_names_are_taken_once_and_fit() -> None:
     for name in ("", "x" * 64):
         with pytest.raises(ValueError, match="1 to 63 characters"):
             other.action(name)(scan)
+    for name in ("a/b", "a\n"):
+        with pytest.raises(ValueError, match="no slash"):
+            other.action(name)(scan)
     with pytest.raises(ValueError, match="neither letter nor digit"):
         Worker("–")
     with pytest.raises(ValueError, match="at least 1 slot"):

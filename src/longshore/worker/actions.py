@@ -153,3 +153,5 @@ class Service:
 def _check_name(what: str, slug: str) -> None:
     if not 0 < len(slug) <= _NAME_CHARACTERS:
         raise ValueError(f"the name of {what} {slug!r} has 1 to {_NAME_CHARACTERS} characters")
+    if "/" in slug or not slug.isprintable():
+        raise ValueError(f"the name of {what} {slug!r} is printable and holds no slash")

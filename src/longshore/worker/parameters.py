@@ -161,7 +161,10 @@ def _joined(shapes: list[Shape]) -> Shape:
 
 
 def checked(parameters: tuple[Parameter, ...], values: dict[str, Any]) -> dict[str, Any]:
-    """Return arguments as the function takes them. Raises `InvalidArguments`, naming all faults."""
+    """Return arguments as the function takes them. Raises `InvalidArguments`, naming all faults.
+
+    Null stands for what is left out, unless the function knows it.
+    """
     arguments: dict[str, Any] = {}
     faults: list[Violation] = []
     for parameter in parameters:
@@ -170,7 +173,8 @@ def checked(parameters: tuple[Parameter, ...], values: dict[str, Any]) -> dict[s
             try:
                 arguments[name] = parameter.check(values[name])
             except ValidationError as error:
-                faults += _faults(name, error)
+                if values[name] is not None or not parameter.optional:
+                    faults += _faults(name, error)
         elif not parameter.optional:
             faults.append(Violation(f"arguments.{name}", "is missing", "MISSING"))
     if len(arguments) < len(values):
