@@ -176,8 +176,8 @@ async def stevedore(
 
 async def publish(world: World, services: Sequence[Service] | None = None) -> None:
     """Let a worker offer services and leave, so that they are known and nobody runs them."""
-    async with stevedore(world, services) as worker:
-        await worker.say(draining=True)
+    async with stevedore(world, services, queues=["elsewhere"]):
+        pass
 
 
 def parameter(slug: str, kind: str = "STRING", **fields: Any) -> Parameter:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
-
 from longshore.core.errors import OperationNotFound
 
 
@@ -15,10 +13,14 @@ def text_of(operation_id: bytes) -> str:
 
 def bytes_of(text: str) -> bytes:
     """Return the 16 bytes of an id. Raises `OperationNotFound`: what is no id names nothing."""
-    try:
-        return uuid.UUID(text).bytes
-    except ValueError:
-        raise OperationNotFound(text[:100]) from None
+    if len(text) == 36 and text[8] == text[13] == text[18] == text[23] == "-":
+        try:
+            found = bytes.fromhex(text.replace("-", ""))
+        except ValueError:
+            found = b""
+        if len(found) == 16:
+            return found
+    raise OperationNotFound(text[:100])
 
 
 def target_of(text: str) -> bytes | int:

@@ -54,11 +54,12 @@ _NANOS: Final = tuple(
 )
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=1_024)
 def _seconds(seconds: int) -> bytes:
     return Timestamp(seconds=seconds).SerializeToString()
 
 
+@lru_cache(maxsize=8_192)
 def time(field: int, milliseconds: int | None) -> bytes:
     """Return a field with a time since 1970, or nothing if there is none."""
     if milliseconds is None:
