@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -18,6 +17,7 @@ from longshore.v1.operation_service_pb2 import (
 )
 from longshore.v1.operation_service_pb2_grpc import OperationServiceStub
 from longshore.v1.task_service_pb2 import (
+    BatchGetTasksRequest,
     CancelTaskRequest,
     GetTaskRequest,
     ListTasksRequest,
@@ -30,7 +30,7 @@ from longshore.v1.task_service_pb2_grpc import TaskServiceStub
 from longshore.v1.worker_service_pb2 import ListWorkersRequest
 from longshore.v1.worker_service_pb2_grpc import WorkerServiceStub
 from tests.acceptance.checkers import TERMINAL
-from tests.acceptance.waiting import PATIENCE_SECONDS, eventually_answered, within
+from tests.acceptance.waiting import eventually_answered, within
 
 _CALL_SECONDS = 20.0
 
@@ -189,7 +189,7 @@ def events_of(message: WatchOperationsResponse) -> list[Event]:
 
 def reason_of(error: grpc.aio.AioRpcError) -> str:
     """Return the `ErrorInfo.reason` of a refusal, empty if it has none."""
-    return _info_of(error).reason
+    return str(_info_of(error).reason)
 
 
 def facts_of(error: grpc.aio.AioRpcError) -> dict[str, str]:
@@ -207,8 +207,16 @@ def _info_of(error: grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo:
     return info
 
 
-async def all_ended(office: Office, ids: Iterable[str]) -> dict[str, Task]:
-    """Wait until all tasks have ended."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        tasks = await asyncio.gather(*(office.ended(task_id) for task_id in ids))
-    return {task.metadata.id: task for task in tasks}
+async def all_ended(office: Office, ids: Sequence[str]) -> dict[str, Task]:
+    """Wait until all tasks have ended and return them by id."""
+    sent = BatchGetTasksRequest(ids=ids)
+
+    async def look() -> bool:
+        response = await office.tasks.BatchGetTasks(sent, timeout=_CALL_SECONDS)
+        assert not response.unknown_ids
+        return all(task.status.state in TERMINAL for task in response.tasks)
+
+    await eventually_answered(look, f"the ends of {len(ids)} tasks")
+    wanted = set(ids)
+    tasks = await office.all_tasks()
+    return {task.metadata.id: task for task in tasks if task.metadata.id in wanted}

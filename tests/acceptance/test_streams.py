@@ -11,7 +11,6 @@ from tests.acceptance.checkers import check_everything
 from tests.acceptance.office import Office, reason_of
 from tests.acceptance.processes import Server
 from tests.acceptance.stevedore import Stevedore, completed, stopped
-from tests.acceptance.waiting import within
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +46,7 @@ async def test_of_two_streams_of_one_session_the_older_ends(
             assert younger.welcome.session_id == older.welcome.session_id
             assert younger.welcome.epoch == older.welcome.epoch + 1
             with pytest.raises(grpc.aio.AioRpcError) as ended:
-                while not older.ended:
-                    await within(older.listen(), "the end of the older stream")
+                await older.listen_until(lambda: False, "the end of the older stream")
             assert ended.value.code() == grpc.StatusCode.ABORTED
             assert reason_of(ended.value) == "SESSION_TAKEN_OVER"
             held = await office.get(task.metadata.id)

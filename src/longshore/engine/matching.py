@@ -14,7 +14,7 @@ from longshore.core.ids import text_of
 from longshore.core.operations import Record
 from longshore.core.store import Replay, Store
 
-_KEPT_SUBJECTS = 50_000
+_KEPT_SUBJECTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
