@@ -228,7 +228,7 @@ def report_change(
 
 
 def failed(message: str = "it broke", *, permanent: bool = False) -> Failed:
-    return Failed(JsonCodec().failure(Code.INTERNAL, message, "BROKEN", {}), permanent)
+    return Failed(JsonCodec().failure(Code.ABORTED, message, "BROKEN", {}), permanent)
 
 
 def done(**results: Any) -> Completed:

@@ -154,8 +154,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata: `{"epoch": "2"}`.
     """
     ERROR_REASON_ACTION_FAILED: _ErrorReason.ValueType  # 33
-    """`INTERNAL` in `status.error`. The action raised an error of its own. Metadata:
-    `{"action": "digest", "type": "FileNotFoundError"}`.
+    """`INTERNAL` in `status.error`, unless the action chose another code. The action
+    raised an error of its own. Metadata: `{"action": "digest", "type":
+    "FileNotFoundError"}`, and what the action added.
     """
     ERROR_REASON_PATH_NOT_FOUND: _ErrorReason.ValueType  # 34
     """`NOT_FOUND` in `status.error`. A location path leads nowhere. Metadata:
@@ -163,7 +164,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_RUN_TIMEOUT: _ErrorReason.ValueType  # 35
     """`DEADLINE_EXCEEDED` in `status.error`. The attempt took longer than its
-    `run_timeout`. Metadata: `{"run_timeout": "30s"}`.
+    `run_timeout`. Metadata: `{"attempt": "2", "run_timeout_seconds": "30"}`.
     """
     ERROR_REASON_WORKER_LOST: _ErrorReason.ValueType  # 36
     """`UNAVAILABLE` in `status.error`. The worker was silent for longer than its
@@ -172,6 +173,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_STORE_UNAVAILABLE: _ErrorReason.ValueType  # 37
     """`UNAVAILABLE`. The store cannot be written now, and nothing was kept. Metadata:
     `{}`.
+    """
+    ERROR_REASON_WORKER_STOPPED: _ErrorReason.ValueType  # 38
+    """`UNAVAILABLE` in `status.error`. The worker was told to leave, and the work did
+    not end within its grace. Metadata: `{"action": "digest"}`.
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -312,8 +317,9 @@ ERROR_REASON_SESSION_TAKEN_OVER: ErrorReason.ValueType  # 32
 Metadata: `{"epoch": "2"}`.
 """
 ERROR_REASON_ACTION_FAILED: ErrorReason.ValueType  # 33
-"""`INTERNAL` in `status.error`. The action raised an error of its own. Metadata:
-`{"action": "digest", "type": "FileNotFoundError"}`.
+"""`INTERNAL` in `status.error`, unless the action chose another code. The action
+raised an error of its own. Metadata: `{"action": "digest", "type":
+"FileNotFoundError"}`, and what the action added.
 """
 ERROR_REASON_PATH_NOT_FOUND: ErrorReason.ValueType  # 34
 """`NOT_FOUND` in `status.error`. A location path leads nowhere. Metadata:
@@ -321,7 +327,7 @@ ERROR_REASON_PATH_NOT_FOUND: ErrorReason.ValueType  # 34
 """
 ERROR_REASON_RUN_TIMEOUT: ErrorReason.ValueType  # 35
 """`DEADLINE_EXCEEDED` in `status.error`. The attempt took longer than its
-`run_timeout`. Metadata: `{"run_timeout": "30s"}`.
+`run_timeout`. Metadata: `{"attempt": "2", "run_timeout_seconds": "30"}`.
 """
 ERROR_REASON_WORKER_LOST: ErrorReason.ValueType  # 36
 """`UNAVAILABLE` in `status.error`. The worker was silent for longer than its
@@ -330,6 +336,10 @@ session may live. Metadata: `{"worker": "north-1"}`.
 ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 37
 """`UNAVAILABLE`. The store cannot be written now, and nothing was kept. Metadata:
 `{}`.
+"""
+ERROR_REASON_WORKER_STOPPED: ErrorReason.ValueType  # 38
+"""`UNAVAILABLE` in `status.error`. The worker was told to leave, and the work did
+not end within its grace. Metadata: `{"action": "digest"}`.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 

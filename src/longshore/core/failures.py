@@ -9,11 +9,11 @@ from typing import NamedTuple
 class Code(enum.IntEnum):
     """The canonical codes that the core itself gives to failed work (google.rpc.Code)."""
 
-    CANCELLED = 1
     INVALID_ARGUMENT = 3
     DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
     ABORTED = 10
-    INTERNAL = 13
+    UNAVAILABLE = 14
 
 
 class Failure(NamedTuple):

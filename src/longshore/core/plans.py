@@ -68,7 +68,7 @@ class StepFailed(Exception):
         self.facts = facts
 
     def failure(self, codec: Codec) -> Failure:
-        return codec.failure(Code.INVALID_ARGUMENT, str(self), "PATH_NOT_FOUND", self.facts)
+        return codec.failure(Code.NOT_FOUND, str(self), "PATH_NOT_FOUND", self.facts)
 
 
 def arguments(plan: Plan, step: int, context: Object) -> Object:

@@ -84,7 +84,7 @@ def _end(session: Session, how: str, batch: Batch) -> None:
     _tell(session, how, batch)
     for operation in batch.held_by(session.number):
         failure = batch.codec.failure(
-            Code.ABORTED,
+            Code.UNAVAILABLE,
             f"worker {session.worker!r} was lost during attempt {operation.attempt}",
             "WORKER_LOST",
             {"worker": session.worker, "attempt": str(operation.attempt)},
