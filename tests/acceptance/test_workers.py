@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from longshore.v1.operation_pb2 import State
+from longshore.v1.operation_pb2 import ActionCall, State
 from tests.acceptance.checkers import check_everything
 from tests.acceptance.journal import (
     check_nothing_overlapped,
@@ -15,7 +15,7 @@ from tests.acceptance.journal import (
     noted,
     read_journal,
 )
-from tests.acceptance.office import Office, all_ended, retry
+from tests.acceptance.office import Office, all_ended, request, retry
 from tests.acceptance.processes import Dockhand, Server
 from tests.acceptance.waiting import eventually, eventually_answered
 from tests.tools.proxy import Proxy
@@ -234,3 +234,71 @@ async def keeps_its_lease(office: Office, task_id: str, journal: Path, gate: Pat
     assert (done.status.state, done.status.attempt) == (State.STATE_SUCCEEDED, 1)
     check_nothing_ran_twice(journal)
     check_everything(await office.history(), most_attempts=1)
+
+
+async def test_a_half_open_connection_is_given_up_and_the_work_is_kept(
+    store: Path, journal: Path, gate: Path
+) -> None:
+    async with (
+        Server(store, "--beat", "0.3s", "--time-to-live", "5s") as server,
+        Proxy(server.address) as proxy,
+        Dockhand(proxy.address, journal),
+        Office(server.address) as office,
+    ):
+        task = await office.submit("hold", gate=str(gate))
+        await begun(journal, task.metadata.id)
+        known = proxy.connections
+        proxy.hush()
+        await eventually(lambda: proxy.connections > known, "a new connection")
+        proxy.heal()
+        gate.touch()
+        done = await office.ended(task.metadata.id)
+        assert (done.status.state, done.status.attempt) == (State.STATE_SUCCEEDED, 1)
+        check_nothing_ran_twice(journal)
+        check_everything(await office.history(), most_attempts=1)
+
+
+async def test_when_everything_dies_at_once_the_work_goes_on_where_it_was(
+    store: Path, journal: Path, gate: Path
+) -> None:
+    async with Server(store, *SHORT) as server, Dockhand(server.address, journal) as worker:
+        async with Office(server.address) as office:
+            first = [(await office.submit("quick")).metadata.id for _ in range(5)]
+            await all_ended(office, first)
+            rest = [(await office.submit("hold", gate=str(gate))).metadata.id for _ in range(6)]
+            await eventually(lambda: len(noted(journal, "start")) == 9, "four works")
+        await asyncio.gather(server.kill(), worker.kill())
+    gate.touch()
+    async with (
+        Server(store, *SHORT) as server,
+        Dockhand(server.address, journal),
+        Office(server.address) as office,
+    ):
+        done = await all_ended(office, [*first, *rest])
+        check_everything(await office.history(), most_attempts=2)
+    assert {task.status.state for task in done.values()} == {State.STATE_SUCCEEDED}
+    attempts = [done[task_id].status.attempt for task_id in rest]
+    assert sorted(attempts) == [1, 1, 2, 2, 2, 2]
+    for task_id in first:
+        assert len(noted(journal, "start", task_id)) == 1
+
+
+async def test_a_plan_goes_on_with_the_action_that_its_worker_did_not_finish(
+    store: Path, journal: Path, gate: Path
+) -> None:
+    quick, hold = ActionCall(action="quick"), ActionCall(action="hold")
+    hold.arguments.update({"gate": str(gate)})
+    async with Server(store, *SHORT) as server, Office(server.address) as office:
+        sent = request("quick")
+        del sent.spec.actions[:]
+        sent.spec.actions.extend([quick, hold, quick])
+        task_id = (await office.ask(sent)).task.metadata.id
+        async with Dockhand(server.address, journal) as worker:
+            await eventually(lambda: len(noted(journal, "start", task_id)) == 2, "the hold")
+            await worker.kill()
+        gate.touch()
+        async with Dockhand(server.address, journal):
+            done = await office.ended(task_id)
+        assert (done.status.state, done.status.attempt) == (State.STATE_SUCCEEDED, 2)
+        assert [note.attempt for note in noted(journal, "start", task_id)] == [1, 1, 2, 2]
+        check_everything(await office.history(), most_attempts=2)

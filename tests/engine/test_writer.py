@@ -111,6 +111,16 @@ async def test_a_delayed_start_is_leased_when_its_time_has_come(machine: Machine
     assert (await worker.assigned())[0].operation.number == operation.number
 
 
+async def test_a_delayed_start_outlives_a_restart(tmp_path: Path, clock: MovableClock) -> None:
+    path = tmp_path / "longshore.db"
+    async with Machine(path, clock) as before:
+        operation = await before.submit(not_before=clock.now() + 60_000)
+    clock.advance(61)
+    async with Machine(path, clock) as after:
+        worker = await after.worker(hello())
+        assert (await worker.assigned())[0].operation.number == operation.number
+
+
 async def test_the_writer_wakes_by_itself_when_something_is_due(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "longshore.db", ProtoCodec())
     async with Engine(store) as engine:
