@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -18,7 +20,7 @@ from tests.benchmarks.figures import Figure, Target
 from tests.benchmarks.load import in_flight
 from tests.benchmarks.messages import BATCH, batch_request, submit_request
 from tests.benchmarks.plain_sqlite import queue_rate
-from tests.benchmarks.processes import longshore_worker
+from tests.benchmarks.processes import Running, longshore_worker
 from tests.benchmarks.samples import Sample
 from tests.benchmarks.workers import worker_is_connected
 
@@ -34,7 +36,7 @@ async def measure(bench: Bench) -> list[Figure]:
     async with (
         bench.server("end_to_end") as server,
         connected(server.address) as channel,
-        longshore_worker("tests.benchmarks.noop", server.address),
+        longshore_worker("tests.benchmarks.noop", server.address) as worker,
     ):
         await worker_is_connected(channel)
         spec = submit_request().SerializeToString()
@@ -43,9 +45,8 @@ async def measure(bench: Bench) -> list[Figure]:
         async def baseline() -> float:
             return queue_rate(plain, bench.size(3 * BATCH, BATCH), BATCH, spec)
 
-        queued, run = await bench.interleaved(
-            baseline, partial(_rate, channel, bench.size(20, 1)), rounds=3
-        )
+        run_all = Run(channel, bench.size(20, 1), (server, worker))
+        queued, run = await bench.interleaved(baseline, run_all.rate, rounds=3)
     return [
         Figure(
             name=f"submit → end, {bench.size(20, 1) * BATCH:,} no-ops, one worker",
@@ -55,21 +56,49 @@ async def measure(bench: Bench) -> list[Figure]:
             baseline_name="bare SQLite queue",
             ratio=Sample.ratio(run, queued),
             target=Target(sign="≥", bound=8_000),
-        )
+        ),
+        *map(
+            _processor_time, ("server", "worker"), zip(*run_all.microseconds[1:], strict=True)
+        ),
     ]
 
 
-async def _rate(channel: grpc.aio.Channel, batches: int) -> float:
-    stub, request = TaskServiceStub(channel), batch_request()
-    goal = await _succeeded(channel) + batches * BATCH
-    start = time.perf_counter()
-    async with asyncio.TaskGroup() as group:
-        group.create_task(
-            in_flight(lambda: stub.BatchSubmitTasks(request), batches, _WIDTH), name="submits"
-        )
-        while await _succeeded(channel) < goal:
-            await asyncio.sleep(_POLL_SECONDS)
-    return batches * BATCH / (time.perf_counter() - start)
+def _processor_time(process: str, microseconds: Sequence[float]) -> Figure:
+    return Figure(
+        name=f"submit → end: processor time in the {process}",
+        unit="µs/operation",
+        value=Sample.of(microseconds),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Submits batches and waits until all is done, again and again."""
+
+    channel: grpc.aio.Channel
+    batches: int
+    processes: Sequence[Running]
+    #: Processor time of each process for one operation, by round.
+    microseconds: list[list[float]] = field(default_factory=list[list[float]])
+
+    async def rate(self) -> float:
+        """Return how many operations a second were submitted, run and ended."""
+        count = self.batches * BATCH
+        before = [process.cpu_seconds() for process in self.processes]
+        start = time.perf_counter()
+        await self._run(await _succeeded(self.channel) + count)
+        seconds = time.perf_counter() - start
+        after = [process.cpu_seconds() for process in self.processes]
+        spent = [(end - begin) / count * 1e6 for begin, end in zip(before, after, strict=True)]
+        self.microseconds.append(spent)
+        return count / seconds
+
+    async def _run(self, goal: int) -> None:
+        submit = partial(TaskServiceStub(self.channel).BatchSubmitTasks, batch_request())
+        async with asyncio.TaskGroup() as group:
+            group.create_task(in_flight(submit, self.batches, _WIDTH), name="submits")
+            while await _succeeded(self.channel) < goal:
+                await asyncio.sleep(_POLL_SECONDS)
 
 
 async def _succeeded(channel: grpc.aio.Channel) -> int:
