@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from types import TracebackType
 from typing import Final, Self
 
@@ -16,7 +15,7 @@ from longshore.engine.engine import Engine
 from longshore.server.catalog_service import CatalogService
 from longshore.server.directory import Directory
 from longshore.server.messages import Messages
-from longshore.server.methods import handlers_of
+from longshore.server.methods import Service, handlers_of
 from longshore.server.operation_service import OperationService
 from longshore.server.reflection import add_reflection
 from longshore.server.server_service import ServerService
@@ -62,7 +61,7 @@ class Server:
         directory = Directory(self._engine.catalog)
         messages = Messages(directory)
         watches = Watches(self._engine, messages)
-        services = (
+        services: tuple[Service, ...] = (
             TaskService(self._engine, directory, messages, watches),
             OperationService(self._engine, messages, watches),
             CatalogService(self._engine),
@@ -70,12 +69,15 @@ class Server:
             ServerService(self._engine),
         )
         self._names = [service.SERVICE for service in services]
-        self._server.add_generic_rpc_handlers(tuple(map(handlers_of, services)))
+        self._server.add_generic_rpc_handlers(
+            tuple(handlers_of(service) for service in services)
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         add_reflection(self._server, (*self._names, health.SERVICE_NAME))
         self.address = self._bind()
         await self._server.start()
-        await self._say(health_pb2.HealthCheckResponse.SERVING, ("", *self._names))
+        for name in ("", *self._names):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         return self
 
     def _bind(self) -> str:
@@ -88,14 +90,6 @@ class Server:
                 "of this machine?"
             ) from error
         return f"{host}:{port}"
-
-    async def _say(
-        self,
-        status: health_pb2.HealthCheckResponse.ServingStatus.ValueType,
-        names: Iterable[str],
-    ) -> None:
-        for name in names:
-            await self._health.set(name, status)
 
     async def retire(self) -> None:
         """Say NOT_SERVING from now on, and serve all the same until `drain`."""

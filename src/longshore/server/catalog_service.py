@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 from longshore.core.errors import InvalidFields, ServiceNotFound, Violation
 from longshore.engine.engine import Engine
@@ -21,7 +22,7 @@ from longshore.v1.operation_pb2 import ServiceKind
 class CatalogService:
     """Shows the services that a tenant's workers have published."""
 
-    SERVICE = "longshore.v1.CatalogService"
+    SERVICE: ClassVar[str] = "longshore.v1.CatalogService"
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import Final, cast
+from typing import ClassVar, Final, cast
 
 from longshore.core import limits
 from longshore.core.errors import InvalidFields, OperationNotFound, Violation
@@ -47,7 +47,7 @@ _DETAIL_NAMES: Final = frozenset(
 class OperationService:
     """Serves what all kinds of operations have in common."""
 
-    SERVICE = "longshore.v1.OperationService"
+    SERVICE: ClassVar[str] = "longshore.v1.OperationService"
 
     def __init__(self, engine: Engine, messages: Messages, watches: Watches) -> None:
         self._engine = engine

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from typing import Final
+from typing import ClassVar, Final
 
 import uuid_utils
 
@@ -30,7 +30,7 @@ _ALL_ROLES: Final = ("viewer", "submitter", "worker", "operator", "admin")
 class ServerService:
     """Tells and changes the state of the installation."""
 
-    SERVICE = "longshore.v1.ServerService"
+    SERVICE: ClassVar[str] = "longshore.v1.ServerService"
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -41,15 +41,10 @@ class ServerService:
     async def GetStatus(self, request: GetStatusRequest, call: Call) -> GetStatusResponse:
         catalog = self._engine.catalog.current
         counts = await self._engine.store.counts(call.caller.tenant)
-        draining = self._engine.draining.is_set()
         response = GetStatusResponse(
             id=self._id,
             service="longshore",
-            status=(
-                Status.SERVER_STATUS_SHUTDOWN_IN_PROGRESS
-                if draining
-                else Status.SERVER_STATUS_ACTIVE
-            ),
+            status=self._status(catalog.mode),
             version=self._version,
             mode=int(catalog.mode),  # type: ignore[arg-type]
             resume_on_restart=catalog.resume_on_restart,
@@ -60,6 +55,13 @@ class ServerService:
         )
         response.start_time.FromMilliseconds(self._start_time)
         return response
+
+    def _status(self, mode: Mode) -> Status.ValueType:
+        if self._engine.draining.is_set():
+            return Status.SERVER_STATUS_SHUTDOWN_IN_PROGRESS
+        if mode != Mode.ACTIVE:
+            return Status.SERVER_STATUS_INACTIVE
+        return Status.SERVER_STATUS_ACTIVE
 
     async def SetMode(self, request: SetModeRequest, call: Call) -> SetModeResponse:
         try:

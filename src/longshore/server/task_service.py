@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Final, cast
+from typing import ClassVar, Final, cast
 
 import uuid_utils
 
@@ -33,7 +33,7 @@ _TASK: Final = pb.GetTaskResponse.TASK_FIELD_NUMBER
 class TaskService:
     """Serves tasks."""
 
-    SERVICE = "longshore.v1.TaskService"
+    SERVICE: ClassVar[str] = "longshore.v1.TaskService"
 
     def __init__(
         self, engine: Engine, directory: Directory, messages: Messages, watches: Watches

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import contextlib
 import secrets
-from typing import Final
+from typing import ClassVar, Final
 
 import grpc.aio
 from google.protobuf.duration_pb2 import Duration
@@ -39,7 +39,7 @@ _REPORTS_IN_FLIGHT: Final = 4
 class WorkerService:
     """Hands out work and takes reports, and lists the workers."""
 
-    SERVICE = "longshore.v1.WorkerService"
+    SERVICE: ClassVar[str] = "longshore.v1.WorkerService"
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
