@@ -115,7 +115,9 @@ async def shell(checkout: Path, server: str) -> AsyncIterator[Shell]:
     try:
         yield Shell(process)
     finally:
+        # Also when a command failed: nothing that was started is left behind.
         assert process.stdin is not None
+        process.stdin.write(b"kill $(jobs -p) 2> /dev/null\n")
         process.stdin.close()
         await within(process.wait(), "the end of the shell")
 
