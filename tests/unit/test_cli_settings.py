@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,12 @@ def alone(**options: Any) -> None:
 
 def call(*words: str | Path, command: click.Command = program, **environment: str) -> Result:
     return CliRunner().invoke(command, [str(word) for word in words], env=environment)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import click
 from google.protobuf.json_format import MessageToDict
@@ -13,6 +13,9 @@ from google.protobuf.message import Message
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+#: Columns of a terminal from which on a table is shown whole.
+_WIDE: Final = 110
 
 #: What would move the cursor or ring the bell, shown as its picture instead.
 _CONTROLS = {code: 0x2400 + code for code in range(32)} | {127: 0x2421, 0x9B: 0x241B}
@@ -57,16 +60,24 @@ def say_sheet(rows: Iterable[tuple[str, str]]) -> None:
         say(f"{name:{width}}  {value}")
 
 
-def say_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table that fits the terminal; into a pipe, lines with tabs."""
+def say_table(
+    heads: Sequence[str], rows: Iterable[Sequence[str]], *, flexible: Sequence[str] = ()
+) -> None:
+    """Print a table; into a pipe, lines with tabs.
+
+    On a terminal too narrow for it the `flexible` columns are cut, and the last one, which is
+    for copying, is left out.
+    """
     if not is_terminal():
         for row in [heads, *rows]:
             say("\t".join(cell.translate(_CONTROLS) for cell in row))
         return
-    table = Table(*heads, box=None, pad_edge=False, header_style="bold")
-    for column in table.columns:
-        column.no_wrap = True
-        column.overflow = "ellipsis"
+    console = Console()
+    shown = len(heads) if console.width >= _WIDE else len(heads) - 1
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in heads[:shown]:
+        table.add_column(Text(head, overflow="ellipsis"), no_wrap=head not in flexible)
     for row in rows:
-        table.add_row(*(Text(cell.translate(_CONTROLS)) for cell in row))
-    Console().print(table)
+        cells = (cell.translate(_CONTROLS) for cell in row[:shown])
+        table.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in cells))
+    console.print(table)

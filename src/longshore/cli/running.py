@@ -114,7 +114,7 @@ def _explain(error: CallError, server: str) -> str:
     if error.code is StatusCode.UNAVAILABLE and not error.reason:
         return (
             f"no server answers at {server}: start one with `longshore serve`, "
-            f"or name another with --server ({error})"
+            "or name another with --server"
         )
     lines = [str(error)]
     if isinstance(error, InvalidArgument) and error.violations:

@@ -59,7 +59,7 @@ async def list_(asking: Asking, filter_: str, order_by: str, limit: int, all_: b
     if not asking.as_json:
         now = datetime.now(UTC)
         heads = ("NUMBER", "STATE", "ACTION", "QUEUE", "AGE", "PROGRESS", "ID")
-        say_table(heads, (_row(one, now) for one in found))
+        say_table(heads, (_row(one, now) for one in found), flexible=heads[2:-1])
 
 
 @click.command()
