@@ -83,19 +83,19 @@ class Stevedore:
     """A worker that reports what the test tells it to."""
 
     def __init__(self, stream: Any) -> None:
-        self._stream = stream
+        self.stream = stream
         self._assignments: deque[worker_service_pb2.WorkAssignment] = deque()
         self.stops: deque[worker_service_pb2.StopOrder] = deque()
         self.acknowledgements: deque[worker_service_pb2.Acknowledgement] = deque()
-        self._sequences: dict[int, int] = {}
+        self.sequences: dict[int, int] = {}
         self.welcome = worker_service_pb2.Welcome()
 
     async def say(self, **fields: Any) -> None:
-        await self._stream.write(worker_service_pb2.WorkRequest(**fields))
+        await self.stream.write(worker_service_pb2.WorkRequest(**fields))
 
     async def hear(self) -> worker_service_pb2.WorkResponse:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            heard = await self._stream.read()
+            heard = await self.stream.read()
         assert isinstance(heard, worker_service_pb2.WorkResponse), "the stream ended"
         self._assignments.extend(heard.assignments)
         self.stops.extend(heard.stops)
@@ -112,7 +112,7 @@ class Stevedore:
     ) -> worker_service_pb2.Acknowledgement:
         """Report under a lease and return how that was taken."""
         token = assignment.lease_token
-        sequence = self._sequences[token] = self._sequences.get(token, 0) + 1
+        sequence = self.sequences[token] = self.sequences.get(token, 0) + 1
         report = worker_service_pb2.Report(
             number=assignment.number, lease_token=token, sequence=sequence, **detail
         )

@@ -1,0 +1,178 @@
+"""The server itself: status, catalog, health, reflection, and what is registered."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.metadata
+from typing import Any
+
+import pytest
+from google.protobuf import descriptor_pb2
+from grpc import StatusCode
+from grpc.aio import AioRpcError
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
+
+from longshore.v1 import operation_pb2 as pb
+from longshore.v1.catalog_service_pb2 import GetServiceRequest, ListServicesRequest
+from longshore.v1.server_service_pb2 import (
+    SERVER_MODE_ACTIVE,
+    SERVER_MODE_SUSPENDED,
+    SERVER_STATUS_ACTIVE,
+    SERVER_STATUS_INACTIVE,
+    GetCallerRequest,
+    GetStatusRequest,
+    SetModeRequest,
+)
+from tests.service.harness import OFFERS, World, publish, refused, stevedore, submission
+
+SERVED = {
+    "CatalogService": {"GetService", "ListServices"},
+    "OperationService": {"ExplainOperation", "GetHistory", "GetOperation", "WatchOperations"},
+    "ServerService": {"GetCaller", "GetStatus", "SetMode"},
+    "TaskService": {
+        "BatchGetTasks",
+        "BatchSubmitTasks",
+        "CancelTask",
+        "GetTask",
+        "ListTasks",
+        "ResubmitTask",
+        "ResumeTask",
+        "RunTask",
+        "SubmitTask",
+        "SuspendTask",
+        "WatchTasks",
+    },
+    "WorkerService": {"ListWorkers", "Work"},
+}
+
+LATER = {
+    "CatalogService": {
+        "ApplyContract",
+        "ApplySchedule",
+        "DeleteContract",
+        "DeleteSchedule",
+        "DeregisterAccount",
+        "GetContract",
+        "GetSchedule",
+        "ListAccounts",
+        "ListContracts",
+        "ListSchedules",
+        "RegisterAccount",
+    },
+    "TaskService": {"AcknowledgeResults", "FetchTaskResult", "StreamResults"},
+}
+LATER_SERVICES = ("FileService", "JobService", "LaunchService", "QueueService")
+
+FILES = ("catalog", "file", "job", "launch", "operation", "queue", "server", "task", "worker")
+
+
+def methods() -> list[str]:
+    """Return all methods of the contract, as SERVICE/METHOD."""
+    modules = [importlib.import_module(f"longshore.v1.{name}_service_pb2") for name in FILES]
+    services = [
+        one for module in modules for one in module.DESCRIPTOR.services_by_name.values()
+    ]
+    return [f"{one.name}/{method.name}" for one in services for method in one.methods]
+
+
+@pytest.mark.parametrize("method", methods())
+async def test_a_method_is_served_or_comes_later(world: World, method: str) -> None:
+    service, _, name = method.partition("/")
+    served = name in SERVED.get(service, ())
+    later = service in LATER_SERVICES or name in LATER.get(service, ())
+    assert served != later
+    channel: Any = world.channel
+    stream = channel.stream_stream(f"/longshore.v1.{method}")()
+    with contextlib.suppress(AioRpcError):
+        await stream.write(b"\xff")  # which no method can read
+    expected = StatusCode.INVALID_ARGUMENT if served else StatusCode.UNIMPLEMENTED
+    assert await stream.code() == expected
+
+
+async def test_the_status_counts_and_tells_the_mode(world: World) -> None:
+    async with stevedore(world) as worker:
+        await world.submit(submission())
+        await worker.run_next()
+    await world.submit(submission())
+    status = await world.servers.GetStatus(GetStatusRequest())
+    assert (status.service, status.status) == ("longshore", SERVER_STATUS_ACTIVE)
+    assert status.version == importlib.metadata.version("longshore")
+    assert (status.mode, status.resume_on_restart) == (SERVER_MODE_ACTIVE, True)
+    counts = {(one.kind, one.state): one.count for one in status.counts}
+    assert counts == {
+        (pb.KIND_TASK, pb.STATE_SUCCEEDED): 1,
+        (pb.KIND_TASK, pb.STATE_QUEUED): 1,
+    }
+
+
+async def test_a_suspended_server_takes_work_and_starts_none(world: World) -> None:
+    async with stevedore(world) as worker:
+        request = SetModeRequest(mode=SERVER_MODE_SUSPENDED, resume_on_restart=False)
+        response = await world.servers.SetMode(request)
+        assert (response.mode, response.resume_on_restart) == (SERVER_MODE_SUSPENDED, False)
+        task = await world.submit(submission())
+        status = await world.servers.GetStatus(GetStatusRequest())
+        assert status.status == SERVER_STATUS_INACTIVE
+        assert (await world.get(task.metadata.id)).status.state == pb.STATE_QUEUED
+        await world.servers.SetMode(SetModeRequest(mode=SERVER_MODE_ACTIVE))
+        await worker.run_next()
+    refusal = await refused(world.servers.SetMode(SetModeRequest()))
+    assert refusal.fields == {"mode": "MISSING"}
+
+
+async def test_a_caller_may_do_everything_where_nobody_is_configured(world: World) -> None:
+    asked = world.servers.GetCaller(GetCallerRequest(), metadata=(("x-tenant-id", "north"),))
+    caller = await asked
+    assert (caller.principal, list(caller.tenants)) == ("anonymous", ["north"])
+    assert "admin" in caller.roles
+
+
+async def test_services_are_shown_after_their_workers_have_left(world: World) -> None:
+    await publish(world)
+    services = (await world.catalog.ListServices(ListServicesRequest())).services
+    assert [one.slug for one in services] == ["", "archive"]
+    one = await world.catalog.GetService(GetServiceRequest(slug="archive"))
+    assert one.service == OFFERS[1]
+    refusal = await refused(world.catalog.GetService(GetServiceRequest(slug="bakery")))
+    assert (refusal.code, refusal.reason) == (StatusCode.NOT_FOUND, "SERVICE_NOT_FOUND")
+    none = await world.catalog.ListServices(ListServicesRequest(kind=pb.SERVICE_KIND_RULESET))
+    assert not none.services
+
+
+async def test_health_is_told_per_service_and_ends_with_draining(world: World) -> None:
+    stub: Any = health_pb2_grpc.HealthStub(world.channel)
+    for name in ("", *(f"longshore.v1.{service}" for service in SERVED)):
+        answer = await stub.Check(health_pb2.HealthCheckRequest(service=name))
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+    watch = stub.Watch(health_pb2.HealthCheckRequest())
+    assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+    await world.server.retire()
+    assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+    watch.cancel()
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+async def test_reflection_describes_the_contract(world: World, version: str) -> None:
+    channel: Any = world.channel
+    ask = channel.stream_stream(
+        f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+        reflection_pb2.ServerReflectionRequest.SerializeToString,
+        reflection_pb2.ServerReflectionResponse.FromString,
+    )
+    stream = ask()
+    await stream.write(reflection_pb2.ServerReflectionRequest(list_services=""))
+    listed = {one.name for one in (await stream.read()).list_services_response.service}
+    assert {f"longshore.v1.{service}" for service in SERVED} < listed
+    assert {
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+    } < listed
+    symbol = "longshore.v1.TaskService"
+    await stream.write(reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol))
+    described = (await stream.read()).file_descriptor_response.file_descriptor_proto
+    files = [descriptor_pb2.FileDescriptorProto.FromString(one) for one in described]
+    assert "longshore/v1/task_service.proto" in {file.name for file in files}
+    stream.cancel()
