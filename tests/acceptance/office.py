@@ -70,8 +70,8 @@ def retry(max_attempts: int) -> Options:
 class Office:
     """A caller with a connection of its own."""
 
-    def __init__(self, address: str) -> None:
-        self.channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+    def __init__(self, address: str, *options: tuple[str, int]) -> None:
+        self.channel = grpc.aio.insecure_channel(address, options=(*_OPTIONS, *options))
         self.tasks = TaskServiceStub(self.channel)
         self.operations = OperationServiceStub(self.channel)
         self.workers = WorkerServiceStub(self.channel)
