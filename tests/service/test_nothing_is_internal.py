@@ -34,8 +34,30 @@ _BY_CLIENT = "Internal error from Core"
 
 #: Words that make random text say something now and then.
 WORDS = st.sampled_from(
-    "|noop|digest|archive|path|size|default|longshore.x|1|2|a/b|state|=|name|number desc|"
-    'labels.a|QUEUED|(|AND|"|*|\0'.split("|")
+    [
+        "",
+        "noop",
+        "digest",
+        "archive",
+        "path",
+        "size",
+        "default",
+        "longshore.x",
+        "1",
+        "2",
+        "a/b",
+        "state",
+        "=",
+        "name",
+        "number desc",
+        "labels.a",
+        "QUEUED",
+        "(",
+        "AND",
+        '"',
+        "*",
+        "\x00",
+    ]
 )
 TEXTS = st.one_of(
     WORDS,

@@ -45,6 +45,7 @@ class LiveWorker(NamedTuple):
     name: str
     queues: tuple[str, ...]
     offers: tuple[str, ...]
+    slots: int
     free: int
     connected: bool
 
@@ -67,7 +68,7 @@ def explain(situation: Situation) -> list[Reason]:
         return [_ended(operation)]
     if operation.state == State.RUNNING:
         return [_running(operation)]
-    return list(_reasons(situation))
+    return list(_reasons(situation)) or [_next()]
 
 
 def _ended(operation: Operation) -> Reason:
@@ -123,7 +124,11 @@ def _without_worker(situation: Situation) -> Iterator[Reason]:
     elif situation.operation.waiting and not any(one.free > 0 for one in able):
         names = ", ".join(repr(one.name) for one in able[:_SHOWN_WORKERS])
         message = f"all slots are taken of the workers that could run it: {names}"
-        facts = {"workers": ",".join(one.name for one in able[:_SHOWN_WORKERS])}
+        facts = {
+            "queue": lane.queue,
+            "workers": ",".join(one.name for one in able[:_SHOWN_WORKERS]),
+            "slots": str(sum(one.slots for one in able)),
+        }
         yield Reason(ReasonKind.NO_FREE_SLOT, message, facts)
 
 
@@ -145,6 +150,11 @@ def _behind(situation: Situation) -> Reason:
     others = "other" if situation.ahead == 1 else "others"
     message = f"it is behind {said} {others} in queue {queue!r}"
     return Reason(ReasonKind.BEHIND_OTHERS, message, {"count": count, "queue": queue})
+
+
+def _next() -> Reason:
+    """Say what is true for the moment between two commits."""
+    return Reason(ReasonKind.BEHIND_OTHERS, "it is the next to start", {"count": "0"})
 
 
 def _time(milliseconds: int | None) -> str:

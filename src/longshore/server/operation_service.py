@@ -149,6 +149,7 @@ class OperationService:
                 name=session.worker,
                 queues=session.queues,
                 offers=session.offers,
+                slots=session.slots,
                 free=live[number].free if number in live and live[number].accepts else 0,
                 connected=number in live,
             )
