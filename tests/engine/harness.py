@@ -27,17 +27,17 @@ from longshore.core.events import Event
 from longshore.core.operations import Kind, Operation, Record
 from longshore.core.policies import Policy
 from longshore.core.store import Applied, Events, Replay
-from longshore.engine.engine import Engine
-from longshore.engine.feed import Watcher
-from longshore.engine.sessions import (
+from longshore.engine.conversation import (
     Acknowledgement,
     HeldLease,
     Hello,
-    LiveSession,
     Outgoing,
     Stop,
     WorkerReport,
 )
+from longshore.engine.engine import Engine
+from longshore.engine.feed import Watcher
+from longshore.engine.live import LiveSession
 from longshore.engine.settings import EngineSettings
 from longshore.server.codec import ProtoCodec
 from longshore.stores.sqlite.store import SqliteStore

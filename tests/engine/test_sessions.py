@@ -18,7 +18,11 @@ from longshore.core.errors import LeaseLost, SessionTakenOver
 from longshore.core.failures import Failure
 from longshore.core.operations import State
 from longshore.core.policies import Policy
-from longshore.engine.sessions import HeldLease, StopReason, WorkerReport
+from longshore.engine.conversation import (
+    HeldLease,
+    StopReason,
+    WorkerReport,
+)
 from tests.engine.harness import (
     CALLER,
     Machine,

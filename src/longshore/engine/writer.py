@@ -8,6 +8,7 @@ a commit.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -23,6 +24,11 @@ log = structlog.get_logger()
 
 #: How often the writer lets others run while changes keep arriving, before it takes a batch.
 _GATHER_TURNS = 8
+
+#: A commit costs as much as several calls. So while many call at once, commits begin at least
+#: so far apart, unless so many changes wait that one is worth it by itself.
+_APART_SECONDS = 0.004
+_WORTHWHILE_CHANGES = 48
 
 #: A timer may sleep through a jump of the wall clock by at most this many seconds.
 _LONGEST_SLEEP_SECONDS = 5.0
@@ -47,6 +53,9 @@ class Writer:
         self._groups: deque[Group] = deque()
         self._waiting = 0
         self._awake = asyncio.Event()
+        self._worthwhile = asyncio.Event()
+        #: When the next batch may begin, on the loop's clock.
+        self._not_before = 0.0
         self._next_wake: int | None = 0
         self._timer: asyncio.TimerHandle | None = None
         self._finishing = False
@@ -77,6 +86,8 @@ class Writer:
         self._groups.append((changes, future))
         self._waiting += len(changes)
         self._awake.set()
+        if self._waiting >= _WORTHWHILE_CHANGES:
+            self._worthwhile.set()
         return future
 
     def wake(self) -> None:
@@ -103,6 +114,7 @@ class Writer:
         """Make `run` end as soon as everything that was accepted is written."""
         self._finishing = True
         self._awake.set()
+        self._worthwhile.set()
 
     async def _write_taken(self, groups: list[Group]) -> None:
         """Write groups; whatever happens, none of their callers waits on."""
@@ -124,7 +136,12 @@ class Writer:
         self._groups.clear()
 
     async def _gather(self) -> None:
-        """Let callers that are ready now join the batch."""
+        """Let callers join the batch that are ready now or, while many call, in a moment."""
+        moment = self._not_before - asyncio.get_running_loop().time()
+        if moment > 0 and not self._worthwhile.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(moment):
+                    await self._worthwhile.wait()
         seen = -1
         for _ in range(_GATHER_TURNS):
             if self._waiting == seen or self._waiting >= limits.WRITER_CHANGES:
@@ -144,6 +161,10 @@ class Writer:
                 break
             taken.append(self._groups.popleft())
             self._waiting -= len(group[0])
+        if self._waiting < _WORTHWHILE_CHANGES:
+            self._worthwhile.clear()
+        if len(taken) > 1:
+            self._not_before = asyncio.get_running_loop().time() + _APART_SECONDS
         return taken
 
     async def _write(self, groups: list[Group]) -> None:

@@ -27,14 +27,14 @@ from longshore.core.events import detail
 from longshore.core.failures import Failure
 from longshore.core.ids import text_of
 from longshore.core.lanes import Session, action_key
-from longshore.engine.sessions import (
+from longshore.engine.conversation import (
     Acknowledgement,
     HeldLease,
     Hello,
-    LiveSession,
     Outgoing,
     WorkerReport,
 )
+from longshore.engine.live import LiveSession
 from longshore.server import structs
 from longshore.server.checks import Flaws, at_most, printable, slug
 from longshore.server.errors import status_of

@@ -17,7 +17,7 @@ from longshore.core.fields import FieldType
 from longshore.core.lanes import Session
 from longshore.core.page_tokens import PageToken, question
 from longshore.engine.engine import Engine
-from longshore.engine.sessions import LiveSession
+from longshore.engine.live import LiveSession
 from longshore.server import worker_messages
 from longshore.server.decoding import decode
 from longshore.server.methods import Call, Context
