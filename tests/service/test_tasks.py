@@ -136,6 +136,19 @@ async def test_a_missing_path_fails_the_work_by_name(world: World) -> None:
     assert states == [pb.STATE_SUCCEEDED, pb.STATE_FAILED]
 
 
+async def test_arguments_that_paths_have_multiplied_fail_the_work(world: World) -> None:
+    twice = call("digest", argument_paths={"path": "a", "algorithm": "a"})
+    plan = submission(call("noop"), twice, context=struct({"a": "b" * 700_000}))
+    async with stevedore(world) as worker:
+        task = await world.submit(plan)
+        await worker.run_next()
+        failed = await world.get(task.metadata.id)
+        assert failed.status.state == pb.STATE_FAILED
+        assert "1048576" in failed.status.message
+        await world.submit(submission())
+        await worker.run_next()
+
+
 async def test_a_task_is_suspended_resumed_and_canceled(world: World) -> None:
     await publish(world)
     task_id = (await world.submit(submission())).metadata.id

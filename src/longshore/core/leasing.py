@@ -7,10 +7,11 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from longshore.core import plans, policies
+from longshore.core import limits, plans, policies
 from longshore.core.batch import Batch
 from longshore.core.changes import Assignment, Grant, Lease, Mode
 from longshore.core.events import EventKind
+from longshore.core.failures import Code, Failure
 from longshore.core.lanes import Session
 from longshore.core.lifecycle import end
 from longshore.core.operations import Operation, Part, State
@@ -114,20 +115,32 @@ def next_step(
 ) -> Assignment | None:
     """Return a plan's current action, or end the operation if its arguments are missing."""
     plan = batch.codec.plan(operation.kind, request)
+    action = plan.calls[operation.step].action
     try:
-        arguments = plans.arguments(plan, operation.step, context_of(operation, plan, batch))
+        context = context_of(operation, plan, batch)
+        arguments = batch.codec.encode(plans.arguments(plan, operation.step, context))
+        failure = _too_large(action, arguments, batch)
     except plans.StepFailed as failed:
-        failure = failed.failure(batch.codec)
+        arguments, failure = b"", failed.failure(batch.codec)
+    if failure is not None:
         end(operation, State.FAILED, batch, message=failure.message, failure=failure)
         return None
     assert operation.session is not None
     return Assignment(
-        operation.session,
-        operation,
-        traceparent,
-        plan.service,
-        plan.calls[operation.step].action,
-        batch.codec.encode(arguments),
+        operation.session, operation, traceparent, plan.service, action, arguments
+    )
+
+
+def _too_large(action: str, arguments: bytes, batch: Batch) -> Failure | None:
+    """Refuse what paths have multiplied until it fits into no message to a worker."""
+    if len(arguments) <= limits.PAYLOAD_BYTES:
+        return None
+    return batch.codec.failure(
+        Code.INVALID_ARGUMENT,
+        f"the arguments of action {action!r} have {len(arguments)} bytes; at most "
+        f"{limits.PAYLOAD_BYTES} are handed to a worker",
+        "PAYLOAD_TOO_LARGE",
+        {"limit": str(limits.PAYLOAD_BYTES), "value": str(len(arguments))},
     )
 
 
