@@ -16,6 +16,10 @@ from longshore.server.directory import DEFAULT_QUEUE, Offers
 from longshore.v1.operation_pb2 import DeliveryMode, Options, RetryPolicy
 
 _LATER: Final = "not served by this version"
+_COMING_LATER: Final = frozenset(
+    {"callback", "delivery", "concurrency_key", "concurrency_limit", "fairness_key"}
+)
+_OF_POLICY: Final = frozenset({"retry", "run_timeout", "expire_after", "start_time"})
 _MULTIPLIER_HIGHEST: Final = 1_000.0  #: More would overflow after enough attempts.
 
 
@@ -36,7 +40,9 @@ DEFAULTS: Final = Wanted()
 
 def read_options(options: Options, offers: Offers, flaws: Flaws) -> Wanted:
     """Return what is asked for; adds every violation. Raises `LimitExceeded`."""
-    _refuse_what_comes_later(options, flaws)
+    given = {field.name for field, _ in options.ListFields()}
+    if not given.isdisjoint(_COMING_LATER):
+        _refuse_what_comes_later(options, flaws)
     queue = options.queue or DEFAULT_QUEUE
     if queue not in offers.queues:
         slug(queue, "options.queue", flaws)
@@ -47,7 +53,7 @@ def read_options(options: Options, offers: Offers, flaws: Flaws) -> Wanted:
     if not 0 <= priority <= limits.PRIORITY_HIGHEST:
         allowed = f"from 0 to {limits.PRIORITY_HIGHEST}"
         flaws.append(Violation("options.priority", allowed))
-    policy = _policy(options, flaws) if _has_policy(options) else None
+    policy = None if given.isdisjoint(_OF_POLICY) else _policy(options, flaws)
     return Wanted(
         queue,
         priority,
@@ -55,7 +61,7 @@ def read_options(options: Options, offers: Offers, flaws: Flaws) -> Wanted:
         options.allow_unregistered,
         policy and _encoded(policy),
         policy and policy.not_before,
-        _labels(options.labels, flaws) if options.labels else None,
+        _labels(options.labels, flaws) if "labels" in given else None,
     )
 
 
@@ -64,53 +70,38 @@ def _encoded(policy: Policy) -> str | None:
     return policy.encode()
 
 
-def _has_policy(options: Options) -> bool:
-    has = options.HasField
-    return has("retry") or has("run_timeout") or has("start_time") or has("expire_after")
-
-
 def _policy(options: Options, flaws: Flaws) -> Policy:
-    policy = policies.DEFAULT
-    if options.HasField("retry"):
-        policy = _retry(options.retry, flaws)
-    if options.HasField("run_timeout"):
+    has = options.HasField
+    policy = _retry(options.retry, flaws) if has("retry") else policies.DEFAULT
+    timeout, expire_after, start_time = None, policy.expire_after, None
+    if has("run_timeout"):
         timeout = span_of(options.run_timeout, "options.run_timeout", flaws, least=1)
-        policy = policy._replace(run_timeout=timeout)
-    if options.HasField("expire_after"):
+    if has("expire_after"):
         field, least = "options.expire_after", limits.EXPIRE_AFTER_LEAST_MS
-        policy = policy._replace(
-            expire_after=span_of(options.expire_after, field, flaws, least=least)
-        )
-    if options.HasField("start_time"):
+        expire_after = span_of(options.expire_after, field, flaws, least=least)
+    if has("start_time"):
         start_time = time_of(options.start_time, "options.start_time", flaws)
-        policy = policy._replace(not_before=start_time)
-    return policy
+    return Policy(*policy[:4], timeout, expire_after, start_time)
 
 
 def _retry(retry: RetryPolicy, flaws: Flaws) -> Policy:
-    default, path = policies.DEFAULT, "options.retry"
-    attempts, multiplier = default.max_attempts, default.backoff_multiplier
-    if retry.HasField("max_attempts"):
+    path, has = "options.retry", retry.HasField
+    attempts, initial, multiplier, longest = policies.DEFAULT[:4]
+    if has("max_attempts"):
         attempts = retry.max_attempts
         if not 1 <= attempts <= limits.MAX_ATTEMPTS:
             allowed = f"from 1 to {limits.MAX_ATTEMPTS}"
             flaws.append(Violation(f"{path}.max_attempts", allowed))
-    if retry.HasField("backoff_multiplier"):
+    if has("backoff_multiplier"):
         multiplier = retry.backoff_multiplier
         if not (math.isfinite(multiplier) and 1 <= multiplier <= _MULTIPLIER_HIGHEST):
             allowed = f"from 1 to {_MULTIPLIER_HIGHEST:g}"
             flaws.append(Violation(f"{path}.backoff_multiplier", allowed))
-    initial, longest = default.initial_backoff, default.max_backoff
-    if retry.HasField("initial_backoff"):
+    if has("initial_backoff"):
         initial = span_of(retry.initial_backoff, f"{path}.initial_backoff", flaws)
-    if retry.HasField("max_backoff"):
+    if has("max_backoff"):
         longest = span_of(retry.max_backoff, f"{path}.max_backoff", flaws)
-    return default._replace(
-        max_attempts=attempts,
-        backoff_multiplier=multiplier,
-        initial_backoff=initial,
-        max_backoff=longest,
-    )
+    return Policy(attempts, initial, multiplier, longest)
 
 
 def _labels(labels: Mapping[str, str], flaws: Flaws) -> dict[str, str]:
@@ -127,14 +118,8 @@ def _labels(labels: Mapping[str, str], flaws: Flaws) -> dict[str, str]:
 
 def _refuse_what_comes_later(options: Options, flaws: Flaws) -> None:
     """Say so where a request would silently get less than it asks for."""
-    kept = (DeliveryMode.DELIVERY_MODE_UNSPECIFIED, DeliveryMode.DELIVERY_MODE_NONE)
-    asked = {
-        "callback": options.HasField("callback"),
-        "delivery": options.delivery not in kept,
-        "concurrency_key": bool(options.concurrency_key),
-        "concurrency_limit": options.concurrency_limit != 0,
-        "fairness_key": bool(options.fairness_key),
-    }
-    for name, is_asked in asked.items():
-        if is_asked:
-            flaws.append(Violation(f"options.{name}", _LATER, "NOT_PERMITTED"))
+    for field, value in options.ListFields():
+        if field.name == "delivery" and value == DeliveryMode.DELIVERY_MODE_NONE:
+            continue
+        if field.name in _COMING_LATER:
+            flaws.append(Violation(f"options.{field.name}", _LATER, "NOT_PERMITTED"))

@@ -56,7 +56,7 @@ class _Parameter(NamedTuple):
     type: _Type
     optional: bool
     values: frozenset[str]  #: All that may be sent, as text; empty: any.
-    plain_text: bool  #: Any text will do.
+    plain: str  #: The kind of which every value will do, if there is one.
 
 
 class Table:
@@ -79,7 +79,11 @@ class Table:
         if not (arguments or from_paths or self._required):
             return found
         for name, value in arguments.items():
-            wrong = self._violation(name, value)
+            parameter = self._parameters.get(name)
+            kind = value.WhichOneof("kind")
+            if parameter is not None and kind == parameter.plain:
+                continue  # The commonest case: nothing else can be wrong.
+            wrong = self._violation(name, value, kind)
             if wrong is not None:
                 found.append(wrong._replace(field=f"{path}.arguments.{wrong.field}"))
         found += self._unknown(from_paths, path)
@@ -88,14 +92,11 @@ class Table:
             found += _missing(missing, path)
         return found
 
-    def _violation(self, name: str, value: Value) -> Violation | None:
+    def _violation(self, name: str, value: Value, kind: str | None) -> Violation | None:
         parameter = self._parameters.get(name)
         if parameter is None:
             known = ", ".join(self._parameters) or "none"
             return Violation(name, f"no such parameter; there are: {known}", "UNKNOWN")
-        kind = value.WhichOneof("kind")
-        if parameter.plain_text and kind == "string_value":
-            return None  # The commonest case; nothing else can be wrong with it.
         return _flaw(name, value, kind) or _mismatch(name, value, kind, parameter)
 
     def _unknown(self, from_paths: Collection[str], path: str) -> Iterator[Violation]:
@@ -114,8 +115,9 @@ def _missing(names: Collection[str], path: str) -> Iterator[Violation]:
 def _compiled(parameter: Parameter) -> _Parameter:
     expected = _TYPES.get(parameter.type, _ANY)
     values = frozenset(parameter.values)
-    plain_text = expected.kind == "string_value" and not expected.accepts and not values
-    return _Parameter(expected, parameter.optional, values, plain_text)
+    any_will_do = expected.kind in ("string_value", "bool_value") and not expected.accepts
+    plain = expected.kind if any_will_do and not values else ""
+    return _Parameter(expected, parameter.optional, values, plain)
 
 
 def _flaw(name: str, value: Value, kind: str | None) -> Violation | None:

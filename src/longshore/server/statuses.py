@@ -106,6 +106,8 @@ class _Steps:
     def of(self, spec: TaskSpec) -> list[bytes]:
         """Return an encoded `ActionStatus` per step."""
         present = self._operation.step
+        if self._operation.steps == 0:
+            return [self._present(spec.actions[0])]
         return [
             self._ended(call, StepState.decode(self._documents[Part.STEPS + index]))
             if index < present
