@@ -90,6 +90,16 @@ async def test_a_password_reaches_the_worker_only(world: World) -> None:
         assert task.spec.actions[0].arguments["path"] == "a"
 
 
+async def test_a_password_in_quotes_is_hidden_as_well(world: World) -> None:
+    paths = {"path": "a", "token": "'hush'"}
+    asked = submission(call("digest", argument_paths=paths), service="archive")
+    await publish(world)
+    task = await world.submit(asked)
+    basic = await world.get(task.metadata.id, view=pb.VIEW_BASIC)
+    for shown in (task, basic):
+        assert shown.spec.actions[0].argument_paths == {"path": "a", "token": "''"}
+
+
 async def test_a_failed_task_shows_why(world: World) -> None:
     async with stevedore(world) as worker:
         task = await world.submit(submission())

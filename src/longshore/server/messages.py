@@ -31,7 +31,8 @@ _BRIEF_ERROR_BYTES: Final = 100
 _METADATA, _OPTIONS = Task.METADATA_FIELD_NUMBER, Task.OPTIONS_FIELD_NUMBER
 _STATUS: Final = Task.STATUS_FIELD_NUMBER
 _QUEUE, _PRIORITY = pb.Options.QUEUE_FIELD_NUMBER, pb.Options.PRIORITY_FIELD_NUMBER
-_ID, _NUMBER = pb.Metadata.ID_FIELD_NUMBER, pb.Metadata.NUMBER_FIELD_NUMBER
+_ID_TAG: Final = wire.part(pb.Metadata.ID_FIELD_NUMBER, bytes(36))[:-36]
+_NUMBER: Final = pb.Metadata.NUMBER_FIELD_NUMBER
 _CREATE_TIME: Final = pb.Metadata.CREATE_TIME_FIELD_NUMBER
 _REQUEST_ID: Final = pb.Metadata.REQUEST_ID_FIELD_NUMBER
 _TASK: Final = SubmitTaskResponse.TASK_FIELD_NUMBER
@@ -55,10 +56,10 @@ class Messages:
         """Return an encoded `Task`; without `full` that of `VIEW_BASIC`."""
         document = record.documents[Part.REQUEST]
         task = _read_task(document)
+        hidden = self._hide_passwords(task.spec, record.operation.tenant)
         if not full:
             _leave_out_payload(task.spec)
-            document = task.SerializeToString()
-        elif self._hide_passwords(task.spec, record.operation.tenant):
+        if hidden or not full:
             document = task.SerializeToString()
         return document + self._rest(record, task.spec, task.options, full=full)
 
@@ -80,20 +81,25 @@ class Messages:
     ) -> bytes:
         """Return an encoded `Task` that was submitted just now, without reading it again."""
         record = Record(outcome.operation, outcome.facts, change.queue, {})
-        if self._directory.offers(change.caller.tenant).passwords:
+        if self._has_passwords(spec, change.caller.tenant):
             return self.task(
                 record._replace(documents={Part.REQUEST: change.request}), full=True
             )
         return change.request + self._rest(record, spec, options, full=True)
 
+    def _has_passwords(self, spec: TaskSpec, tenant: str) -> bool:
+        passwords, service = self._directory.offers(tenant).passwords, spec.service
+        return bool(passwords) and any(
+            (service, one.action) in passwords for one in spec.actions
+        )
+
     def _hide_passwords(self, spec: TaskSpec, tenant: str) -> bool:
         """Put null in the place of passwords; tell whether there were any."""
         passwords = self._directory.offers(tenant).passwords
         found = False
-        if passwords:
-            for call in spec.actions:
-                for name in passwords.get((spec.service, call.action), ()):
-                    found |= _hide(call, name)
+        for call in spec.actions if passwords else ():
+            for name in passwords.get((spec.service, call.action), ()):
+                found |= _hide(call, name)
         return found
 
 
@@ -103,14 +109,27 @@ def submitted(task: bytes, *, created: bool) -> bytes:
 
 
 def brief(record: Record) -> bytes:
-    """Return an encoded `Task` as look-ups of thousands show it."""
-    operation = record.operation
-    metadata = wire.part(_ID, text_of(operation.id).encode())
-    metadata += wire.time(_CREATE_TIME, record.facts.create_time)
-    error = record.documents.get(Part.ERROR)
-    documents: dict[int, bytes] = {Part.ERROR: _brief_error(error)} if error else {}
-    status = status_bytes(operation, documents, None, full=False)
+    """Return an encoded `Task` as look-ups of thousands show it, without what may be long."""
+    operation, time = record.operation, wire.time
+    metadata = _ID_TAG + text_of(operation.id).encode()
+    metadata += time(_CREATE_TIME, record.facts.create_time)
+    status = _brief_head(operation.state, operation.cancel)
+    status += time(pb.Status.UPDATE_TIME_FIELD_NUMBER, operation.update_time)
+    status += time(pb.Status.START_TIME_FIELD_NUMBER, operation.start_time)
+    if operation.end_time is not None:
+        status += time(pb.Status.END_TIME_FIELD_NUMBER, operation.end_time)
+        status += time(pb.Status.EXPIRE_TIME_FIELD_NUMBER, operation.wake_time)
+        error = record.documents.get(Part.ERROR)
+        if error is not None:
+            status += wire.part(pb.Status.ERROR_FIELD_NUMBER, _brief_error(error))
     return wire.part(_METADATA, metadata) + wire.part(_STATUS, status)
+
+
+@lru_cache(maxsize=64)
+def _brief_head(state: int, cancel: int) -> bytes:
+    head = pb.Status(cancel_requested=cancel != 0)
+    head.state = cast("pb.State.ValueType", state)
+    return head.SerializeToString()
 
 
 def _brief_error(document: bytes) -> bytes:
@@ -123,7 +142,8 @@ def _brief_error(document: bytes) -> bytes:
 def _metadata(record: Record, options: pb.Options) -> bytes:
     operation, facts = record.operation, record.facts
     pieces = [
-        wire.part(_ID, text_of(operation.id).encode()),
+        _ID_TAG,
+        text_of(operation.id).encode(),
         wire.number(_NUMBER, operation.number),
         _owner(operation.kind, operation.tenant, facts.submitter),
         wire.time(_CREATE_TIME, facts.create_time),
