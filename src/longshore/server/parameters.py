@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -15,16 +16,17 @@ from longshore.v1.catalog_service_pb2 import Parameter, ParameterType, ServiceAc
 _WHOLE: Final = 2**53
 
 
-class _Type(NamedTuple):
-    """How values of a type look in a Struct."""
+def _anything(_value: Value) -> bool:
+    return True
 
-    kind: str  #: As `Value.WhichOneof` says; empty: any.
-    words: str
-    accepts: Callable[[Value], bool] | None = None
+
+def _is_finite(value: Value) -> bool:
+    return math.isfinite(value.number_value)
 
 
 def _is_whole(value: Value) -> bool:
-    return value.number_value.is_integer() and abs(value.number_value) <= _WHOLE
+    number = value.number_value
+    return number.is_integer() and -_WHOLE <= number <= _WHOLE
 
 
 def _is_date(value: Value) -> bool:
@@ -35,13 +37,21 @@ def _is_date(value: Value) -> bool:
     return True
 
 
+class _Type(NamedTuple):
+    """How values of a type look in a Struct."""
+
+    kind: str  #: As `Value.WhichOneof` says; empty: any.
+    words: str
+    accepts: Callable[[Value], bool] = _anything
+
+
 _ANY: Final = _Type("", "anything")
 _TYPES: Final = {
     ParameterType.PARAMETER_TYPE_STRING: _Type("string_value", "a string"),
     ParameterType.PARAMETER_TYPE_INTEGER: _Type(
         "number_value", "a whole number up to 2^53 either way", _is_whole
     ),
-    ParameterType.PARAMETER_TYPE_NUMBER: _Type("number_value", "a number"),
+    ParameterType.PARAMETER_TYPE_NUMBER: _Type("number_value", "a finite number", _is_finite),
     ParameterType.PARAMETER_TYPE_BOOLEAN: _Type("bool_value", "true or false"),
     ParameterType.PARAMETER_TYPE_DATE: _Type(
         "string_value", "an ISO 8601 date, or date and time", _is_date
@@ -50,13 +60,15 @@ _TYPES: Final = {
     ParameterType.PARAMETER_TYPE_OBJECT: _Type("struct_value", "an object"),
     ParameterType.PARAMETER_TYPE_FILE: _Type("string_value", "the id of a file"),
 }
+_SCALARS: Final = frozenset({"string_value", "number_value", "bool_value"})
 
 
 class _Parameter(NamedTuple):
     type: _Type
-    optional: bool
+    required: bool
     values: frozenset[str]  #: All that may be sent, as text; empty: any.
-    plain: str  #: The kind of which every value will do, if there is one.
+    scalar: str  #: The kind of its values, if that and `accepts` are all there is to check.
+    accepts: Callable[[Value], bool]
 
 
 class Table:
@@ -76,20 +88,21 @@ class Table:
         Arguments read `from_paths` are there, whatever they will be.
         """
         found: list[Violation] = []
-        if not (arguments or from_paths or self._required):
-            return found
+        needed = len(self._required)
         for name, value in arguments.items():
             parameter = self._parameters.get(name)
             kind = value.WhichOneof("kind")
-            if parameter is not None and kind == parameter.plain:
-                continue  # The commonest case: nothing else can be wrong.
+            if parameter is not None:
+                needed -= parameter.required
+                if kind == parameter.scalar and parameter.accepts(value):
+                    continue  # The common case, in which nothing else can be wrong.
             wrong = self._violation(name, value, kind)
             if wrong is not None:
                 found.append(wrong._replace(field=f"{path}.arguments.{wrong.field}"))
-        found += self._unknown(from_paths, path)
-        missing = self._required.difference(arguments, from_paths)
-        if missing:
-            found += _missing(missing, path)
+        if from_paths:
+            found += self._unknown(from_paths, path)
+        if needed:
+            found += _missing(self._required.difference(arguments, from_paths), path)
         return found
 
     def _violation(self, name: str, value: Value, kind: str | None) -> Violation | None:
@@ -115,9 +128,8 @@ def _missing(names: Collection[str], path: str) -> Iterator[Violation]:
 def _compiled(parameter: Parameter) -> _Parameter:
     expected = _TYPES.get(parameter.type, _ANY)
     values = frozenset(parameter.values)
-    any_will_do = expected.kind in ("string_value", "bool_value") and not expected.accepts
-    plain = expected.kind if any_will_do and not values else ""
-    return _Parameter(expected, parameter.optional, values, plain)
+    scalar = expected.kind if expected.kind in _SCALARS and not values else ""
+    return _Parameter(expected, not parameter.optional, values, scalar, expected.accepts)
 
 
 def _flaw(name: str, value: Value, kind: str | None) -> Violation | None:
@@ -128,12 +140,10 @@ def _flaw(name: str, value: Value, kind: str | None) -> Violation | None:
 def _mismatch(
     name: str, value: Value, kind: str | None, parameter: _Parameter
 ) -> Violation | None:
-    if kind == "null_value" and parameter.optional:
+    if kind == "null_value" and not parameter.required:
         return None
     expected = parameter.type
-    if expected.kind and (
-        kind != expected.kind or (expected.accepts is not None and not expected.accepts(value))
-    ):
+    if expected.kind and (kind != expected.kind or not expected.accepts(value)):
         return Violation(name, f"expected {expected.words}")
     if parameter.values and not parameter.values.issuperset(_texts(value, kind)):
         allowed = ", ".join(sorted(parameter.values))

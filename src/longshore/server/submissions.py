@@ -57,6 +57,7 @@ class Submissions:
         a `NotFound` for what the spec names.
         """
         caller, spec, request_id = call.caller, request.spec, request.request_id
+        at_most("request_id", REQUEST_ID_CHARACTERS, len(request_id))
         flaws: Flaws = []
         offers = self._directory.offers(caller.tenant)
         document = _document(request, keyed=bool(request_id))
@@ -89,11 +90,13 @@ class Submissions:
 
 def _document(request: TaskSubmission, *, keyed: bool) -> bytes:
     """Return spec and options as they are stored; equal ones alike, if a key compares them."""
-    at_most("request_id", REQUEST_ID_CHARACTERS, len(request.request_id))
     spec = request.spec.SerializeToString(deterministic=keyed)
     _check_size(request.spec, len(spec))
-    options = request.options.SerializeToString(deterministic=keyed)
-    return wire.part(_SPEC, spec) + (wire.part(_OPTIONS, options) if options else b"")
+    document = wire.part(_SPEC, spec)
+    if request.HasField("options"):
+        options = request.options.SerializeToString(deterministic=keyed)
+        document += wire.part(_OPTIONS, options) if options else b""
+    return document
 
 
 def _check_size(spec: TaskSpec, size: int) -> None:
