@@ -25,9 +25,10 @@ log = structlog.get_logger()
 #: How often the writer lets others run while changes keep arriving, before it takes a batch.
 _GATHER_TURNS = 8
 
-#: A commit costs as much as several calls. So while many call at once, commits begin at least
-#: so far apart, unless so many changes wait that one is worth it by itself.
-_APART_SECONDS = 0.004
+#: A commit costs as much as several calls. So while many call at once the next one waits for
+#: them, the longer the more there were, unless enough changes wait to be worth it already.
+_APART_SECONDS_PER_CALL = 0.0005
+_APART_SECONDS_MOST = 0.008
 _WORTHWHILE_CHANGES = 48
 
 #: A timer may sleep through a jump of the wall clock by at most this many seconds.
@@ -164,7 +165,8 @@ class Writer:
         if self._waiting < _WORTHWHILE_CHANGES:
             self._worthwhile.clear()
         if len(taken) > 1:
-            self._not_before = asyncio.get_running_loop().time() + _APART_SECONDS
+            apart = min(_APART_SECONDS_PER_CALL * len(taken), _APART_SECONDS_MOST)
+            self._not_before = asyncio.get_running_loop().time() + apart
         return taken
 
     async def _write(self, groups: list[Group]) -> None:

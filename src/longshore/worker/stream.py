@@ -23,7 +23,7 @@ _Call: TypeAlias = StreamStreamCall[Any, WorkResponse]
 _log = structlog.get_logger(__name__)
 
 _METHOD: Final = "/longshore.v1.WorkerService/Work"
-_WELCOME_SECONDS: Final = 15.0
+_WELCOME_SECONDS: Final = 5.0
 _LINGER_SECONDS: Final = 0.2
 _BEATS: Final = 3  #: Silence after which a stream is given up.
 
