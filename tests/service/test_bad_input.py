@@ -297,6 +297,11 @@ CALLS: dict[str, tuple[Callable[[Any], Any], str, str]] = {
         "LIMIT_EXCEEDED",
         "page_size",
     ),
+    "a page size below 0": (
+        lambda tasks: tasks.ListTasks(ListTasksRequest(page_size=-1)),
+        "INVALID_FIELD",
+        "page_size",
+    ),
     "a batch of submits": (
         lambda tasks: tasks.BatchSubmitTasks(
             BatchSubmitTasksRequest(requests=[submission()] * 1_001)

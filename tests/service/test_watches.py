@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from longshore.v1.task_service_pb2 import (
     WatchTasksRequest,
 )
 from tests.service.harness import (
+    PATIENCE_SECONDS,
     Stevedore,
     Watch,
     World,
@@ -301,3 +303,35 @@ async def test_a_watch_without_a_match_begins_with_a_revision(
     message = await watching(world, filter=filter_).message()
     assert message.HasField("revision")
     assert not message.changes
+
+
+async def test_watchers_that_have_gone_are_forgotten(world: World) -> None:
+    await publish(world)
+    task = await world.submit(submission())
+    streams = [watching(world, ids=[task.metadata.id]) for _ in range(20)]
+    streams += [watching(world, filter=f"number > {n}") for n in range(20)]
+    for watch in streams:
+        await watch.message()
+    feed = world.engine.feed
+    assert len(feed._by_number[task.metadata.number]) == 20  # pyright: ignore[reportPrivateUsage]
+    for watch in streams:
+        watch.stream.cancel()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while feed._by_number or feed._by_matcher:  # pyright: ignore[reportPrivateUsage]
+            await asyncio.sleep(0)
+
+
+async def test_a_watcher_that_does_not_read_loses_nothing(world: World) -> None:
+    async with stevedore(world) as worker:
+        task = await world.submit(submission())
+        watch = watching(world, ids=[task.metadata.id], include_logs=True)
+        await watch.message()
+        assignment = await worker.assigned()
+        lines = [f"{number} " + "a" * 8_000 for number in range(700)]
+        for line in lines:
+            await worker.report(assignment, log=pb.LogEntry(message=line))
+        await worker.complete(assignment)
+        messages = await watch.rest()
+    told = [change.event for message in messages for change in message.changes]
+    assert [event.log.message for event in told if event.HasField("log")] == lines
+    assert messages[-1].end == pb.END_DONE

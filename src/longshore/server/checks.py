@@ -11,7 +11,7 @@ from typing import Final
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from longshore.core.errors import LimitExceeded, PayloadTooLarge, Violation
+from longshore.core.errors import InvalidFields, LimitExceeded, PayloadTooLarge, Violation
 from longshore.core.limits import NAME_CHARACTERS, PAGE_SIZE, PAGE_SIZE_DEFAULT, PAYLOAD_BYTES
 
 Flaws = list[Violation]
@@ -71,6 +71,8 @@ def span_of(span: Duration, field: str, flaws: Flaws, *, least: int = 0) -> int:
 
 
 def page_size(asked: int) -> int:
-    """Return how many rows a page has at most. Raises `LimitExceeded`."""
+    """Return how many rows a page has at most. Raises `LimitExceeded` and `InvalidFields`."""
     at_most("page_size", PAGE_SIZE, asked)
-    return asked if asked > 0 else PAGE_SIZE_DEFAULT
+    if asked < 0:
+        raise InvalidFields([Violation("page_size", "from 1, or 0 for the default")])
+    return asked or PAGE_SIZE_DEFAULT

@@ -11,14 +11,14 @@ from typing import ClassVar, Final
 import grpc.aio
 from google.protobuf.duration_pb2 import Duration
 
-from longshore.core import limits
-from longshore.core.errors import InvalidFields, LimitExceeded, Violation
+from longshore.core.errors import InvalidFields, Violation
 from longshore.core.fields import FieldType
 from longshore.core.lanes import Session
 from longshore.core.page_tokens import PageToken, question
 from longshore.engine.engine import Engine
 from longshore.engine.live import LiveSession
 from longshore.server import worker_messages
+from longshore.server.checks import page_size
 from longshore.server.decoding import decode
 from longshore.server.methods import Call, Context
 from longshore.v1.worker_service_pb2 import (
@@ -69,9 +69,7 @@ class WorkerService:
             self._engine.sessions.leave(session)
 
     async def ListWorkers(self, request: ListWorkersRequest, call: Call) -> ListWorkersResponse:
-        size = request.page_size or limits.PAGE_SIZE_DEFAULT
-        if not 0 < size <= limits.PAGE_SIZE:
-            raise LimitExceeded("page_size", limits.PAGE_SIZE, size)
+        size = page_size(request.page_size)
         asked = question("workers", call.caller.tenant)
         after = 0
         if request.page_token:
