@@ -13,6 +13,7 @@ from google.rpc.error_details_pb2 import (
 )
 from google.rpc.status_pb2 import Status
 from grpc import StatusCode
+from structlog.testing import capture_logs
 
 from longshore.core import errors
 from longshore.core.errors import LongshoreError, Violation
@@ -66,16 +67,15 @@ def test_an_error_of_a_kind_yet_unknown_is_told_like_its_parent() -> None:
     assert (violation.type, violation.subject) == ("STATE", "7")
 
 
-def test_what_was_not_foreseen_tells_nothing_but_where_it_is_logged(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    status = status_of(KeyError("secret"))
+def test_what_was_not_foreseen_tells_nothing_but_where_it_is_logged() -> None:
+    error = KeyError("secret")
+    with capture_logs() as logged:
+        status = status_of(error)
     assert (status.code, status.message) == (StatusCode.INTERNAL.value[0], "internal error")
     correlation_id = detail(status, ErrorInfo).metadata["correlation_id"]
     assert b"secret" not in status.SerializeToString()
-    logged = capsys.readouterr().out
-    assert correlation_id in logged
-    assert "secret" in logged
+    assert [one["correlation_id"] for one in logged] == [correlation_id]
+    assert logged[0]["exc_info"] is error
 
 
 def test_every_violation_is_listed_with_its_reason() -> None:
