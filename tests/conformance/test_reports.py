@@ -23,6 +23,7 @@ from longshore.core.changes import (
 )
 from longshore.core.errors import LeaseLost, SessionTakenOver
 from longshore.core.events import EventKind
+from longshore.core.failures import Code
 from longshore.core.operations import Part, State
 from longshore.core.policies import Policy
 from tests.conformance.world import (
@@ -172,7 +173,7 @@ async def test_the_history_tells_why_an_attempt_failed(world: World) -> None:
     event = (await world.history(operation))[-1]
     told = json.loads(event.detail or "")
     assert (event.kind, event.state) == (EventKind.STATE_CHANGED, State.QUEUED)
-    assert told["error"] == {"code": 13, "message": "it broke"}
+    assert told["error"] == {"code": Code.ABORTED, "message": "it broke"}
     assert (told["from"], told["attempt"], told["worker"]) == ("RUNNING", 1, "worker-1")
     assert told["not_before"] == NOON + SECOND
 

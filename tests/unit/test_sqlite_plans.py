@@ -11,6 +11,7 @@ import pytest
 from sqlite_utils import Database
 
 from longshore.core.filters import And, Compare
+from longshore.core.ids import text_of
 from longshore.core.orders import NEWEST_FIRST, parse_order
 from longshore.core.store import Query, Replay
 from longshore.stores.sqlite import lists, replays
@@ -134,7 +135,7 @@ def test_a_place_in_the_queue_is_counted_in_the_index(
 
 @pytest.mark.parametrize("order_by", ["number desc", "number"])
 @pytest.mark.parametrize(
-    "wanted", [None, Compare("state", "=", 2), Compare("id", "=", "0" * 32)]
+    "wanted", [None, Compare("state", "=", 2), Compare("id", "=", text_of(bytes(16)))]
 )
 def test_pages_by_number_follow_the_primary_key(
     connection: sqlite3.Connection, planned: Planned, order_by: str, wanted: Compare | None

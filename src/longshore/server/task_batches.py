@@ -54,7 +54,10 @@ class TaskBatches:
         for one, change, outcome in zip(requests, asked, outcomes, strict=True):
             if isinstance(outcome, Submitted) and isinstance(change, Submit):
                 full = size < _ROOM_BYTES
-                task = await self._shown(one, change, outcome, full=full)
+                if outcome.created and full:
+                    task = self._messages.accepted(change, outcome, one.spec, one.options)
+                else:
+                    task = await self._shown(change, outcome, full=full)
                 result = wire.part(_SUBMITTED, submitted(task, created=outcome.created))
             else:
                 error = cast("BaseException", outcome)
@@ -69,18 +72,8 @@ class TaskBatches:
         except Exception as error:  # noqa: BLE001  whatever it is, it concerns this one alone
             return error
 
-    async def _shown(
-        self,
-        request: pb.SubmitTaskRequest,
-        change: Submit,
-        outcome: Submitted,
-        *,
-        full: bool,
-    ) -> bytes:
+    async def _shown(self, change: Submit, outcome: Submitted, *, full: bool) -> bytes:
         """Return an encoded task, in `VIEW_BASIC` once an answer has grown large."""
-        if outcome.created and full:
-            spec, options = request.spec, request.options
-            return self._messages.accepted(change, outcome, spec, options)
         documents: dict[int, bytes] = {Part.REQUEST: change.request}
         new = Record(outcome.operation, outcome.facts, change.queue, documents)
         if outcome.created:

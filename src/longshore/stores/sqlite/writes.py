@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any, Final
 
 from longshore.core.batch import Batch
@@ -54,10 +55,29 @@ _CHANGING: Final = (
 )
 _COLUMNS: Final = (*Operation._fields, *Facts._fields)
 
-_INSERT_OPERATION: Final = (
-    f"INSERT INTO operations ({', '.join(_COLUMNS)}) "
-    f"VALUES ({', '.join(_OPTIONAL.get(name, '?') for name in _COLUMNS)})"
-)
+#: What an operation begins to have when it is leased or ended.
+_LATER: Final = {
+    "attempt",
+    "step",
+    "session",
+    "worker",
+    "token",
+    "reports",
+    "cancel",
+    "start_time",
+    "end_time",
+    "message",
+}
+
+
+def _insert(columns: Iterable[str]) -> str:
+    names = list(columns)
+    values = (_OPTIONAL.get(name, "?") for name in names)
+    return f"INSERT INTO operations ({', '.join(names)}) VALUES ({', '.join(values)})"
+
+
+_INSERT_OPERATION: Final = _insert(_COLUMNS)
+_INSERT_FRESH: Final = _insert(name for name in _COLUMNS if name not in _LATER)
 _UPDATE_OPERATION: Final = (
     "UPDATE operations SET "
     + ", ".join(f"{name} = {_OPTIONAL.get(name, '?')}" for name in _CHANGING)
@@ -103,10 +123,42 @@ def write(batch: Batch, connection: sqlite3.Connection) -> None:
 
 def _write_operations(batch: Batch, connection: sqlite3.Connection) -> None:
     created, operations = batch.created, batch.operations
-    new = [_new_row(operations[number], facts) for number, facts in created.items()]
+    fresh: list[tuple[Any, ...]] = []
+    new: list[tuple[Any, ...]] = []
+    for number, facts in created.items():
+        operation = operations[number]
+        if operation.attempt or operation.step or operation.ended:
+            new.append(_new_row(operation, facts))
+        else:
+            fresh.append(_fresh_row(operation, facts))
     changed = [_changed_row(one) for one in operations.values() if one.number not in created]
+    connection.executemany(_INSERT_FRESH, fresh)
     connection.executemany(_INSERT_OPERATION, new)
     connection.executemany(_UPDATE_OPERATION, changed)
+
+
+def _fresh_row(operation: Operation, facts: Facts) -> tuple[Any, ...]:
+    """Return the row of what waits or is held: half of the columns are as they are by default."""
+    return (
+        operation.number,
+        bytearray(operation.id),
+        operation.tenant,
+        int(operation.kind),
+        int(operation.state),
+        operation.lane,
+        operation.priority,
+        operation.position,
+        operation.steps,
+        operation.wake_time or 0,
+        operation.revision,
+        operation.update_time,
+        operation.policy or "",
+        facts.submitter,
+        facts.request_id,
+        facts.create_time,
+        facts.traceparent or "",
+        facts.attributes or "",
+    )
 
 
 def _new_row(operation: Operation, facts: Facts) -> tuple[Any, ...]:
