@@ -1,7 +1,7 @@
 """`python -m tests.benchmarks`: measure, and print one table of ratios.
 
 Every figure is measured against a baseline of its own, in the same run and in turn with it, on
-the real server, worker and SQLite file.
+the real server, worker and SQLite file. Needs Linux: processor time and memory are read from /proc.
 """
 
 from __future__ import annotations

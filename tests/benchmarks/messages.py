@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from typing import Final
 
 import grpc
@@ -53,10 +52,10 @@ def hello(slots: int) -> work.WorkRequest:
 
 async def publish(channel: grpc.aio.Channel) -> None:
     """Make the action known, so that submits are checked against it, and leave again."""
-    call = WorkerServiceStub(channel).Work(_introduction())
+    call = WorkerServiceStub(channel).Work()
+    await call.write(hello(slots=1))
     await call.read()
-    call.cancel()
-
-
-async def _introduction() -> AsyncGenerator[work.WorkRequest]:
-    yield hello(slots=1)
+    await call.write(work.WorkRequest(draining=True))
+    await call.done_writing()
+    while await call.read() is not grpc.aio.EOF:
+        pass
