@@ -40,6 +40,7 @@ TaskSubmission: TypeAlias = SubmitTaskRequest | RunTaskRequest
 
 _SPEC, _OPTIONS = Task.SPEC_FIELD_NUMBER, Task.OPTIONS_FIELD_NUMBER
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_SMALL_BYTES: Final = 4_096  #: Most specs are small, and counting a part of them is not free.
 _NO_ARGUMENTS: Final[Mapping[str, Value]] = {}
 _quoted = encode_basestring  # A JSON text; faster than an encoder for whole objects.
 
@@ -69,29 +70,31 @@ class Submissions:
         if flaws:
             raise InvalidFields(flaws)
         _refuse_unknown(spec, wanted, offers, plan.missing)
+        # By position, in the order of `Submit`: a name for each costs as much as a check.
         return Submit(
-            caller=caller,
-            kind=Kind.TASK,
-            id=uuid_utils.uuid7().bytes,
-            queue=wanted.queue,
-            actions=plan.keys,
-            steps=plan.steps,
-            request=document,
-            priority=wanted.priority,
-            suspended=wanted.suspended,
-            policy=wanted.policy,
-            not_before=wanted.not_before,
-            facts_request_id=request_id or caller.request_id,
-            traceparent=_traceparent(call.traceparent),
-            attributes=_attributes(spec, wanted.labels),
-            key=Key(request_id, hashlib.sha256(document).digest()) if request_id else None,
+            caller,
+            Kind.TASK,
+            uuid_utils.uuid7().bytes,
+            wanted.queue,
+            plan.keys,
+            plan.steps,
+            document,
+            wanted.priority,
+            wanted.suspended,
+            wanted.policy,
+            wanted.not_before,
+            request_id or caller.request_id,
+            _traceparent(call.traceparent),
+            _attributes(spec, wanted.labels),
+            Key(request_id, hashlib.sha256(document).digest()) if request_id else None,
         )
 
 
 def _document(request: TaskSubmission, *, keyed: bool) -> bytes:
     """Return spec and options as they are stored; equal ones alike, if a key compares them."""
     spec = request.spec.SerializeToString(deterministic=keyed)
-    _check_size(request.spec, len(spec))
+    if len(spec) > _SMALL_BYTES:
+        _check_size(request.spec, len(spec))
     document = wire.part(_SPEC, spec)
     if request.HasField("options"):
         options = request.options.SerializeToString(deterministic=keyed)
@@ -100,9 +103,8 @@ def _document(request: TaskSubmission, *, keyed: bool) -> bytes:
 
 
 def _check_size(spec: TaskSpec, size: int) -> None:
-    if size > 4_096:  # Most are small, and counting a part of them is not free.
-        payload("spec.context", spec.context.ByteSize())
-        payload("spec", size)
+    payload("spec.context", spec.context.ByteSize())
+    payload("spec", size)
 
 
 def _check_spec(spec: TaskSpec, flaws: Flaws) -> None:
