@@ -19,7 +19,6 @@ from tests.acceptance.processes import Dockhand, Server
 from tests.acceptance.waiting import eventually, eventually_answered, within
 from tests.tools.proxy import Proxy
 
-
 #: gRPC itself reads little ahead for a caller that does not ask for messages.
 NARROW = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65_536))
 
