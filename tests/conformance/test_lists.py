@@ -221,3 +221,19 @@ async def test_a_list_and_a_point_read_show_the_same(world: World) -> None:
     page = await world.find(parts=tuple(Part))
     found = await world.store.get("default", numbers(page), tuple(Part))
     assert found == page.records
+
+
+async def test_a_glance_tells_in_short_what_a_record_tells(world: World) -> None:
+    await world.apply(*(submit_change() for _ in range(3)))
+    records = await world.store.get("default", [1, 2, 3])
+    ids = [record.operation.id for record in records if record is not None]
+    await world.do(Cancel(Caller(), ids[1]))
+    asked: list[bytes | int] = [ids[2], bytes(16), 2, ids[0], 99]
+    glances = await world.store.glance("default", asked)
+    assert [one and one.number for one in glances] == [3, None, 2, 1, None]
+    for glance, record in zip(glances, await world.store.get("default", asked), strict=True):
+        assert (glance is None) == (record is None)
+        if glance is not None and record is not None:
+            told = {**record.operation._asdict(), **record.facts._asdict()}
+            assert glance._asdict() == {name: told[name] for name in glance._fields}
+    assert await world.store.glance("another", asked) == [None] * 5

@@ -10,7 +10,7 @@ from google.rpc.status_pb2 import Status
 from longshore.core.changes import Mode
 from longshore.core.events import Event, EventKind, detail
 from longshore.core.leasing import StepState
-from longshore.core.operations import Cancel, Facts, Operation, Part, Record, State
+from longshore.core.operations import Cancel, Facts, Glance, Operation, Part, Record, State
 from longshore.core.store import Catalog
 from longshore.server import wire
 from longshore.server.directory import Directory
@@ -141,9 +141,8 @@ def test_progress_and_properties_are_shown_and_an_end_is_guessed() -> None:
 
 def test_a_look_up_is_short() -> None:
     error = Status(code=13, message="é" * 100).SerializeToString()
-    facts = Facts("ada", "r-1", NOW, None, None)
-    failed = operation(state=State.FAILED, end_time=NOW, wake_time=NOW + 1, message="é" * 100)
-    task = Task.FromString(brief(Record(failed, facts, "day", {Part.ERROR: error})))
+    failed = Glance(7, ID, 1, State.FAILED, 0, NOW, NOW, NOW, NOW, NOW + 1)
+    task = Task.FromString(brief(failed, error))
     assert task.status.error.message == "é" * 50
     assert task.metadata.id.endswith("0f")
     assert not task.HasField("spec")

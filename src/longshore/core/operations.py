@@ -176,6 +176,21 @@ class Facts(NamedTuple):
     attributes: str | None  #: JSON object of the non-empty ones: name, service, labels, …
 
 
+class Glance(NamedTuple):
+    """How an operation stands, for look-ups of thousands. Times are milliseconds since 1970."""
+
+    number: int
+    id: bytes
+    kind: int
+    state: int
+    cancel: int
+    create_time: int
+    update_time: int
+    start_time: int | None
+    end_time: int | None
+    wake_time: int | None
+
+
 class Record(NamedTuple):
     """An operation with everything a reader asked for."""
 

@@ -9,7 +9,7 @@ from longshore.core.changes import Change, Mode, Target
 from longshore.core.events import Event
 from longshore.core.filters import Filter
 from longshore.core.lanes import Lane, Session
-from longshore.core.operations import Facts, Operation, Record
+from longshore.core.operations import Facts, Glance, Operation, Record
 from longshore.core.orders import Order
 
 
@@ -113,6 +113,10 @@ class Store(Protocol):
         self, tenant: str, targets: Sequence[Target], parts: Sequence[int] = ()
     ) -> list[Record | None]:
         """Return records in the order asked for; None for what does not exist (any more)."""
+        ...
+
+    async def glance(self, tenant: str, targets: Sequence[Target]) -> list[Glance | None]:
+        """Return how operations stand, otherwise as `get`; ten thousand take little time."""
         ...
 
     async def find(self, query: Query) -> Page:

@@ -13,7 +13,7 @@ from google.rpc.status_pb2 import Status
 
 from longshore.core.changes import Submit, Submitted
 from longshore.core.ids import text_of
-from longshore.core.operations import Part, Record
+from longshore.core.operations import Glance, Part, Record
 from longshore.core.paths import Path
 from longshore.server import wire
 from longshore.server.directory import Directory
@@ -24,7 +24,6 @@ from longshore.v1.task_service_pb2 import SubmitTaskResponse, Task, TaskSpec
 
 FULL_PARTS: Final = tuple(part for part in Part if part is not Part.CONTEXT)
 BASIC_PARTS: Final = tuple(part for part in FULL_PARTS if part is not Part.RESULT)
-BRIEF_PARTS: Final = (Part.ERROR,)
 
 _BRIEF_ERROR_BYTES: Final = 100
 
@@ -129,18 +128,17 @@ def submitted(task: bytes, *, created: bool) -> bytes:
     return wire.part(_TASK, task) + (wire.number(_CREATED, 1) if created else b"")
 
 
-def brief(record: Record) -> bytes:
+def brief(glance: Glance, error: bytes | None) -> bytes:
     """Return an encoded `Task` as look-ups of thousands show it, without what may be long."""
-    operation, time = record.operation, wire.time
-    metadata = _ID_TAG + text_of(operation.id).encode()
-    metadata += time(_CREATE_TIME, record.facts.create_time)
-    status = _brief_head(operation.state, operation.cancel)
-    status += time(pb.Status.UPDATE_TIME_FIELD_NUMBER, operation.update_time)
-    status += time(pb.Status.START_TIME_FIELD_NUMBER, operation.start_time)
-    if operation.end_time is not None:
-        status += time(pb.Status.END_TIME_FIELD_NUMBER, operation.end_time)
-        status += time(pb.Status.EXPIRE_TIME_FIELD_NUMBER, operation.wake_time)
-        error = record.documents.get(Part.ERROR)
+    time = wire.time
+    metadata = _ID_TAG + text_of(glance.id).encode()
+    metadata += time(_CREATE_TIME, glance.create_time)
+    status = _brief_head(glance.state, glance.cancel)
+    status += time(pb.Status.UPDATE_TIME_FIELD_NUMBER, glance.update_time)
+    status += time(pb.Status.START_TIME_FIELD_NUMBER, glance.start_time)
+    if glance.end_time is not None:
+        status += time(pb.Status.END_TIME_FIELD_NUMBER, glance.end_time)
+        status += time(pb.Status.EXPIRE_TIME_FIELD_NUMBER, glance.wake_time)
         if error is not None:
             status += wire.part(pb.Status.ERROR_FIELD_NUMBER, _brief_error(error))
     return wire.part(_METADATA, metadata) + wire.part(_STATUS, status)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, cast
 
 from longshore.core.changes import Submit, Submitted, Target
 from longshore.core.errors import OperationNotFound
 from longshore.core.ids import target_of
 from longshore.core.limits import BATCH_GET, BATCH_SUBMIT, MESSAGE_BYTES
-from longshore.core.operations import Kind, Part, Record, State
+from longshore.core.operations import Glance, Kind, Part, Record, State
 from longshore.engine.engine import Engine
 from longshore.server import wire
 from longshore.server.checks import at_most
 from longshore.server.errors import status_of
-from longshore.server.messages import BRIEF_PARTS, Messages, brief, parts_of, submitted
+from longshore.server.messages import Messages, brief, parts_of, submitted
 from longshore.server.methods import Call
 from longshore.server.submissions import Submissions
 from longshore.v1 import task_service_pb2 as pb
@@ -90,32 +90,35 @@ class TaskBatches:
         unknown: list[bytes] = []
         for start in range(0, len(ids), _AT_ONCE):
             some = ids[start : start + _AT_ONCE]
-            for asked, record in zip(some, await self._look_up(some, call), strict=True):
-                if record is None:
+            glances = await self._look_up(some, call)
+            errors = await self._errors(glances, call)
+            for asked, glance in zip(some, glances, strict=True):
+                if glance is None:
                     unknown.append(asked.encode())
                 else:
-                    tasks.append(brief(record))
+                    tasks.append(brief(glance, errors.get(glance.number)))
             await asyncio.sleep(0)
         return wire.parts(_TASKS, tasks) + wire.parts(_UNKNOWN, unknown)
 
-    async def _look_up(self, ids: Sequence[str], call: Call) -> list[Record | None]:
-        """Return tasks in the order of their ids; errors are read of those that failed only."""
-        store, tenant = self._engine.store, call.caller.tenant
-        records = await store.get(tenant, [_target(text) for text in ids])
-        tasks = [
-            one if one is not None and one.operation.kind == Kind.TASK else None
-            for one in records
-        ]
+    async def _look_up(self, ids: Sequence[str], call: Call) -> list[Glance | None]:
+        """Return how tasks stand, in the order of their ids."""
+        targets = [_target(text) for text in ids]
+        found = await self._engine.store.glance(call.caller.tenant, targets)
+        return [one if one is not None and one.kind == Kind.TASK else None for one in found]
+
+    async def _errors(self, glances: Iterable[Glance | None], call: Call) -> dict[int, bytes]:
+        """Return the errors of those that failed, by number."""
         failed = [
-            one.operation.number
-            for one in tasks
-            if one is not None and one.operation.state == State.FAILED
+            one.number for one in glances if one is not None and one.state == State.FAILED
         ]
         if not failed:
-            return tasks
-        found = await store.get(tenant, failed, BRIEF_PARTS)
-        detailed = {one.operation.number: one for one in found if one is not None}
-        return [one and detailed.get(one.operation.number, one) for one in tasks]
+            return {}
+        records = await self._engine.store.get(call.caller.tenant, failed, (Part.ERROR,))
+        return {
+            one.operation.number: one.documents[Part.ERROR]
+            for one in records
+            if one is not None and Part.ERROR in one.documents
+        }
 
 
 def _target(text: str) -> Target:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from longshore.core.changes import Target
-from longshore.core.operations import Operation, Record
+from longshore.core.operations import Glance, Operation, Record
 from longshore.stores.sqlite.lists import documents_of
 from longshore.stores.sqlite.values import (
     FACTS,
@@ -21,6 +21,12 @@ from longshore.stores.sqlite.values import (
 _SELECT: Final = f"SELECT {OPERATION}, {FACTS} FROM operations WHERE tenant = ? AND {KEPT}"
 _BY_NUMBER: Final = f"{_SELECT} AND number IN (:list)"
 _BY_ID: Final = f"{_SELECT} AND id IN (:list)"
+
+_GLANCE: Final = (
+    f"SELECT {', '.join(Glance._fields)} FROM operations WHERE tenant = ? AND {KEPT}"
+)
+_GLANCE_BY_NUMBER: Final = f"{_GLANCE} AND number IN (:list)"
+_GLANCE_BY_ID: Final = f"{_GLANCE} AND id IN (:list)"
 
 _LANE: Final = Operation._fields.index("lane")
 
@@ -53,8 +59,7 @@ class Points:
         self, tenant: str, targets: Sequence[Target], parts: Sequence[int]
     ) -> list[Record | None]:
         """Return records in the order asked for."""
-        numbers = [target for target in targets if isinstance(target, int)]
-        ids = [target for target in targets if not isinstance(target, int)]
+        numbers, ids = _by_kind(targets)
         rows = [
             *select_listed(self.connection, _BY_NUMBER, numbers, tenant),
             *select_listed(self.connection, _BY_ID, ids, tenant),
@@ -71,6 +76,16 @@ class Points:
             found.update({record.operation.id: record for record in records})
         return list(map(found.get, targets))
 
+    def glance(self, tenant: str, targets: Sequence[Target]) -> list[Glance | None]:
+        """Return how operations stand, in the order asked for."""
+        numbers, ids = _by_kind(targets)
+        found: dict[Target, Glance] = {}
+        for row in select_listed(self.connection, _GLANCE_BY_NUMBER, numbers, tenant):
+            found[row[0]] = Glance._make(row)
+        for row in select_listed(self.connection, _GLANCE_BY_ID, ids, tenant):
+            found[row[1]] = Glance._make(row)
+        return list(map(found.get, targets))
+
     def ahead(self, operation: Operation, most: int) -> int:
         """Return how many waiting operations of its queue start before it, to `most`."""
         count = 0
@@ -79,6 +94,12 @@ class Points:
             place = (lane, operation.priority, operation.position, most - count)
             count += self.connection.execute(_AHEAD, place).fetchone()[0]
         return count
+
+
+def _by_kind(targets: Sequence[Target]) -> tuple[list[int], list[bytes]]:
+    """Return the numbers and the ids among what was asked for."""
+    numbers = [target for target in targets if isinstance(target, int)]
+    return numbers, [target for target in targets if not isinstance(target, int)]
 
 
 class _Queues(dict[int, str]):

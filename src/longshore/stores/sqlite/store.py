@@ -14,7 +14,7 @@ from sqlite_utils import Database
 
 from longshore.core.changes import Change, Target
 from longshore.core.errors import StoreUnavailable
-from longshore.core.operations import Operation, Record
+from longshore.core.operations import Glance, Operation, Record
 from longshore.core.plans import Codec
 from longshore.core.store import Applied, Catalog, Events, Page, Query, Replay
 from longshore.stores.sqlite import lists, replays
@@ -117,6 +117,11 @@ class SqliteStore:
         points = self._open.points
         with translated(), snapshot(points.connection):
             return points.get(tenant, targets, parts)
+
+    async def glance(self, tenant: str, targets: Sequence[Target]) -> list[Glance | None]:
+        points = self._open.points
+        with translated(), snapshot(points.connection):
+            return points.glance(tenant, targets)
 
     async def find(self, query: Query) -> Page:
         return await self._open.readers.read(functools.partial(lists.find, query))
