@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -28,13 +29,16 @@ _RUNNING: Final = int(State.RUNNING)
 #: How many leased operations are kept in memory: a report will soon name each of them.
 _REMEMBERED: Final = 20_000
 
+#: A commit so long after the one before is made where it was decided: nobody else is calling.
+_QUIET_SECONDS: Final = 0.005
+
 
 class Applier:
     """Applies changes on the writing connection.
 
     Statements run on the event loop's thread, where nobody competes for the interpreter. Only
-    COMMIT, which waits for the disk, runs in a helper thread, so that the next batch gathers
-    meanwhile. So two threads use the connection, but never both at once.
+    COMMIT, which waits for the disk, runs in a helper thread while many call, so that the next
+    batch gathers meanwhile. So two threads use the connection, but never both at once.
     """
 
     def __init__(self, database: Database, codec: Codec, clock: Callable[[], int]) -> None:
@@ -44,6 +48,7 @@ class Applier:
         self._clock = clock
         self._head = load_head(self._connection)
         self._running: dict[int, Operation] = {}
+        self._committed_at = 0.0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="longshore-commit")
 
     def close(self) -> None:
@@ -93,7 +98,10 @@ class Applier:
             if batch.writes:
                 write(batch, self._connection)
                 write_head(batch, self._database)
-                await self._commit(batch)
+                if time.monotonic() - self._committed_at > _QUIET_SECONDS:
+                    self._commit_here(batch)
+                else:
+                    await self._commit(batch)
             else:
                 self._connection.execute("ROLLBACK")
                 batch.commit_to_head()
@@ -103,25 +111,32 @@ class Applier:
         head = self._head
         return Applied(outcomes, batch.events, batch.created, head.revision, head.next_wake)
 
+    def _commit_here(self, batch: Batch) -> None:
+        """Commit on the loop's thread.
+
+        When hardly anybody calls, waking another thread and being woken by it takes longer
+        than the disk does.
+        """
+        with _told_apart():
+            self._connection.execute("COMMIT")
+        self._take_over(batch)
+
     async def _commit(self, batch: Batch) -> None:
         """Commit and make it the head, also if the caller is cancelled meanwhile."""
         loop = asyncio.get_running_loop()
         committing = loop.run_in_executor(self._thread, self._connection.execute, "COMMIT")
         try:
-            await asyncio.shield(committing)
+            with _told_apart():
+                await asyncio.shield(committing)
         except asyncio.CancelledError:
             await _end_of(committing)
             if committing.exception() is None:
                 self._take_over(batch)
             raise
-        except sqlite3.Error as error:
-            # After a failed sync the commit may be found in the log by the next start.
-            if _is_disk_error(error):
-                raise OutcomeUnknown from error
-            raise
         self._take_over(batch)
 
     def _take_over(self, batch: Batch) -> None:
+        self._committed_at = time.monotonic()
         batch.commit_to_head()
         self._remember_running(batch)
 
@@ -164,6 +179,18 @@ async def _end_of(future: asyncio.Future[sqlite3.Cursor]) -> None:
     while not future.done():
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.wait({future})
+
+
+@contextlib.contextmanager
+def _told_apart() -> Generator[None]:
+    """Let a commit that may have happened be told from one that has not."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        # After a failed sync the commit may be found in the log by the next start.
+        if _is_disk_error(error):
+            raise OutcomeUnknown from error
+        raise
 
 
 def _is_disk_error(error: sqlite3.Error) -> bool:
