@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import math
 import resource
 import sqlite3
 from collections.abc import AsyncIterator, Generator
@@ -16,7 +18,7 @@ from longshore.core.errors import OutcomeUnknown, StoreUnavailable
 from longshore.core.filters import Compare, Not
 from longshore.core.orders import NEWEST_FIRST, Order, SortKey
 from longshore.core.store import Query, Replay
-from longshore.stores.sqlite import scanning
+from longshore.stores.sqlite import applying, scanning
 from longshore.stores.sqlite.schema import migrate
 from longshore.stores.sqlite.store import SqliteStore
 from tests.conformance.candidates import CANDIDATES
@@ -206,3 +208,16 @@ async def test_every_commit_is_synced_to_a_log_of_its_own(world: World, tmp_path
     await taken.open()
     assert (await taken.get("default", [1]))[0] is not None
     await taken.close()
+
+
+async def test_a_commit_in_the_helper_thread_outlives_its_caller(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(applying, "_QUIET_SECONDS", math.inf)
+    waiting = asyncio.create_task(world.store.apply([submit_change()]))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    applied = await world.store.apply([submit_change()])
+    assert [event.revision for event in applied.events] == [2]
