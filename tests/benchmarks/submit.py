@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
+
+import uuid_utils
 
 from longshore.v1.task_service_pb2_grpc import TaskServiceStub
 from tests.benchmarks.bench import Bench, connected
@@ -64,7 +65,7 @@ def _plain() -> Submit:
 
 def _keyed(stub: TaskServiceStub) -> Awaitable[object]:
     request = submit_request()
-    request.request_id = str(uuid.uuid4())
+    request.request_id = str(uuid_utils.uuid7())  # as our client does
     return stub.SubmitTask(request)
 
 
