@@ -9,14 +9,25 @@ from typing import Final
 
 import click
 
-from longshore.cli.output import say, say_json, say_sheet, say_table
+from longshore.cli.output import say, say_json, say_sheet
 from longshore.cli.running import Asking, asks
+from longshore.cli.tables import Column, Fit, say_table
 from longshore.cli.wording import age, failure_lines, moment, progress, span
 from longshore.client import TaskHandle, from_struct
 from longshore.client.handles import state_name
 from longshore.v1.task_service_pb2 import Task
 
 _PAGE: Final = 1_000
+
+_COLUMNS: Final = (
+    Column("NUMBER"),
+    Column("STATE"),
+    Column("ACTION", Fit.CUT),
+    Column("QUEUE", Fit.CUT),
+    Column("AGE"),
+    Column("PROGRESS", Fit.CUT),
+    Column("ID", Fit.SPARE),
+)
 
 
 @click.command()
@@ -58,8 +69,7 @@ async def list_(asking: Asking, filter_: str, order_by: str, limit: int, all_: b
             break
     if not asking.as_json:
         now = datetime.now(UTC)
-        heads = ("NUMBER", "STATE", "ACTION", "QUEUE", "AGE", "PROGRESS", "ID")
-        say_table(heads, (_row(one, now) for one in found), flexible=heads[2:-1])
+        say_table(_COLUMNS, (_row(one, now) for one in found))
 
 
 @click.command()
