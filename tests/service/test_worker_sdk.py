@@ -89,6 +89,7 @@ def hold() -> str:
 
 @worker.action
 def talk(context: Context) -> None:
+    context.log("reading", "progress")
     context.log("hello")
     context.warning("careful")
     context.error("ouch")
@@ -379,13 +380,18 @@ async def test_a_result_that_is_too_large_fails_the_attempt_for_good() -> None:
 async def test_words_are_reported_in_order_and_progress_at_most_once_a_second() -> None:
     async with connected() as (_, stream):
         await stream.assign("talk")
-        reports = [await stream.report() for _ in range(7)]
-        assert [one.sequence for one in reports] == list(range(1, 8))
-        assert [one.log.message for one in reports[:3]] == ["hello", "careful", "ouch"]
-        assert (reports[3].property.name, reports[3].property.value) == ("colour", "blue")
-        assert [one.progress.done for one in reports[4:6]] == [0, 1_000]
-        assert reports[5].progress.message == "file 1000"
-        assert reports[6].HasField("completed")
+        reports = [await stream.report() for _ in range(8)]
+        assert [one.sequence for one in reports] == list(range(1, 9))
+        assert [(one.log.kind, one.log.message) for one in reports[:4]] == [
+            (operations.LOG_KIND_PROGRESS, "reading"),
+            (operations.LOG_KIND_OUTPUT, "hello"),
+            (operations.LOG_KIND_WARNING, "careful"),
+            (operations.LOG_KIND_ERROR, "ouch"),
+        ]
+        assert (reports[4].property.name, reports[4].property.value) == ("colour", "blue")
+        assert [one.progress.done for one in reports[5:7]] == [0, 1_000]
+        assert reports[6].progress.message == "file 1000"
+        assert reports[7].HasField("completed")
         assert await stream.silent()
 
 
@@ -522,13 +528,13 @@ async def test_work_goes_on_while_the_stream_is_broken_and_is_reported_on_the_ne
 async def test_reports_are_sent_again_until_they_are_acknowledged() -> None:
     async with connected() as (at, stream):
         await stream.assign("talk")
-        first = [await stream.report() for _ in range(7)]
+        first = [await stream.report() for _ in range(8)]
         await stream.acknowledge(first[2])
         await stream.assign("add", {"left": 1}, token=101)
         await stream.settled()
         stream.end()
         later = await at.accept(epoch=2)
-        again = [await later.report() for _ in range(4)]
+        again = [await later.report() for _ in range(5)]
         assert again == first[3:]
         await later.acknowledge(again[-1])
         await later.assign("add", {"left": 1}, token=102)

@@ -40,7 +40,7 @@ class Label:
 
 def take(
     text: str,
-    described: Annotated[str, Field(description="What it is for.", max_length=3)],
+    described: Annotated[str, Field(title="Name", description="What it is for.", max_length=3)],
     path: Path,
     count: int,
     share: float,
@@ -59,6 +59,7 @@ def take(
     secret: SecretStr,
     context: Context,
     perhaps: str | None = None,
+    token: Annotated[SecretStr | None, Field(title="Token", description="If asked.")] = None,
 ) -> None: ...
 
 
@@ -92,6 +93,7 @@ def type_of(name: str) -> str:
         ("level", "integer"),
         ("secret", "string"),
         ("perhaps", "string"),
+        ("token", "string"),
     ],
 )
 def test_every_hint_has_a_type(name: str, expected: str) -> None:
@@ -101,12 +103,17 @@ def test_every_hint_has_a_type(name: str, expected: str) -> None:
 def test_a_parameter_is_published_with_all_that_is_known_of_it() -> None:
     assert MESSAGES["described"] == Parameter(
         slug="described",
+        name="Name",
         type=ParameterType.PARAMETER_TYPE_STRING,
         description="What it is for.",
     )
-    assert MESSAGES["secret"].password
-    assert [name for name, one in MESSAGES.items() if one.password] == ["secret"]
-    assert [name for name, one in MESSAGES.items() if one.optional] == ["perhaps"]
+    assert [name for name, one in MESSAGES.items() if one.password] == ["secret", "token"]
+    assert [name for name, one in MESSAGES.items() if one.optional] == ["perhaps", "token"]
+    assert (MESSAGES["token"].name, MESSAGES["token"].description) == ("Token", "If asked.")
+
+
+def test_only_names_that_were_given_are_published() -> None:
+    assert [name for name, one in MESSAGES.items() if one.name] == ["described", "token"]
 
 
 def test_the_values_of_choices_are_published() -> None:

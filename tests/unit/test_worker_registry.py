@@ -53,15 +53,59 @@ def test_the_name_that_people_see_tells_host_and_process() -> None:
     assert len(Worker("x" * 60).name) == 60
 
 
-def test_further_services_may_be_launched_by_their_one_action() -> None:
+def test_a_function_is_a_service_that_is_launched() -> None:
     other = Worker("other")
-    rules = other.service("rules", name="Rules", kind="ruleset", version="3")
-    rules.action("apply")(scan)
+
+    @other.ruleset("rules", name="Rules", version="3")
+    def check(path: str) -> None:
+        """Check all rules.
+
+        And no more.
+        """
+
+    @other.operation("copy", description="Copies, or so.")
+    async def mirror(path: str) -> None:
+        """Copy."""
+
+    rules, copy = other.hello().services
+    assert (rules.slug, rules.name, rules.version) == ("rules", "Rules", "3")
+    assert rules.kind == ServiceKind.SERVICE_KIND_RULESET
+    assert [(one.slug, one.description) for one in rules.actions] == [
+        ("check", "Check all rules.")
+    ]
+    assert rules.description == "Check all rules."
+    assert (copy.kind, copy.description) == (
+        ServiceKind.SERVICE_KIND_OPERATION,
+        "Copies, or so.",
+    )
+    assert check.__name__ == "check"
+
+
+def test_the_queues_of_launches_are_served_by_whom_they_need() -> None:
+    other = Worker("other", queues="night")
+    other.action(scan)
+    assert other.hello().queues == ["night"]
+    other.ruleset("rules")(scan)
+    assert other.hello().queues == ["night", "rulesets"]
+    other.ruleset("more-rules")(scan)
+    other.operation("copy")(scan)
+    other.queues = ("operations",)
+    assert other.hello().queues == ["operations", "rulesets"]
+
+
+def test_further_services_have_actions_of_their_own() -> None:
+    other = Worker("other")
+    other.service("more", name="More", version="3").action("apply")(scan)
     [service] = other.hello().services
-    assert (service.slug, service.name, service.version) == ("rules", "Rules", "3")
-    assert service.kind == ServiceKind.SERVICE_KIND_RULESET
+    assert (service.slug, service.name, service.version) == ("more", "More", "3")
+    assert service.kind == ServiceKind.SERVICE_KIND_UNSPECIFIED
+
+
+def test_a_service_of_a_kind_has_one_action_only() -> None:
+    other = Worker("other")
+    other.ruleset("rules")(scan)
     with pytest.raises(ValueError, match="one action only"):
-        rules.action("again")(scan)
+        other.services["rules"].action("again")(scan)
 
 
 def test_names_are_taken_once_and_fit() -> None:
@@ -71,6 +115,8 @@ def test_names_are_taken_once_and_fit() -> None:
         other.action(scan)
     with pytest.raises(ValueError, match="has a service 'other' already"):
         other.service("other")
+    with pytest.raises(ValueError, match="has a service 'other' already"):
+        other.ruleset("other")(scan)
     for name in ("", "x" * 64):
         with pytest.raises(ValueError, match="1 to 63 characters"):
             other.action(name)(scan)

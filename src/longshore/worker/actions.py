@@ -30,6 +30,9 @@ _KINDS: Final = {
     "operation": ServiceKind.SERVICE_KIND_OPERATION,
 }
 
+#: Built into every server: where launches wait.
+_QUEUES: Final[dict[Kind | None, str]] = {"ruleset": "rulesets", "operation": "operations"}
+
 
 @dataclass(frozen=True, slots=True)
 class Action:
@@ -66,7 +69,7 @@ class Action:
 
 @dataclass(eq=False, slots=True)
 class Service:
-    """A named set of actions; made by `Worker.service`."""
+    """A named set of actions, or of a kind one that is launched; a `Worker` makes it."""
 
     slug: str
     name: str = ""
@@ -77,6 +80,11 @@ class Service:
 
     def __post_init__(self) -> None:
         _check_name("service", self.slug)
+
+    @property
+    def queue(self) -> str | None:
+        """Where its launches wait; None: it cannot be launched."""
+        return _QUEUES.get(self.kind)
 
     @overload
     def action(self, slug: F, /) -> F: ...
@@ -127,7 +135,7 @@ class Service:
         if self.kind and self.actions:
             raise ValueError(f"service {self.slug!r} can be launched: it has one action only")
         if description is None:
-            description = (inspect.getdoc(function) or "").partition("\n")[0]
+            description = summary(function)
         asynchronous = inspect.iscoroutinefunction(function)
         if asynchronous and executor is not None:
             raise TypeError(f"action {slug!r}: a coroutine runs on the event loop only")
@@ -148,6 +156,11 @@ class Service:
             kind=_KINDS[self.kind],
             actions=[action.to_message() for action in self.actions.values()],
         )
+
+
+def summary(function: Callable[..., Any]) -> str:
+    """Return the first line of a function's docstring."""
+    return (inspect.getdoc(function) or "").partition("\n")[0]
 
 
 def _check_name(what: str, slug: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from longshore.v1.operation_pb2 import LogKind, Progress
 from longshore.worker import words
@@ -13,7 +13,9 @@ from longshore.worker.words import Word
 
 _PROGRESS_SECONDS: Final = 1.0  #: Between two words of progress.
 
-_KINDS: Final = {
+Said: TypeAlias = Literal["progress", "output", "warning", "error"]
+
+_KINDS: Final[dict[Said, LogKind.ValueType]] = {
     "progress": LogKind.LOG_KIND_PROGRESS,
     "output": LogKind.LOG_KIND_OUTPUT,
     "warning": LogKind.LOG_KIND_WARNING,
@@ -78,8 +80,8 @@ class Context:
         """
         self._progress.put(words.progress(done, total, unit, message))
 
-    def log(self, message: str, kind: str = "output") -> None:
-        """Add an entry to the operation's log: `output`, `progress`, `warning` or `error`.
+    def log(self, message: str, kind: Said = "output") -> None:
+        """Add an entry to the operation's log, of one of the four kinds.
 
         Entries are cut at 16 KiB; after 10,000 of an attempt no more are kept.
         """

@@ -1,7 +1,8 @@
 """Parameters: what a function takes, read from its signature, published and checked.
 
 What a hint accepts is asked of pydantic: its JSON schema tells the type to publish, its
-validator makes the value that the function is given.
+validator makes the value that the function is given. `Field(title=…, description=…)` tells
+people more, `SecretStr` makes a password, `Literal` and enumerations limit the values.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias, cast, get_type_hints
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from longshore.v1.catalog_service_pb2 import Parameter as ParameterMessage
 from longshore.v1.catalog_service_pb2 import ParameterType
@@ -40,6 +42,7 @@ class Parameter:
     """Something that an action takes, as it is published and as it is checked."""
 
     name: str
+    title: str  #: The name for people; may be empty.
     shape: Shape
     description: str
     optional: bool
@@ -53,6 +56,7 @@ class Parameter:
     def to_message(self) -> ParameterMessage:
         return ParameterMessage(
             slug=self.name,
+            name=self.title,
             type=self.shape.type,
             description=self.description,
             optional=self.optional,
@@ -108,12 +112,18 @@ def _parameter(name: str, hint: Any, default: Any) -> Parameter:
         raise TypeError(f"parameter {name!r} is of no JSON type: {error}") from error
     return Parameter(
         name=name,
+        title=_title(hint),
         shape=shape,
         description=schema.get("description", ""),
         optional=optional,
         validate=adapter.validate_python,
         exact=hint if hint in _EXACT else None,
     )
+
+
+def _title(hint: Any) -> str:
+    """Return what a hint says itself; a schema also has the names of classes for titles."""
+    return FieldInfo.from_annotation(hint).title or ""
 
 
 def _shape(schema: Mapping[str, Any], models: Mapping[str, Any]) -> Shape:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, overload
 import grpc
 
 from longshore.v1.worker_service_pb2 import Hello
-from longshore.worker.actions import Action, Kind, Service, Where
+from longshore.worker.actions import Action, Kind, Service, Where, summary
 from longshore.worker.running import Running
 from longshore.worker.stream import Metadata
 
@@ -31,10 +31,11 @@ class Worker:
 
         asyncio.run(worker.run("127.0.0.1:50051"))
 
-    Its own actions belong to a service named like it. `slots` is how many operations it works
-    on at once, and how many threads it has for plain functions. `executor` is where plain
-    functions run that say nothing else. `identity` is what people see as the name of this
-    process; by default it holds the host and the process id.
+    Its own actions belong to a service named like it. `ruleset` and `operation` make services
+    that are launched; their queues are served besides `queues`. `slots` is how many operations
+    it works on at once, and how many threads it has for plain functions. `executor` is where
+    plain functions run that say nothing else. `identity` is what people see as the name of
+    this process; by default it holds the host and the process id.
     """
 
     def __init__(
@@ -66,15 +67,63 @@ class Worker:
         slug: str,
         *,
         name: str = "",
-        kind: Kind | None = None,
         version: str = "",
         description: str = "",
     ) -> Service:
         """Offer a further service. Raises `ValueError` if there is one of this name."""
-        if slug in self.services:
-            raise ValueError(f"worker {self.name!r} has a service {slug!r} already")
-        service = Service(slug, name, kind, version, description)
-        self.services[slug] = service
+        return self._offer(Service(slug, name, None, version, description))
+
+    def ruleset(
+        self,
+        slug: str,
+        *,
+        name: str = "",
+        version: str = "",
+        description: str | None = None,
+        executor: Where | None = None,
+    ) -> Callable[[F], F]:
+        """Offer a function as a rule set: a service of this one action, to be launched.
+
+        Rule sets run one at a time in the whole installation. The rest is as with actions; see
+        `Service.action`.
+        """
+        return self._launched("ruleset", slug, name, version, description, executor)
+
+    def operation(
+        self,
+        slug: str,
+        *,
+        name: str = "",
+        version: str = "",
+        description: str | None = None,
+        executor: Where | None = None,
+    ) -> Callable[[F], F]:
+        """Offer a function as a service of this one action, to be launched; see `ruleset`.
+
+        Operation services run side by side.
+        """
+        return self._launched("operation", slug, name, version, description, executor)
+
+    def _launched(
+        self,
+        kind: Kind,
+        slug: str,
+        name: str,
+        version: str,
+        description: str | None,
+        executor: Where | None,
+    ) -> Callable[[F], F]:
+        def offer(function: F) -> F:
+            told = summary(function) if description is None else description
+            service = self._offer(Service(slug, name, kind, version, told))
+            return service.action(description=told, executor=executor)(function)
+
+        return offer
+
+    def _offer(self, service: Service) -> Service:
+        if service.slug in self.services:
+            raise ValueError(f"worker {self.name!r} has a service {service.slug!r} already")
+        self.services[service.slug] = service
         return service
 
     @overload
@@ -141,15 +190,15 @@ class Worker:
 
     def hello(self) -> Hello:
         """Return how it introduces itself. Raises `ValueError` if it offers nothing."""
-        offered = [one.to_message() for one in self.services.values() if one.actions]
+        offered = [service for service in self.services.values() if service.actions]
         if not offered:
             raise ValueError(f"worker {self.name!r} offers no action")
         host = socket.gethostname().partition(".")[0]
         identity = self.identity or f"{self.name}@{host}:{os.getpid()}"
         return Hello(
             worker=identity[:_NAME_CHARACTERS],
-            queues=self.queues,
-            services=offered,
+            queues=dict.fromkeys((*self.queues, *(one.queue for one in offered if one.queue))),
+            services=[service.to_message() for service in offered],
             slots=self.slots,
         )
 
