@@ -75,6 +75,43 @@ FAULTS: dict[str, tuple[dict[str, Any], str, str]] = {
         "INVALID_FIELD",
         "hello.services[0].actions[0].slug",
     ),
+    "a kind of no name": (
+        {"services": [Service(slug="s", kind=9, actions=[ServiceAction(slug="a")])]},  # type: ignore[arg-type]
+        "INVALID_FIELD",
+        "hello.services[0].kind",
+    ),
+    "a rule set of no name": (
+        {
+            "services": [
+                Service(kind=pb.SERVICE_KIND_RULESET, actions=[ServiceAction(slug="a")])
+            ]
+        },
+        "INVALID_FIELD",
+        "hello.services[0].slug",
+    ),
+    "a rule set of two actions": (
+        {
+            "services": [
+                Service(
+                    slug="rules",
+                    kind=pb.SERVICE_KIND_RULESET,
+                    actions=[ServiceAction(slug="a"), ServiceAction(slug="b")],
+                )
+            ]
+        },
+        "INVALID_FIELD",
+        "hello.services[0].actions",
+    ),
+    "an operation service of none": (
+        {
+            "services": [
+                Service(actions=[ServiceAction(slug="a")]),
+                Service(slug="mirror", kind=pb.SERVICE_KIND_OPERATION),
+            ]
+        },
+        "INVALID_FIELD",
+        "hello.services[1].actions",
+    ),
 }
 
 

@@ -40,7 +40,7 @@ from longshore.server.checks import Flaws, at_most, printable, slug
 from longshore.server.errors import status_of
 from longshore.v1 import worker_service_pb2 as pb
 from longshore.v1.catalog_service_pb2 import Service
-from longshore.v1.operation_pb2 import End
+from longshore.v1.operation_pb2 import End, ServiceKind
 
 #: Of one action's error, so that a status fits into every answer it is shown in.
 _ERROR_BYTES: Final = 64 * 1024
@@ -92,8 +92,12 @@ def _flaws_of(hello: pb.Hello) -> Flaws:
 
 
 def _check_service(service: Service, path: str, flaws: Flaws) -> None:
-    if service.slug:
+    if service.slug or service.kind:  # what is launched, is launched by its name
         slug(service.slug, f"{path}.slug", flaws)
+    if service.kind not in ServiceKind.values():
+        flaws.append(Violation(f"{path}.kind", "RULESET, OPERATION, or unset: no launches"))
+    elif service.kind and len(service.actions) != 1:
+        flaws.append(Violation(f"{path}.actions", "a service with a kind has one action"))
     seen: set[str] = set()
     for index, action in enumerate(service.actions):
         place = f"{path}.actions[{index}]"
