@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.harness import Machine, MovableClock
+from tests.engine.harness import Machine, StillClock
 
 
 @pytest.fixture
-def clock() -> MovableClock:
-    return MovableClock()
+def clock() -> StillClock:
+    return StillClock()
 
 
 @pytest.fixture
-async def machine(tmp_path: Path, clock: MovableClock) -> AsyncIterator[Machine]:
+async def machine(tmp_path: Path, clock: StillClock) -> AsyncIterator[Machine]:
     """A running engine over an empty store, whose clocks only the test moves."""
     async with Machine(tmp_path / "longshore.db", clock) as running:
         yield running

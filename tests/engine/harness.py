@@ -27,6 +27,7 @@ from longshore.core.events import Event
 from longshore.core.operations import Kind, Operation, Record
 from longshore.core.policies import Policy
 from longshore.core.store import Applied, Events, Replay
+from longshore.engine.clock import MovableClock
 from longshore.engine.conversation import (
     Acknowledgement,
     HeldLease,
@@ -46,33 +47,34 @@ from longshore.v1.task_service_pb2 import Task, TaskSpec
 
 CALLER = Caller()
 ACTION = "carry"
+NOON = 1_750_000_000_000  #: Milliseconds since 1970, where every test begins.
 
 #: Long enough for a loaded machine; nothing waits for it unless something is broken.
 PATIENCE_SECONDS = 20.0
 
 
-class MovableClock:
+class StillClock(MovableClock):
     """Both clocks; they stand still until they are moved."""
 
     def __init__(self) -> None:
-        self.wall = 1_750_000_000_000
+        super().__init__()
         self.seconds = 1_000.0
 
     def now(self) -> int:
-        return self.wall
+        return NOON + self.ahead
 
     def monotonic(self) -> float:
         return self.seconds
 
     def advance(self, seconds: float) -> None:
-        self.wall += round(seconds * 1_000)
         self.seconds += seconds
+        super().advance(seconds)
 
 
 class ObservedStore(SqliteStore):
     """The real store, which also says what it was asked and fails on demand."""
 
-    def __init__(self, path: Path, clock: MovableClock) -> None:
+    def __init__(self, path: Path, clock: StillClock) -> None:
         super().__init__(path, ProtoCodec(), clock.now)
         self.batches: list[Sequence[Change]] = []
         self.replays: list[Replay] = []
@@ -114,7 +116,7 @@ class Machine:
     """A running engine, and the few things that tests ask of it."""
 
     def __init__(
-        self, path: Path, clock: MovableClock, settings: EngineSettings | None = None
+        self, path: Path, clock: StillClock, settings: EngineSettings | None = None
     ) -> None:
         self.clock = clock
         self.store = ObservedStore(path, clock)

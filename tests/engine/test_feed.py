@@ -196,7 +196,6 @@ async def test_the_expiry_of_an_old_operation_is_told_to_filtered_watchers(
     await watcher.next(0.0)
     await other.next(0.0)
     machine.clock.advance(601)
-    machine.engine.writer.wake()
     (event,) = await told(watcher, 1)
     assert (event.kind, event.state) == (EventKind.EXPIRED, State.CANCELED)
     seen = await other.next(0.0)

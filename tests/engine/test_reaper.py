@@ -10,7 +10,7 @@ from longshore.engine.settings import EngineSettings
 from tests.engine.harness import (
     PATIENCE_SECONDS,
     Machine,
-    MovableClock,
+    StillClock,
     WorkerAtTest,
     held,
     hello,
@@ -74,7 +74,7 @@ async def test_a_worker_that_comes_back_in_time_keeps_its_lease(machine: Machine
 
 
 async def test_nothing_is_expired_in_the_first_time_to_live_after_a_start(
-    tmp_path: Path, clock: MovableClock
+    tmp_path: Path, clock: StillClock
 ) -> None:
     path = tmp_path / "longshore.db"
     async with Machine(path, clock) as before:
@@ -137,9 +137,7 @@ async def test_work_that_kills_its_workers_ends_after_its_attempts(machine: Mach
     assert (ended.state, ended.attempt) == (State.FAILED, 3)
 
 
-async def test_a_failed_look_does_not_end_the_reaper(
-    tmp_path: Path, clock: MovableClock
-) -> None:
+async def test_a_failed_look_does_not_end_the_reaper(tmp_path: Path, clock: StillClock) -> None:
     settings = EngineSettings(beat_seconds=0.01, time_to_live_seconds=0.03)
     async with Machine(tmp_path / "longshore.db", clock, settings) as machine:
         worker = await machine.worker(hello())

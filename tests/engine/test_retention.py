@@ -21,7 +21,6 @@ async def ended(machine: Machine, policy: Policy = SOON) -> Operation:
 
 async def aged(machine: Machine, days: float) -> None:
     machine.clock.advance(days * DAY)
-    machine.engine.writer.wake()
     await machine.settle()
 
 

@@ -26,7 +26,7 @@ from longshore.engine.conversation import (
 from tests.engine.harness import (
     CALLER,
     Machine,
-    MovableClock,
+    StillClock,
     held,
     hello,
     request,
@@ -240,7 +240,6 @@ async def test_a_run_timeout_stops_the_attempt_and_its_slot_waits_for_the_worker
     worker = await machine.worker(hello())
     (assignment,) = await worker.assigned()
     machine.clock.advance(61)
-    machine.engine.writer.wake()
     (stop,) = await worker.stopped()
     assert stop.reason == StopReason.LEASE_LOST
     assert (await machine.get(operation)).state == State.FAILED
@@ -258,7 +257,6 @@ async def test_an_attempt_that_outlives_its_lease_runs_beside_the_next_one_in_an
     worker = await machine.worker(hello(slots=2))
     (first,) = await worker.assigned()
     machine.clock.advance(61)
-    machine.engine.writer.wake()
     first, second = await worker.assigned(2)
     assert worker.session.free == 0
     assert second.operation.token > first.operation.token
@@ -401,7 +399,7 @@ async def test_draining_tells_present_and_future_workers_to_reconnect(machine: M
 
 
 async def test_leases_outlive_a_restart_of_the_server(
-    tmp_path: Path, clock: MovableClock
+    tmp_path: Path, clock: StillClock
 ) -> None:
     path = tmp_path / "longshore.db"
     async with Machine(path, clock) as before:

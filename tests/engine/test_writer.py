@@ -23,7 +23,7 @@ from tests.engine.harness import (
     CALLER,
     PATIENCE_SECONDS,
     Machine,
-    MovableClock,
+    StillClock,
     hello,
     plan_with_missing_argument,
     submit,
@@ -107,11 +107,10 @@ async def test_a_delayed_start_is_leased_when_its_time_has_come(machine: Machine
     await machine.settle()
     assert (await machine.get(operation)).state == State.QUEUED
     machine.clock.advance(61)
-    machine.engine.writer.wake()
     assert (await worker.assigned())[0].operation.number == operation.number
 
 
-async def test_a_delayed_start_outlives_a_restart(tmp_path: Path, clock: MovableClock) -> None:
+async def test_a_delayed_start_outlives_a_restart(tmp_path: Path, clock: StillClock) -> None:
     path = tmp_path / "longshore.db"
     async with Machine(path, clock) as before:
         operation = await before.submit(not_before=clock.now() + 60_000)
@@ -178,7 +177,7 @@ async def test_whatever_goes_wrong_in_the_writer_nobody_waits_for_ever(
 
 
 async def test_what_was_accepted_is_written_before_the_engine_stops(
-    tmp_path: Path, clock: MovableClock
+    tmp_path: Path, clock: StillClock
 ) -> None:
     path = tmp_path / "longshore.db"
     async with Machine(path, clock) as machine:
@@ -191,7 +190,7 @@ async def test_what_was_accepted_is_written_before_the_engine_stops(
 
 
 async def test_a_write_after_the_end_is_refused_at_once(
-    tmp_path: Path, clock: MovableClock
+    tmp_path: Path, clock: StillClock
 ) -> None:
     async with Machine(tmp_path / "longshore.db", clock) as machine:
         writer: Writer = machine.engine.writer

@@ -18,7 +18,7 @@ from longshore.core import limits
 from longshore.core.changes import Change, Grant, Lease, Report, Submit, Wake
 from longshore.core.errors import OutcomeUnknown, Overloaded, StoreUnavailable
 from longshore.core.store import Applied, Store
-from longshore.engine.clock import Clock
+from longshore.engine.clock import Alarm, Clock
 
 log = structlog.get_logger()
 
@@ -30,9 +30,6 @@ _GATHER_TURNS = 8
 _APART_SECONDS_PER_CALL = 0.0005
 _APART_SECONDS_MOST = 0.008
 _WORTHWHILE_CHANGES = 48
-
-#: A timer may sleep through a jump of the wall clock by at most this many seconds.
-_LONGEST_SLEEP_SECONDS = 5.0
 
 Group = tuple[Sequence[Change], "asyncio.Future[list[object]]"]
 
@@ -58,7 +55,7 @@ class Writer:
         #: When the next batch may begin, on the loop's clock.
         self._not_before = 0.0
         self._next_wake: int | None = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm: Alarm | None = None
         self._finishing = False
         self._closed = False
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -131,8 +128,8 @@ class Writer:
 
     def _close(self) -> None:
         self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
+        if self._alarm is not None:
+            self._alarm.cancel()
         self._refuse(self._groups, StoreUnavailable("the server no longer writes"))
         self._groups.clear()
 
@@ -214,23 +211,19 @@ class Writer:
                 future.set_exception(error)
 
     def _sleep_until(self, next_wake: int | None) -> None:
-        """Wake up when the next change is due by itself, also if the wall clock jumps."""
-        self._next_wake = next_wake
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if next_wake is None:
+        """Wake up when the next change is due by itself; mostly the alarm is set already."""
+        if next_wake == self._next_wake and self._alarm is not None:
             return
-        seconds = max(0.0, (next_wake - self._clock.now()) / 1_000)
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(min(seconds, _LONGEST_SLEEP_SECONDS), self._alarm)
+        self._next_wake = next_wake
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if next_wake is not None:
+            self._alarm = self._clock.alarm(next_wake, self._ring)
 
-    def _alarm(self) -> None:
-        self._timer = None
-        if self._next_wake is not None and self._next_wake <= self._clock.now():
-            self.wake()
-        else:
-            self._sleep_until(self._next_wake)
+    def _ring(self) -> None:
+        self._alarm = None
+        self.wake()
 
 
 def _size(change: Change) -> int:
