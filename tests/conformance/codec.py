@@ -48,7 +48,7 @@ def encoded(value: Any) -> bytes:
 class JsonCodec:
     """Implements `core.plans.Codec`."""
 
-    def plan(self, kind: int, request: bytes) -> Plan:
+    def plan(self, request: bytes) -> Plan:
         read = json.loads(request)
         calls = tuple(
             Call(
@@ -62,7 +62,7 @@ class JsonCodec:
         )
         return Plan(read["service"], calls, read["context"])
 
-    def call(self, kind: int, request: bytes) -> SimpleCall:
+    def call(self, request: bytes) -> SimpleCall:
         read = json.loads(request)
         return SimpleCall(read["service"], read["action"], encoded(read["arguments"]))
 

@@ -9,68 +9,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
 
-from longshore.core.changes import Mode, Target
+from longshore.core.changes import Account, Caller, Target
 from longshore.core.events import Event, EventKind
-from longshore.core.lanes import Lane, LaneBook, Session
-from longshore.core.operations import Facts, Operation, Part
+from longshore.core.installation import Contract, Queue, Schedule
+from longshore.core.lanes import Lane, Session
+from longshore.core.operations import PARKED, Facts, Kind, Operation, Part, State, plan_part
 from longshore.core.plans import Codec
-
-
-class Keyed(NamedTuple):
-    """What an idempotency key stands for."""
-
-    number: int
-    digest: bytes
-
-
-class Rows(Protocol):
-    """What a batch reads of the store, as it was before the batch."""
-
-    def operation(self, number: int) -> Operation | None: ...
-    def number_of(self, operation_id: bytes) -> int | None: ...
-    def facts(self, number: int) -> Facts: ...
-    def keyed(self, tenant: str, submitter: str, request_id: str) -> Keyed | None: ...
-    def document(self, number: int, part: int) -> bytes | None: ...
-    def requests(self, numbers: Sequence[int]) -> dict[int, tuple[bytes, str | None]]:
-        """Return request and traceparent by number, in one read."""
-        ...
-
-    def heads(self, lane: int, limit: int) -> list[Operation]:
-        """Return the first waiting operations of a lane: priority falling, position rising."""
-        ...
-
-    def held_by(self, session: int) -> list[Operation]: ...
-    def due(self, now: int, limit: int) -> list[Operation]: ...
-    def next_wake(self, *, after: int) -> int | None: ...
-    def service(self, tenant: str, slug: str) -> bytes | None: ...
-    def first_revision_since(self, time: int) -> int | None:
-        """Return the revision of the first event at or after a time, if there is one."""
-        ...
-
-    def removable(self, revision: int, limit: int) -> list[int]:
-        """Return numbers of operations that expired at or before a revision."""
-        ...
-
-
-@dataclass(slots=True)
-class Head:
-    """The small state that every batch starts from; it changes only when one is committed."""
-
-    revision: int = 0
-    compacted: int = 0  #: Watches after this revision can be served.
-    last_number: int = 0
-    last_session: int = 0
-    mode: Mode = Mode.ACTIVE
-    resume_on_restart: bool = True
-    next_wake: int | None = None
-    lanes: LaneBook = field(default_factory=LaneBook)
-    sessions: dict[int, Session] = field(default_factory=dict[int, Session])
-    queues: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
-    #: Lanes that may hold waiting work: all others surely hold none.
-    open_lanes: set[int] = field(default_factory=set[int])
+from longshore.core.rows import Head, Keyed, Rows
 
 
 class Batch:
@@ -85,6 +31,7 @@ class Batch:
         self.compacted = head.compacted
         self.last_number = head.last_number
         self.last_session = head.last_session
+        self.last_template = head.last_template
         self.mode = head.mode
         self.resume_on_restart = head.resume_on_restart
         self.next_wake = head.next_wake
@@ -96,13 +43,24 @@ class Batch:
         self.keys: dict[tuple[str, str, str], Keyed] = {}
         self.sessions: dict[int, Session | None] = {}  #: None: ended.
         self.lanes: list[Lane] = []
-        self.queues: set[tuple[str, str]] = set()
+        self.queues: dict[tuple[str, str], Queue] = {}  #: Made or changed.
+        self.fair = set(head.fair) if head.fair else set[tuple[str, str]]()
+        self.contracts: dict[tuple[str, str], Contract | None] = {}  #: None: deleted.
+        self.schedules: dict[tuple[str, str], Schedule | None] = {}  #: None: deleted.
+        #: By tenant, principal, service and username; None: deregistered.
+        self.accounts: dict[tuple[str, str, str, str], int | None] = {}
+        #: By tenant, queue and priority, as `fairness` uses them; the last by key as well.
+        self.fronts: dict[tuple[str, str, int], int | None] = {}
+        self.turns: dict[tuple[str, str, int, str], int] = {}
         self.services: dict[tuple[str, str], bytes] = {}
         self.freed: Counter[int] = Counter()  #: Slots freed by session.
         self.expired: list[int] = []
         self.removed: list[int] = []
         self._created_ids: dict[bytes, int] = {}
         self._waiting: defaultdict[int, list[int]] = defaultdict(list)
+        self._leases: Counter[tuple[str, str]] = Counter()  #: Begun less ended, by key.
+        self._parked: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+        self._unparked: Counter[tuple[str, str]] = Counter()
         self._departed = 0  #: Rows that wait on disk and were touched.
         #: Lanes of which every row that waits on disk was read, with those rows.
         self._exhausted: dict[int, list[int]] = {}
@@ -146,14 +104,19 @@ class Batch:
             found = self.rows.document(number, part)
         return found
 
-    def requests(self, numbers: Sequence[int]) -> dict[int, tuple[bytes, str | None]]:
-        """Return request and traceparent by number."""
-        stored = [number for number in numbers if number not in self.created]
-        found = self.rows.requests(stored) if stored else {}
-        for number in numbers:
+    def requests(self, operations: Sequence[Operation]) -> dict[int, tuple[bytes, str | None]]:
+        """Return by number what workers run, as a document, and the traceparent."""
+        found: dict[int, tuple[bytes, str | None]] = {}
+        stored: dict[int, list[int]] = {}
+        for operation in operations:
+            number, part = operation.number, int(plan_part(operation.kind))
             if number in self.created:
-                request = self.documents[number, Part.REQUEST]
-                found[number] = (request, self.created[number].traceparent)
+                facts = self.created[number]
+                found[number] = (self.documents[number, part], facts.traceparent)
+            else:
+                stored.setdefault(part, []).append(number)
+        for part, numbers in stored.items():
+            found.update(self.rows.requests(numbers, part))
         return found
 
     def keyed(self, tenant: str, submitter: str, request_id: str) -> Keyed | None:
@@ -184,7 +147,7 @@ class Batch:
         if touched:
             own = {number: self.operations[number] for number in touched}
             found += [one for one in own.values() if one.waiting and one.lane == lane]
-            found.sort(key=lambda one: (-one.priority, one.position))
+            found.sort(key=lambda one: (-one.priority, one.position, one.number))
         return found[:limit]
 
     def held_by(self, session: int) -> list[Operation]:
@@ -193,6 +156,99 @@ class Batch:
         merged = {**self.before, **self.operations}
         held = [one for one in merged.values() if one.session == session]
         return sorted(held, key=lambda one: one.token)
+
+    def leases(self, tenant: str, concurrency_key: str) -> int:
+        """Return how many operations with the key run."""
+        return self.rows.leases(tenant, concurrency_key) + self._leases[tenant, concurrency_key]
+
+    def parked(self, tenant: str, concurrency_key: str, limit: int) -> list[Operation]:
+        """Return the first of those that wait for their key, in the order of their places."""
+        key = (tenant, concurrency_key)
+        stored = self.rows.parked(tenant, concurrency_key, limit + self._unparked[key])
+        self.remember(stored)
+        found = [one for one in stored if one.number not in self.operations]
+        own = {number: self.operations[number] for number in self._parked.get(key, ())}
+        found += [one for one in own.values() if one.parked]
+        found.sort(key=lambda one: (-one.priority, one.position, one.number))
+        return found[:limit]
+
+    def running_in(self, tenant: str, queue: str) -> int:
+        """Return how many operations of a queue run; of "" those of all tenants."""
+        lanes = set(self._lanes_in(tenant, queue))
+        count = self.rows.running_in(sorted(lanes))
+        for number, operation in self.operations.items():
+            count += operation.state == State.RUNNING and operation.lane in lanes
+            before = self.before.get(number)
+            if before is not None:
+                count -= before.state == State.RUNNING and before.lane in lanes
+        return count
+
+    def front(self, circle: tuple[str, str, int]) -> int | None:
+        """Return the position at which a queue is, of one priority, at this batch's begin."""
+        if circle not in self.fronts:
+            tenant, queue, priority = circle
+            lanes = self._lanes_in(tenant, queue)
+            self.fronts[circle] = self.rows.front(lanes, priority)
+        return self.fronts[circle]
+
+    def last_turn(self, circle: tuple[str, str, int], fairness_key: str) -> int:
+        """Return the position of the last that waits with a key; 0 if none does."""
+        turn = (*circle, fairness_key)
+        if turn not in self.turns:
+            tenant, queue, priority = circle
+            lanes = self._lanes_in(tenant, queue)
+            self.turns[turn] = self.rows.last_turn(lanes, priority, fairness_key) or 0
+        return self.turns[turn]
+
+    def waiting_launches(self, tenant: str) -> list[Operation]:
+        """Return a tenant's launches that wait, in the order in which they start."""
+        self.remember(self.rows.waiting_launches(tenant))
+        merged = {**self.before, **self.operations}
+        found = [
+            one
+            for one in merged.values()
+            if one.kind == Kind.LAUNCH and one.tenant == tenant and one.state < State.RUNNING
+        ]
+        return sorted(found, key=lambda one: (-one.priority, one.position, one.number))
+
+    def last_launch(self, tenant: str, priority: int) -> int:
+        """Return the greatest position among a tenant's launches that have not ended, or 0."""
+        found = self.rows.last_launch(tenant, priority) or 0
+        own = (
+            one.position
+            for one in self.operations.values()
+            if one.kind == Kind.LAUNCH and (one.tenant, one.priority) == (tenant, priority)
+        )
+        return max(found, *own, 0)
+
+    def queue(self, tenant: str, name: str) -> Queue | None:
+        """Return what holds a queue back; None if nobody has named it."""
+        identity = (tenant, name)
+        return self.queues.get(identity) or self.head.queues.get(identity)
+
+    def ensure_queue(self, tenant: str, name: str) -> bool:
+        """Make a queue unless there is one of the name; tell whether it was made."""
+        if self.queue(tenant, name) is not None:
+            return False
+        self.queues[tenant, name] = Queue()
+        return True
+
+    def contract(self, tenant: str, name: str) -> Contract | None:
+        if (tenant, name) in self.contracts:
+            return self.contracts[tenant, name]
+        return self.rows.contract(tenant, name)
+
+    def schedule(self, tenant: str, name: str) -> Schedule | None:
+        if (tenant, name) in self.schedules:
+            return self.schedules[tenant, name]
+        return self.rows.schedule(tenant, name)
+
+    def account(self, caller: Caller, account: Account) -> int | None:
+        """Return when the caller registered an account; None if never."""
+        identity = (caller.tenant, caller.principal, *account)
+        if identity in self.accounts:
+            return self.accounts[identity]
+        return self.rows.account(caller.tenant, caller.principal, account)
 
     def busy_lanes(self) -> set[int]:
         """Return the lanes that may hold waiting work."""
@@ -210,12 +266,16 @@ class Batch:
 
     # Writing.
 
-    def create(self, operation: Operation, facts: Facts, request: bytes) -> None:
+    def create(
+        self, operation: Operation, facts: Facts, request: bytes, plan: bytes | None = None
+    ) -> None:
         number = operation.number
         self.last_number = number
         self.created[number] = facts
         self._created_ids[operation.id] = number
         self.documents[number, Part.REQUEST] = request
+        if plan is not None:
+            self.documents[number, Part.PLAN] = plan
         self.put(operation)
 
     def put(self, operation: Operation) -> None:
@@ -224,12 +284,28 @@ class Batch:
             stored = self.before.get(number)
             if stored is not None and stored.waiting:
                 self._departed += 1
+        if operation.concurrency_key is not None:
+            self._put_keyed(operation, operation.concurrency_key)
         self.operations[number] = operation
         wake = operation.wake_time
         if wake is not None and (self.next_wake is None or wake < self.next_wake):
-            self.next_wake = wake
+            self.next_wake = wake if wake != PARKED else self.next_wake
         if operation.waiting:
             self._waiting[operation.lane].append(number)
+
+    def _put_keyed(self, operation: Operation, concurrency_key: str) -> None:
+        """Count leases by key, and keep track of what is parked."""
+        number, key = operation.number, (operation.tenant, concurrency_key)
+        earlier = self.operations.get(number)
+        if earlier is None:
+            earlier = self.before.get(number)
+            if earlier is not None and earlier.parked:
+                self._unparked[key] += 1
+        self._leases[key] += operation.state == State.RUNNING
+        if earlier is not None:
+            self._leases[key] -= earlier.state == State.RUNNING
+        if operation.parked:
+            self._parked[key].append(number)
 
     def emit(
         self, operation: Operation, kind: int, state: int, detail: str | None = None
@@ -274,6 +350,15 @@ class Batch:
         known = self.head.lanes.by_number.get(number)
         return known or next(lane for lane in self.lanes if lane.number == number)
 
+    def _lanes_in(self, tenant: str, queue: str) -> list[int]:
+        """Return the lanes of a queue; of the tenant "" those of all tenants."""
+        known = self.head.lanes.by_number.values()
+        return [
+            lane.number
+            for lane in (*known, *self.lanes)
+            if lane.queue == queue and tenant in ("", lane.tenant)
+        ]
+
     def lanes_of(self, session: Session) -> list[int]:
         new = [lane.number for lane in self.lanes if session.serves(lane)]
         return self.head.lanes.served(session) + new
@@ -283,6 +368,7 @@ class Batch:
         head = self.head
         head.revision, head.compacted = self.revision, self.compacted
         head.last_number, head.last_session = self.last_number, self.last_session
+        head.last_template = self.last_template
         head.mode, head.resume_on_restart = self.mode, self.resume_on_restart
         head.next_wake = self.next_wake
         for lane in self.lanes:
@@ -293,7 +379,8 @@ class Batch:
                 head.lanes.forget(earlier)
             if session is not None:
                 head.sessions[number] = session
-        head.queues |= self.queues
+        head.queues.update(self.queues)
+        head.fair = self.fair
         waiting = {lane for lane, numbers in self._waiting.items() if self._any_waits(numbers)}
         empty = {
             lane

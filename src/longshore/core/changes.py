@@ -30,10 +30,17 @@ class Key(NamedTuple):
     digest: bytes
 
 
+class Account(NamedTuple):
+    """Somebody with a service, for whom tasks are done."""
+
+    service: str
+    username: str
+
+
 class Submit(NamedTuple):
     """Accept a new operation, or find the one that the same key submitted before.
 
-    Outcome: `Submitted`. Raises `Maintenance`, `RequestIdReused`.
+    Outcome: `Submitted`. Raises `AccountNotFound`, `Maintenance`, `RequestIdReused`.
     """
 
     caller: Caller
@@ -51,6 +58,11 @@ class Submit(NamedTuple):
     traceparent: str | None = None
     attributes: str | None = None
     key: Key | None = None
+    plan: bytes | None = None  #: What workers run, if that is not the request itself.
+    external_key: str | None = None  #: Finds the first with it, whatever its body.
+    account: Account | None = None  #: One that the caller must have registered.
+    concurrency_key: str | None = None
+    fairness_key: str | None = None
 
 
 class Submitted(NamedTuple):
@@ -95,6 +107,112 @@ class Resubmit(NamedTuple):
     id: bytes
     kind: int | None = None
     from_failed: bool = False
+
+
+class Move(NamedTuple):
+    """Let an operation wait in another queue; what runs goes on.
+
+    Outcome: `Operation`. Raises `WrongState` if it has ended.
+    """
+
+    caller: Caller
+    target: Target
+    queue: str
+    kind: int | None = None
+
+
+class Direction(enum.IntEnum):
+    """Where launches are moved to, among those that wait."""
+
+    TOP = 1
+    UP = 2
+    DOWN = 3
+    BOTTOM = 4
+
+
+class MoveLaunches(NamedTuple):
+    """Change the order in which a tenant's launches start.
+
+    Outcome: list of the `Operation`s that were named and wait, in their new order. Raises
+    `OperationNotFound`, and `WrongState` if none of them waits.
+    """
+
+    caller: Caller
+    targets: tuple[Target, ...]
+    direction: Direction
+
+
+class UpdateQueue(NamedTuple):
+    """Make, pause, resume or limit a queue; what is None stays as it is. Outcome: `Queue`."""
+
+    caller: Caller
+    queue: str
+    paused: bool | None = None
+    limit: int | None = None  #: Of what runs at once; 0: none.
+
+
+class ApplyContract(NamedTuple):
+    """Make or change a contract. Outcome: `Contract`, with the revisions of its templates."""
+
+    caller: Caller
+    name: str
+    document: bytes
+    templates: tuple[tuple[str, bytes], ...]  #: Action and digest of its template.
+    queues: tuple[str, ...] = ()
+
+
+class DeleteContract(NamedTuple):
+    """Forget a contract; its jobs go on. Outcome: None. Raises `ContractNotFound`."""
+
+    caller: Caller
+    name: str
+
+
+class ApplySchedule(NamedTuple):
+    """Make or change a schedule; the same document again changes nothing.
+
+    Outcome: `Schedule`.
+    """
+
+    caller: Caller
+    name: str
+    document: bytes
+    next_time: int | None  #: Milliseconds since 1970; None: paused, or never again.
+
+
+class DeleteSchedule(NamedTuple):
+    """Forget a schedule. Outcome: None. Raises `ScheduleNotFound`."""
+
+    caller: Caller
+    name: str
+
+
+class FireSchedule(NamedTuple):
+    """Submit what a schedule is due to, unless another server did or it has changed.
+
+    Outcome: list of `Submitted`, or None if it was not due any more. Raises as `Submit`.
+    """
+
+    caller: Caller
+    name: str
+    document: bytes  #: As it was when the submits were made.
+    due_time: int  #: Its `next_time` then.
+    submits: tuple[Submit, ...]
+    next_time: int | None
+
+
+class RegisterAccount(NamedTuple):
+    """Register an account of the caller's. Outcome: its time. Raises `AccountExists`."""
+
+    caller: Caller
+    account: Account
+
+
+class DeregisterAccount(NamedTuple):
+    """Forget an account of the caller's. Outcome: None. Raises `AccountNotFound`."""
+
+    caller: Caller
+    account: Account
 
 
 class Publication(NamedTuple):
@@ -268,6 +386,16 @@ Change: TypeAlias = (
     | Suspend
     | Resume
     | Resubmit
+    | Move
+    | MoveLaunches
+    | UpdateQueue
+    | ApplyContract
+    | DeleteContract
+    | ApplySchedule
+    | DeleteSchedule
+    | FireSchedule
+    | RegisterAccount
+    | DeregisterAccount
     | OpenSession
     | CloseSession
     | ExpireSessions

@@ -5,22 +5,41 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
-from longshore.core import administration, leasing, lifecycle, reporting, sessions
+from longshore.core import (
+    administration,
+    catalog,
+    launches,
+    leasing,
+    lifecycle,
+    queues,
+    reporting,
+    sessions,
+)
 from longshore.core.batch import Batch
 from longshore.core.changes import (
+    ApplyContract,
+    ApplySchedule,
     Cancel,
     Change,
     CloseSession,
     Compact,
+    DeleteContract,
+    DeleteSchedule,
+    DeregisterAccount,
     ExpireSessions,
+    FireSchedule,
     Lease,
+    Move,
+    MoveLaunches,
     OpenSession,
+    RegisterAccount,
     Report,
     Resubmit,
     Resume,
     SetMode,
     Submit,
     Suspend,
+    UpdateQueue,
     Wake,
 )
 from longshore.core.errors import LongshoreError
@@ -31,6 +50,16 @@ _DECISIONS: Final[dict[type, Callable[[Any, Batch], object]]] = {
     Suspend: lifecycle.suspend,
     Resume: lifecycle.resume,
     Resubmit: lifecycle.resubmit,
+    Move: queues.move,
+    MoveLaunches: launches.move_launches,
+    UpdateQueue: queues.update_queue,
+    ApplyContract: catalog.apply_contract,
+    DeleteContract: catalog.delete_contract,
+    ApplySchedule: catalog.apply_schedule,
+    DeleteSchedule: catalog.delete_schedule,
+    FireSchedule: catalog.fire_schedule,
+    RegisterAccount: catalog.register_account,
+    DeregisterAccount: catalog.deregister_account,
     OpenSession: sessions.open_session,
     CloseSession: sessions.close_session,
     ExpireSessions: sessions.expire_sessions,
@@ -57,12 +86,14 @@ def wanted(changes: Iterable[Change]) -> Wanted:
     keys: list[tuple[str, str, str]] = []
     for change in changes:
         if isinstance(change, Submit):
+            caller = change.caller
             if change.key is not None:
-                caller = change.caller
                 keys.append((caller.tenant, caller.principal, change.key.request_id))
+            if change.external_key is not None:
+                keys.append((caller.tenant, caller.principal, change.external_key))
         elif isinstance(change, Report):
             numbers.append(change.number)
-        elif isinstance(change, (Cancel, Suspend, Resume, Resubmit)):
+        elif isinstance(change, (Cancel, Suspend, Resume, Resubmit, Move)):
             target = change.target
             if isinstance(target, int):
                 numbers.append(target)

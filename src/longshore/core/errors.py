@@ -97,6 +97,20 @@ class QueueNotFound(NotFound):
         )
 
 
+class ContractNotFound(NotFound):
+    """No such contract."""
+
+    def __init__(self, contract: str) -> None:
+        super().__init__(f"no contract {contract!r}", contract=contract)
+
+
+class ScheduleNotFound(NotFound):
+    """No such schedule."""
+
+    def __init__(self, schedule: str) -> None:
+        super().__init__(f"no schedule {schedule!r}", schedule=schedule)
+
+
 class InvalidArgument(LongshoreError):
     """The request can never be served as it is."""
 
@@ -188,6 +202,17 @@ class RequestIdReused(LongshoreError):
             f"request_id {request_id!r} was used for another request",
             request_id=request_id,
             operation_id=operation_id,
+        )
+
+
+class AccountExists(LongshoreError):
+    """The caller has registered this account before."""
+
+    def __init__(self, service: str, username: str) -> None:
+        super().__init__(
+            f"account {username!r} is registered with service {service!r} already",
+            service=service,
+            username=username,
         )
 
 

@@ -17,11 +17,13 @@ class EventKind(enum.IntEnum):
     PROGRESS = 5  #: done, total, unit, message
     LOG = 6  #: kind, message
     PROPERTY_SET = 7  #: name, value
+    MOVED = 9  #: from, to (queues), priority
     EXPIRED = 12
     SESSION = 32  #: session, worker, change ("opened", "resumed", "closed", "expired")
-    CATALOG = 33  #: services
+    CATALOG = 33  #: services, contract, schedule
     MODE = 34  #: mode, resume_on_restart
     QUEUE = 35  #: queue
+    ACCOUNT = 36  #: service
 
 
 FIRST_SYSTEM_KIND = EventKind.SESSION  #: Kinds from here on belong to no operation.

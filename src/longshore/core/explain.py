@@ -9,13 +9,17 @@ from typing import NamedTuple
 
 from longshore.core import policies
 from longshore.core.changes import Mode
+from longshore.core.ids import text_of
+from longshore.core.installation import RULESETS_LIMIT, RULESETS_QUEUE, Queue
 from longshore.core.lanes import Lane
 from longshore.core.operations import Operation, State
+from longshore.core.store import Standing
 
 #: Operations ahead are counted up to here; beyond it the reason says "more than".
 MOST_AHEAD = 10_000
 
 _SHOWN_WORKERS = 5
+_SHOWN_HOLDERS = 10
 
 
 class ReasonKind(enum.IntEnum):
@@ -23,6 +27,9 @@ class ReasonKind(enum.IntEnum):
 
     NO_WORKER = 1
     NO_FREE_SLOT = 2
+    QUEUE_PAUSED = 3
+    CONCURRENCY_LIMIT = 4
+    CONCURRENCY_KEY = 5
     NOT_BEFORE = 6
     BEHIND_OTHERS = 7
     SERVER_SUSPENDED = 8
@@ -57,7 +64,8 @@ class Situation(NamedTuple):
     lane: Lane
     mode: Mode
     workers: Sequence[LiveWorker]  #: Of the operation's tenant.
-    ahead: int  #: Waiting operations of its queue that start before it.
+    queue: Queue  #: What holds its queue back.
+    standing: Standing
     now: int  #: Milliseconds since 1970.
 
 
@@ -93,11 +101,47 @@ def _reasons(situation: Situation) -> Iterator[Reason]:
         yield Reason(ReasonKind.SERVER_SUSPENDED, message, {"mode": mode})
     if operation.state == State.SUSPENDED:
         yield Reason(ReasonKind.SUSPENDED, "it is held until it is resumed", {})
-    if operation.state == State.QUEUED and operation.wake_time is not None:
+    waiting = operation.waiting or operation.parked
+    if operation.state == State.QUEUED and not waiting:
         yield _not_before(operation)
+    if situation.queue.paused:
+        yield _paused(situation)
+    yield from _limited(situation)
     yield from _without_worker(situation)
-    if situation.ahead and operation.waiting:
+    if situation.standing.ahead and operation.waiting:
         yield _behind(situation)
+
+
+def _paused(situation: Situation) -> Reason:
+    queue, name = situation.queue, situation.lane.queue
+    since, by = _time(queue.pause_time), queue.paused_by or ""
+    message = f"queue {name!r} was paused by {by} at {since}"
+    return Reason(
+        ReasonKind.QUEUE_PAUSED,
+        message,
+        {"queue": name, "paused_by": by, "pause_time": since},
+    )
+
+
+def _limited(situation: Situation) -> Iterator[Reason]:
+    operation, standing, name = situation.operation, situation.standing, situation.lane.queue
+    limit = RULESETS_LIMIT if name == RULESETS_QUEUE else situation.queue.limit
+    if limit and standing.queue_running >= limit:
+        held_by = _named(standing.queue_holders)
+        message = f"{limit} of queue {name!r} may run at once; held by {held_by or 'others'}"
+        facts = {"queue": name, "limit": str(limit), "held_by": held_by}
+        yield Reason(ReasonKind.CONCURRENCY_LIMIT, message, facts)
+    key = operation.concurrency_key
+    limit = policies.decode(operation.policy).concurrency_limit
+    if key is not None and standing.key_running >= limit:
+        held_by = _named(standing.key_holders)
+        message = f"{limit} with concurrency key {key!r} may run at once; held by {held_by}"
+        facts = {"concurrency_key": key, "limit": str(limit), "held_by": held_by}
+        yield Reason(ReasonKind.CONCURRENCY_KEY, message, facts)
+
+
+def _named(holders: Sequence[bytes]) -> str:
+    return ",".join(text_of(one) for one in holders[:_SHOWN_HOLDERS])
 
 
 def _not_before(operation: Operation) -> Reason:
@@ -144,10 +188,11 @@ def _missing_action(lane: Lane, serving: Sequence[LiveWorker]) -> Reason:
 
 
 def _behind(situation: Situation) -> Reason:
-    count = str(situation.ahead)
-    said = f"more than {MOST_AHEAD}" if situation.ahead > MOST_AHEAD else count
+    ahead = situation.standing.ahead
+    count = str(ahead)
+    said = f"more than {MOST_AHEAD}" if ahead > MOST_AHEAD else count
     queue = situation.lane.queue
-    others = "other" if situation.ahead == 1 else "others"
+    others = "other" if ahead == 1 else "others"
     message = f"it is behind {said} {others} in queue {queue!r}"
     return Reason(ReasonKind.BEHIND_OTHERS, message, {"count": count, "queue": queue})
 

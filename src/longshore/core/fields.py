@@ -85,7 +85,15 @@ FIELDS: Final[Mapping[Kind | None, Mapping[str, Field]]] = MappingProxyType(
 A name means the same field wherever it appears. Labels are not listed: see `find_field`.
 """
 
-_ANYWHERE: Final = {name: field for fields in FIELDS.values() for name, field in fields.items()}
+#: What some lists are ordered by, although nobody can ask for it.
+_INTERNAL: Final = {
+    "position": Field(FieldType.INT, sortable=True, changes=True),
+    "running": Field(FieldType.INT, sortable=True, changes=True),
+}
+
+_ANYWHERE: Final = _INTERNAL | {
+    name: field for fields in FIELDS.values() for name, field in fields.items()
+}
 
 
 def find_field(name: str, kind: Kind | None) -> Field | None:

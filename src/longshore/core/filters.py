@@ -81,6 +81,7 @@ class Or:
 Filter: TypeAlias = And | Or | Not | Compare | Present
 
 EVERYTHING: Final[Filter] = And(())  #: The filter that leaves nothing out.
+UNFINISHED: Final = Compare("state", "<=", State.RUNNING)  #: What has not ended.
 
 Fact: TypeAlias = Callable[[str], str | int | None]
 """Gives the value of a field by name, represented as `FieldType` says; None if it is unset."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import heapq
 import json
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
 
-from longshore.core import limits, plans, policies
+from longshore.core import concurrency, limits, plans, policies
 from longshore.core.batch import Batch
 from longshore.core.changes import Assignment, Grant, Lease, Mode
 from longshore.core.events import EventKind
@@ -15,6 +16,10 @@ from longshore.core.failures import Code, Failure
 from longshore.core.lanes import Session
 from longshore.core.lifecycle import end
 from longshore.core.operations import Operation, Part, State
+from longshore.core.queues import Room, Rooms
+
+#: Operations that one lease puts aside at most, for want of a lease with their key.
+_PARKED_AT_ONCE: Final = 1_000
 
 
 class _Slots:
@@ -25,17 +30,46 @@ class _Slots:
         self.free = free
 
 
+class _Outlet(NamedTuple):
+    """Where the work of one lane may go, and how much of it; None: any number."""
+
+    lane: int
+    slots: list[_Slots]
+    room: Room | None
+
+    @property
+    def capacity(self) -> int:
+        free = sum(one.free for one in self.slots)
+        return free if self.room is None else max(0, min(free, self.room.left))
+
+    def best(self) -> tuple[_Slots, Room | None]:
+        """Return the session with most free slots, and the room that is left."""
+        slots = self.slots
+        return slots[0] if len(slots) == 1 else max(slots, key=_free), self.room
+
+
 def lease(change: Lease, batch: Batch) -> list[Assignment]:
     """Give the first waiting operations to free slots, each to the session with most of them."""
     if batch.mode != Mode.ACTIVE:
         return []
-    by_lane = _slots_by_lane(change.grants, batch)
+    outlets = _outlets(change.grants, batch)
     leased: list[Operation] = []
-    for operation in _merged_heads(by_lane, batch):
-        slots = max(by_lane[operation.lane], key=_free)
-        if slots.free:
+    parked = 0
+    for operation in _merged_heads(outlets, batch):
+        slots, room = outlets[operation.lane].best()
+        if not slots.free or (room is not None and room.left <= 0):
+            continue
+        if concurrency.admits(operation, batch):
             slots.free -= 1
+            if room is not None:
+                room.left -= 1
             leased.append(_lease_to(slots.session, operation, batch))
+            continue
+        concurrency.park(operation, batch)
+        parked += 1
+        if parked == _PARKED_AT_ONCE:
+            batch.next_wake = batch.now  # The rest is for the next batch.
+            break
     return assignments(leased, batch)
 
 
@@ -43,9 +77,11 @@ def _free(slots: _Slots) -> int:
     return slots.free
 
 
-def _slots_by_lane(grants: Iterable[Grant], batch: Batch) -> dict[int, list[_Slots]]:
+def _outlets(grants: Iterable[Grant], batch: Batch) -> dict[int, _Outlet]:
+    """Return by lane where waiting work may go."""
     busy = batch.busy_lanes()
-    by_lane: dict[int, list[_Slots]] = {}
+    rooms = Rooms(batch)
+    outlets: dict[int, _Outlet] = {}
     for grant in grants:
         session = batch.session(grant.session)
         if session is None or session.epoch != grant.epoch:
@@ -56,19 +92,34 @@ def _slots_by_lane(grants: Iterable[Grant], batch: Batch) -> dict[int, list[_Slo
             continue
         slots = _Slots(session, free)
         for lane in batch.lanes_of(session):
-            if lane in busy:
-                by_lane.setdefault(lane, []).append(slots)
-    return by_lane
+            if lane not in busy:
+                continue
+            if lane not in outlets:
+                outlets[lane] = _Outlet(lane, [], rooms.of(batch.lane_of(lane)))
+            outlets[lane].slots.append(slots)
+    return outlets
 
 
-def _merged_heads(by_lane: dict[int, list[_Slots]], batch: Batch) -> list[Operation]:
+def _merged_heads(outlets: dict[int, _Outlet], batch: Batch) -> Iterable[Operation]:
     """Return the heads of all lanes in the order of priority, then position."""
-    found: list[Operation] = []
-    for lane, slots in by_lane.items():
-        found += batch.heads(lane, sum(one.free for one in slots))
-    if len(by_lane) > 1:
-        found.sort(key=lambda one: (-one.priority, one.position))
-    return found
+    heads = [_heads(outlet, batch) for outlet in outlets.values()]
+    return heads[0] if len(heads) == 1 else heapq.merge(*heads, key=_order)
+
+
+def _order(operation: Operation) -> tuple[int, int, int]:
+    return -operation.priority, operation.position, operation.number
+
+
+def _heads(outlet: _Outlet, batch: Batch) -> Iterator[Operation]:
+    """Yield the first operations of a lane for as long as there is room for one more.
+
+    Those that were yielded must have been leased or parked when the next is asked for.
+    """
+    while capacity := outlet.capacity:
+        found = batch.heads(outlet.lane, capacity)
+        yield from found
+        if len(found) < capacity:
+            return
 
 
 @functools.lru_cache(maxsize=4_096)
@@ -95,7 +146,7 @@ def assignments(leased: Sequence[Operation], batch: Batch) -> list[Assignment]:
     """Return what the workers of leased operations are to run now."""
     if not leased:
         return []
-    requests = batch.requests([operation.number for operation in leased])
+    requests = batch.requests(leased)
     made: list[Assignment] = []
     for operation in leased:
         request, traceparent = requests[operation.number]
@@ -104,7 +155,7 @@ def assignments(leased: Sequence[Operation], batch: Batch) -> list[Assignment]:
             if assignment is not None:
                 made.append(assignment)
         else:
-            call = batch.codec.call(operation.kind, request)
+            call = batch.codec.call(request)
             assert operation.session is not None
             made.append(Assignment(operation.session, operation, traceparent, *call))
     return made
@@ -114,7 +165,7 @@ def next_step(
     operation: Operation, request: bytes, traceparent: str | None, batch: Batch
 ) -> Assignment | None:
     """Return a plan's current action, or end the operation if its arguments are missing."""
-    plan = batch.codec.plan(operation.kind, request)
+    plan = batch.codec.plan(request)
     action = plan.calls[operation.step].action
     try:
         context = context_of(operation, plan, batch)

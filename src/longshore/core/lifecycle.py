@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from longshore.core import limits, policies
-from longshore.core.batch import Batch, Keyed
+import json
+from typing import Any
+
+from longshore.core import concurrency, limits, policies
+from longshore.core.batch import Batch
 from longshore.core.changes import (
+    Account,
     Cancel,
     Key,
     Mode,
@@ -15,12 +19,20 @@ from longshore.core.changes import (
     Suspend,
     Target,
 )
-from longshore.core.errors import Maintenance, OperationNotFound, RequestIdReused, WrongState
+from longshore.core.errors import (
+    AccountNotFound,
+    Maintenance,
+    OperationNotFound,
+    RequestIdReused,
+    WrongState,
+)
 from longshore.core.events import EventKind, detail
 from longshore.core.failures import Code, Failure
+from longshore.core.fairness import place
 from longshore.core.ids import text_of
+from longshore.core.operations import PARKED, Facts, Kind, Operation, Part, State
 from longshore.core.operations import Cancel as CancelState
-from longshore.core.operations import Facts, Operation, Part, State
+from longshore.core.rows import Keyed
 
 
 def submit(change: Submit, batch: Batch) -> Submitted:
@@ -31,10 +43,17 @@ def submit(change: Submit, batch: Batch) -> Submitted:
         earlier = None if keyed is None else batch.operation(keyed.number)
         if keyed is not None and earlier is not None:
             return _submitted_before(keyed, earlier, key, batch)
+    if change.external_key is not None:
+        first = _first_with(change.external_key, change, batch)
+        if first is not None:
+            return first
     if batch.mode == Mode.MAINTENANCE:
         raise Maintenance
+    if change.account is not None and batch.account(caller, change.account) is None:
+        raise AccountNotFound(*change.account)
     lane = batch.lane(caller.tenant, change.queue, change.actions)
     number = batch.last_number + 1
+    position, fairness_key = _placed(change, number, batch)
     facts = Facts(
         caller.principal,
         change.facts_request_id,
@@ -51,7 +70,7 @@ def submit(change: Submit, batch: Batch) -> Submitted:
         State.SUSPENDED if change.suspended else State.QUEUED,
         lane,
         change.priority,
-        number,  # position
+        position,
         0,  # attempt
         0,  # step
         change.steps,
@@ -67,13 +86,37 @@ def submit(change: Submit, batch: Batch) -> Submitted:
         None,  # end_time
         change.policy,
         None,  # message
+        change.concurrency_key,
+        fairness_key,
     )
     batch.emit(operation, EventKind.SUBMITTED, operation.state)
-    batch.create(operation, facts, change.request)
+    batch.create(operation, facts, change.request, change.plan)
     if key is not None:
         identity = (caller.tenant, caller.principal, key.request_id)
         batch.keys[identity] = Keyed(number, key.digest)
+    if change.external_key is not None:
+        batch.keys[caller.tenant, caller.principal, change.external_key] = Keyed(number, b"")
     return Submitted(operation, facts, created=True)
+
+
+def _first_with(external_key: str, change: Submit, batch: Batch) -> Submitted | None:
+    """Return the first submit with an external key, as long as its operation is kept."""
+    keyed = batch.keyed(change.caller.tenant, change.caller.principal, external_key)
+    operation = None if keyed is None else batch.operation(keyed.number)
+    if operation is None:
+        return None
+    return Submitted(operation, batch.facts(operation.number), created=False)
+
+
+def _placed(change: Submit, number: int, batch: Batch) -> tuple[int, str | None]:
+    """Return the position of a new operation, and the fairness key that it counts for."""
+    tenant = change.caller.tenant
+    if change.kind == Kind.LAUNCH:
+        # One that was moved to the bottom may stand beyond the next number.
+        return max(number, batch.last_launch(tenant, change.priority) + 1), None
+    if change.fairness_key is None and not batch.fair:
+        return number, None
+    return place(batch, (tenant, change.queue, change.priority), change.fairness_key, number)
 
 
 def _submitted_before(keyed: Keyed, operation: Operation, key: Key, batch: Batch) -> Submitted:
@@ -88,7 +131,8 @@ def _wake_time(not_before: int | None, now: int, *, held: bool) -> int | None:
     return not_before
 
 
-def _find(target: Target, tenant: str, kind: int | None, batch: Batch) -> Operation:
+def find(target: Target, tenant: str, kind: int | None, batch: Batch) -> Operation:
+    """Return an operation of a tenant. Raises `OperationNotFound`."""
     operation = batch.find(target, tenant, kind)
     if operation is None:
         raise OperationNotFound(str(target) if isinstance(target, int) else text_of(target))
@@ -101,7 +145,7 @@ def _refuse(operation: Operation, wanted: str) -> WrongState:
 
 def cancel(change: Cancel, batch: Batch) -> Operation:
     """End what waits, ask the worker of what runs; with `force` end that too."""
-    operation = _find(change.target, change.caller.tenant, change.kind, batch)
+    operation = find(change.target, change.caller.tenant, change.kind, batch)
     if operation.ended:
         raise _refuse(operation, "SUSPENDED, QUEUED or RUNNING")
     message = change.message or None
@@ -127,7 +171,7 @@ def cancel(change: Cancel, batch: Batch) -> Operation:
 
 def suspend(change: Suspend, batch: Batch) -> Operation:
     """Hold what is queued, so that it does not start until resumed."""
-    operation = _find(change.target, change.caller.tenant, change.kind, batch)
+    operation = find(change.target, change.caller.tenant, change.kind, batch)
     if operation.state != State.QUEUED:
         raise _refuse(operation, "QUEUED")
     return move_to(operation, State.SUSPENDED, batch, wake_time=None)
@@ -135,7 +179,7 @@ def suspend(change: Suspend, batch: Batch) -> Operation:
 
 def resume(change: Resume, batch: Batch) -> Operation:
     """Let what is suspended wait for a worker again."""
-    operation = _find(change.target, change.caller.tenant, change.kind, batch)
+    operation = find(change.target, change.caller.tenant, change.kind, batch)
     if operation.state != State.SUSPENDED:
         raise _refuse(operation, "SUSPENDED")
     not_before = policies.decode(operation.policy).not_before
@@ -145,7 +189,7 @@ def resume(change: Resume, batch: Batch) -> Operation:
 
 def resubmit(change: Resubmit, batch: Batch) -> Submitted:
     """Run what has ended as a new operation, from the start or from the failed action."""
-    source = _find(change.target, change.caller.tenant, change.kind, batch)
+    source = find(change.target, change.caller.tenant, change.kind, batch)
     if not source.ended:
         raise _refuse(source, "FAILED, SUCCEEDED or CANCELED")
     if change.from_failed and source.state != State.FAILED:
@@ -154,6 +198,7 @@ def resubmit(change: Resubmit, batch: Batch) -> Submitted:
     if request is None:
         raise OperationNotFound(text_of(source.id))
     facts = batch.facts(source.number)
+    attributes = _attributes_of_next(facts, change)
     lane = batch.lane_of(source.lane)
     policy = policies.decode(source.policy)._replace(not_before=None)
     done = submit(
@@ -169,11 +214,29 @@ def resubmit(change: Resubmit, batch: Batch) -> Submitted:
             policy=policy.encode(),
             facts_request_id=change.caller.request_id,
             traceparent=facts.traceparent,
-            attributes=facts.attributes,
+            attributes=json.dumps(attributes, ensure_ascii=False) if attributes else None,
+            plan=batch.document(source.number, Part.PLAN),
+            account=_account_of(attributes),
+            concurrency_key=source.concurrency_key,
+            fairness_key=source.fairness_key,
         ),
         batch,
     )
     return _go_on_from(source, done, batch) if change.from_failed else done
+
+
+def _attributes_of_next(facts: Facts, change: Resubmit) -> dict[str, Any]:
+    """Return what lists filter by of the next in a chain of resubmits."""
+    attributes: dict[str, Any] = json.loads(facts.attributes) if facts.attributes else {}
+    attributes.pop("external_id", None)  # It stays with the first.
+    if "lcid" in attributes:
+        attributes["lcid"] = change.caller.request_id
+    return attributes
+
+
+def _account_of(attributes: dict[str, Any]) -> Account | None:
+    username = attributes.get("account")
+    return Account(attributes.get("service", ""), username) if username else None
 
 
 def _go_on_from(source: Operation, done: Submitted, batch: Batch) -> Submitted:
@@ -202,7 +265,15 @@ def move_to(
         state=state, wake_time=wake_time, update_time=batch.now, revision=revision
     )
     batch.put(moved)
+    _left(operation, batch)
     return moved
+
+
+def _left(operation: Operation, batch: Batch) -> None:
+    """Let others with its concurrency key compete for what an operation has given up."""
+    key = operation.concurrency_key
+    if key is not None and (operation.state == State.RUNNING or operation.waiting):
+        concurrency.reopen(operation.tenant, key, batch)
 
 
 def end(
@@ -226,6 +297,8 @@ def end(
     expire_time = batch.now + expire_after
     ended = operation.over(state, reports, expire_time, revision, batch.now, message)
     batch.put(ended)
+    if operation.concurrency_key is not None:
+        _left(operation, batch)
     if failure is not None:
         batch.documents[operation.number, Part.ERROR] = failure.document
     return ended
@@ -287,6 +360,7 @@ def requeue(
         message=None if failure is None else failure.message,
     )
     batch.put(queued)
+    _left(operation, batch)
     return queued
 
 
@@ -341,7 +415,11 @@ def _earliest_after(batch: Batch, *, more: bool) -> int | None:
     """Return when to wake next, from what is stored and what the batch has changed."""
     if more:
         return batch.now
-    times = [one.wake_time for one in batch.operations.values() if one.wake_time is not None]
+    times = [
+        one.wake_time
+        for one in batch.operations.values()
+        if one.wake_time is not None and one.wake_time != PARKED
+    ]
     stored = batch.rows.next_wake(after=batch.now)
     if stored is not None:
         times.append(stored)

@@ -46,10 +46,15 @@ class Part(enum.IntEnum):
     ERROR = 4  #: Why it failed.
     ACTIVITY = 5  #: JSON: progress, when it was last told, log lines of this attempt.
     PROPERTIES = 6  #: JSON: name to value.
+    PLAN = 7  #: What workers run, where the request only names it: of jobs and launches.
     STEPS = 16
 
 
 _QUEUED: Final = int(State.QUEUED)
+
+#: The `wake_time` of what waits for others with its concurrency key; no clock gets there.
+PARKED: Final = 2**62
+
 FIRST_TERMINAL: Final = State.FAILED  #: States from here on are never left.
 
 
@@ -79,15 +84,23 @@ class Operation(NamedTuple):
     end_time: int | None
     policy: str | None  #: JSON of the options that differ from the defaults; see `policies`.
     message: str | None
+    concurrency_key: str | None  #: Shares a limit of leases; the limit is in the policy.
+    fairness_key: str | None  #: Whose turn it uses; "": no key, among others that have one.
 
     # wake_time is, by state: QUEUED the time before which it may not be leased (None: it may
-    # be leased now); RUNNING the end of the attempt or of the cancel's grace; ended the time
-    # of expiry (None: expired, and to be found no more).
+    # be leased now; `PARKED`: not before a lease with its key ends); RUNNING the end of the
+    # attempt or of the cancel's grace; ended the time of expiry (None: expired, and to be
+    # found no more).
 
     @property
     def waiting(self) -> bool:
         """Whether it may be leased now."""
         return self.wake_time is None and self.state == _QUEUED
+
+    @property
+    def parked(self) -> bool:
+        """Whether it waits for a lease with its concurrency key to end."""
+        return self.wake_time == PARKED and self.state == _QUEUED
 
     @property
     def ended(self) -> bool:
@@ -127,6 +140,8 @@ class Operation(NamedTuple):
             self.end_time,
             self.policy,
             None,  # message
+            self.concurrency_key,
+            self.fairness_key,
         )
 
     def over(
@@ -163,7 +178,14 @@ class Operation(NamedTuple):
             now,  # end_time
             self.policy,
             message,
+            self.concurrency_key,
+            self.fairness_key,
         )
+
+
+def plan_part(kind: int) -> Part:
+    """Return the document that says what workers run for an operation of this kind."""
+    return Part.REQUEST if kind == Kind.TASK else Part.PLAN
 
 
 class Facts(NamedTuple):

@@ -19,6 +19,7 @@ class Policy(NamedTuple):
     run_timeout: int | None = None  #: Of one attempt, from its lease.
     expire_after: int = limits.EXPIRE_AFTER_MS  #: From the end.
     not_before: int | None = None  #: Milliseconds since 1970.
+    concurrency_limit: int = 0  #: Leases with its concurrency key, at most; 0: it has no key.
 
     def encode(self) -> str | None:
         """Return the JSON of what differs from the defaults, or None if nothing does."""

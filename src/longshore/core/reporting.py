@@ -82,8 +82,8 @@ def _complete_step(operation: Operation, body: Completed, batch: Batch) -> Repor
     """Write a plan's checkpoint and hand out the next action, or end the operation."""
     if len(body.results) > limits.PAYLOAD_BYTES:
         return _too_large(operation, len(body.results), batch)
-    request, traceparent = batch.requests([operation.number])[operation.number]
-    plan = batch.codec.plan(operation.kind, request)
+    request, traceparent = batch.requests([operation])[operation.number]
+    plan = batch.codec.plan(request)
     results = batch.codec.decode(body.results)
     context = leasing.context_of(operation, plan, batch)
     try:

@@ -57,8 +57,7 @@ def _publish(change: OpenSession, batch: Batch) -> None:
         if known != document:
             batch.services[tenant, slug] = document
             changed.append(slug)
-    new_queues = {(tenant, queue) for queue in change.queues} - batch.head.queues - batch.queues
-    batch.queues |= new_queues
+    new_queues = [queue for queue in change.queues if batch.ensure_queue(tenant, queue)]
     if changed or new_queues:
         batch.announce(EventKind.CATALOG, tenant, detail(services=changed))
 

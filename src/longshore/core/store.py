@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from longshore.core.changes import Change, Mode, Target
 from longshore.core.events import Event
 from longshore.core.filters import Filter
+from longshore.core.installation import Contract, Queue, Registered, Schedule
 from longshore.core.lanes import Lane, Session
 from longshore.core.operations import Facts, Glance, Operation, Record
 from longshore.core.orders import Order
@@ -75,9 +76,28 @@ class Catalog(NamedTuple):
     mode: Mode
     resume_on_restart: bool
     services: Mapping[tuple[str, str], bytes]  #: Documents by tenant and slug.
-    queues: frozenset[tuple[str, str]]  #: Tenant and name of every queue that was ever named.
+    queues: Mapping[tuple[str, str], Queue]  #: By tenant and name: every one ever named.
+    contracts: Mapping[tuple[str, str], Contract]  #: By tenant and name.
+    schedules: Mapping[tuple[str, str], Schedule]  #: By tenant and name.
     sessions: Mapping[int, Session]
     lanes: Mapping[int, Lane]
+
+
+class Counts(NamedTuple):
+    """How many operations a tenant has, as lists show them; reserved queues are left out."""
+
+    operations: Mapping[tuple[str, int, int], int]  #: By queue, kind and state.
+    oldest: Mapping[str, int]  #: When the first to start was submitted, by queue.
+
+
+class Standing(NamedTuple):
+    """What an operation waits for. Holders are ids of its tenant's, the first few."""
+
+    ahead: int  #: Waiting operations of its queue that start before it.
+    queue_running: int  #: How many of its queue run, as its limit counts them.
+    queue_holders: Sequence[bytes]
+    key_running: int  #: How many with its concurrency key run.
+    key_holders: Sequence[bytes]
 
 
 class Store(Protocol):
@@ -135,13 +155,14 @@ class Store(Protocol):
         """Return the small state of the installation."""
         ...
 
-    async def counts(self, tenant: str) -> dict[tuple[int, int], int]:
-        """Return how many operations there are by kind and state, as lists show them.
-
-        Expired ones and those in reserved queues are left out.
-        """
+    async def accounts(self, tenant: str, principal: str) -> Sequence[Registered]:
+        """Return a principal's accounts, by service and username."""
         ...
 
-    async def ahead(self, operation: Operation, most: int) -> int:
-        """Return how many waiting operations of its queue start before it, counting to `most`."""
+    async def counts(self, tenant: str) -> Counts:
+        """Return how many operations there are; expired ones are left out."""
+        ...
+
+    async def standing(self, operation: Operation, most: int) -> Standing:
+        """Return what an operation waits for, counting those before it to `most`."""
         ...

@@ -30,11 +30,11 @@ _read_task = Task.FromString
 class ProtoCodec:
     """Implements `core.plans.Codec` by the messages of the contract."""
 
-    def plan(self, kind: int, request: bytes) -> Plan:
+    def plan(self, request: bytes) -> Plan:
         """Return the plan of a request whose path expressions were checked at submit."""
         return _kept_plan(request) if len(request) <= _KEPT_BYTES else _plan(request)
 
-    def call(self, kind: int, request: bytes) -> SimpleCall:
+    def call(self, request: bytes) -> SimpleCall:
         """Return the only action of a request, its arguments as a serialized Struct."""
         spec = _read_task(request).spec
         action = spec.actions[0]

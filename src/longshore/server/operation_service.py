@@ -10,6 +10,7 @@ from longshore.core.errors import InvalidFields, OperationNotFound, Violation
 from longshore.core.explain import MOST_AHEAD, LiveWorker, Situation, explain
 from longshore.core.fields import FieldType
 from longshore.core.ids import target_of
+from longshore.core.installation import Queue
 from longshore.core.operations import Kind, Record
 from longshore.core.page_tokens import PageToken, question
 from longshore.core.store import Catalog, Replay
@@ -121,12 +122,14 @@ class OperationService:
     ) -> ExplainOperationResponse:
         operation = (await self._get(request.id, call)).operation
         catalog = await self._engine.store.catalog()
+        lane = catalog.lanes[operation.lane]
         situation = Situation(
             operation=operation,
-            lane=catalog.lanes[operation.lane],
+            lane=lane,
             mode=catalog.mode,
             workers=self._workers(catalog, call.caller.tenant),
-            ahead=await self._engine.store.ahead(operation, MOST_AHEAD + 1),
+            queue=catalog.queues.get((lane.tenant, lane.queue)) or Queue(),
+            standing=await self._engine.store.standing(operation, MOST_AHEAD + 1),
             now=self._engine.clock.now(),
         )
         return ExplainOperationResponse(

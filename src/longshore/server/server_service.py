@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections import Counter
 from typing import ClassVar, Final
 
 import uuid_utils
 
 from longshore.core.changes import Mode, SetMode
 from longshore.core.errors import InvalidFields, Violation
+from longshore.core.store import Counts
 from longshore.engine.engine import Engine
 from longshore.server.methods import Call
 from longshore.v1.operation_pb2 import DeliveryMode
@@ -50,7 +52,7 @@ class ServerService:
             resume_on_restart=catalog.resume_on_restart,
             counts=[
                 OperationCount(kind=kind, state=state, count=count)  # type: ignore[arg-type]
-                for (kind, state), count in sorted(counts.items())
+                for (kind, state), count in sorted(_by_kind_and_state(counts).items())
             ],
         )
         response.start_time.FromMilliseconds(self._start_time)
@@ -81,3 +83,11 @@ class ServerService:
             roles=_ALL_ROLES,
             delivery=DeliveryMode.DELIVERY_MODE_NONE,
         )
+
+
+def _by_kind_and_state(counts: Counts) -> Counter[tuple[int, int]]:
+    """Return how many operations there are in all queues."""
+    summed: Counter[tuple[int, int]] = Counter()
+    for (_, kind, state), count in counts.operations.items():
+        summed[kind, state] += count
+    return summed

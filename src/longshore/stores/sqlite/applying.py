@@ -21,6 +21,7 @@ from longshore.core.plans import Codec
 from longshore.core.store import Applied
 from longshore.stores.sqlite.connections import translated
 from longshore.stores.sqlite.head import load_head, write_head
+from longshore.stores.sqlite.installation import write_installation
 from longshore.stores.sqlite.rows import SqliteRows
 from longshore.stores.sqlite.writes import write
 
@@ -97,6 +98,7 @@ class Applier:
             outcomes = [decide(change, batch) for change in changes]
             if batch.writes:
                 write(batch, self._connection)
+                write_installation(batch, self._database)
                 write_head(batch, self._database)
                 if time.monotonic() - self._committed_at > _QUIET_SECONDS:
                     self._commit_here(batch)

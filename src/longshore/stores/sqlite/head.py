@@ -9,19 +9,24 @@ from typing import Any, Final
 
 from sqlite_utils import Database
 
-from longshore.core.batch import Batch, Head
+from longshore.core.batch import Batch
 from longshore.core.changes import Mode
 from longshore.core.lanes import Lane, LaneBook, Session
+from longshore.core.operations import PARKED
+from longshore.core.rows import Head
 from longshore.core.store import Catalog
+from longshore.stores.sqlite import installation
 
 _HEAD: Final = (
-    "SELECT revision, compacted, last_number, last_session, mode, resume_on_restart FROM head"
+    "SELECT revision, compacted, last_number, last_session, last_template, mode, "
+    "resume_on_restart FROM head"
 )
 _UPDATE_HEAD: Final = """
-    UPDATE head SET revision = ?, compacted = ?, last_number = ?, last_session = ?, mode = ?,
+    UPDATE head SET revision = ?, compacted = ?, last_number = ?, last_session = ?,
+        last_template = ?, mode = ?,
         resume_on_restart = ?
 """
-_NEXT_WAKE: Final = "SELECT min(wake_time) FROM operations WHERE wake_time IS NOT NULL"
+_NEXT_WAKE: Final = f"SELECT min(wake_time) FROM operations WHERE wake_time < {PARKED}"
 #: One probe of the index per lane, however many operations wait in it.
 _OPEN_LANES: Final = """
     SELECT number FROM lanes WHERE EXISTS (
@@ -29,31 +34,38 @@ _OPEN_LANES: Final = """
         WHERE lane = lanes.number AND state = 2 AND wake_time IS NULL
     )
 """
+_FAIR: Final = """
+    SELECT DISTINCT tenant, queue FROM lanes WHERE EXISTS (
+        SELECT 1 FROM operations
+        WHERE lane = lanes.number AND state = 2 AND fairness_key IS NOT NULL
+    )
+"""
 
 
 def load_head(connection: sqlite3.Connection) -> Head:
     """Return what the latest commit left behind."""
-    revision, compacted, last_number, last_session, mode, resume = connection.execute(
-        _HEAD
-    ).fetchone()
+    revision, compacted, *last, mode, resume = connection.execute(_HEAD).fetchone()
+    last_number, last_session, last_template = last
     return Head(
         revision=revision,
         compacted=compacted,
         last_number=last_number,
         last_session=last_session,
+        last_template=last_template,
         mode=Mode(mode),
         resume_on_restart=bool(resume),
         next_wake=connection.execute(_NEXT_WAKE).fetchone()[0],
         lanes=LaneBook(_lanes(connection).values()),
         sessions=_sessions(connection),
-        queues=_queues(connection),
+        queues=installation.queues(connection),
+        fair=set(connection.execute(_FAIR)),
         open_lanes={number for (number,) in connection.execute(_OPEN_LANES)},
     )
 
 
 def load_catalog(connection: sqlite3.Connection) -> Catalog:
     """Return what others may know of the installation."""
-    revision, compacted, _, _, mode, resume = connection.execute(_HEAD).fetchone()
+    revision, compacted, *_, mode, resume = connection.execute(_HEAD).fetchone()
     services = connection.execute("SELECT tenant, slug, document FROM services")
     return Catalog(
         revision=revision,
@@ -61,7 +73,9 @@ def load_catalog(connection: sqlite3.Connection) -> Catalog:
         mode=Mode(mode),
         resume_on_restart=bool(resume),
         services={(tenant, slug): document for tenant, slug, document in services},
-        queues=frozenset(_queues(connection)),
+        queues=installation.queues(connection),
+        contracts=installation.contracts(connection),
+        schedules=installation.schedules(connection),
         sessions=_sessions(connection),
         lanes=_lanes(connection),
     )
@@ -75,10 +89,6 @@ def _lanes(connection: sqlite3.Connection) -> dict[int, Lane]:
     }
 
 
-def _queues(connection: sqlite3.Connection) -> set[tuple[str, str]]:
-    return set(connection.execute("SELECT tenant, name FROM queues"))
-
-
 def _sessions(connection: sqlite3.Connection) -> dict[int, Session]:
     rows = connection.execute(f"SELECT {', '.join(Session._fields)} FROM sessions")
     return {row[0]: _session(row) for row in rows}
@@ -90,7 +100,7 @@ def _session(row: tuple[Any, ...]) -> Session:
 
 
 def write_head(batch: Batch, database: Database) -> None:
-    """Write the lanes, sessions, queues and services that are new, and how far all has come."""
+    """Write the lanes, sessions and services that are new, and how far all has come."""
     for lane in batch.lanes:
         _upsert(database, "lanes", lane._asdict())
     for number, session in batch.sessions.items():
@@ -98,8 +108,6 @@ def write_head(batch: Batch, database: Database) -> None:
             database.conn.execute("DELETE FROM sessions WHERE number = ?", (number,))
         else:
             _upsert(database, "sessions", session._asdict())
-    for tenant, name in batch.queues:
-        _upsert(database, "queues", {"tenant": tenant, "name": name})
     for (tenant, slug), document in batch.services.items():
         row = {"tenant": tenant, "slug": slug, "document": document}
         _upsert(database, "services", row)
@@ -108,6 +116,7 @@ def write_head(batch: Batch, database: Database) -> None:
         batch.compacted,
         batch.last_number,
         batch.last_session,
+        batch.last_template,
         int(batch.mode),
         int(batch.resume_on_restart),
     )

@@ -6,10 +6,11 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, cast
 
-from longshore.core.filters import EVERYTHING, And, Compare
+from longshore.core.filters import EVERYTHING, UNFINISHED, And, Compare
 from longshore.core.ids import text_of
-from longshore.core.operations import Facts, Operation, Part, State
+from longshore.core.operations import Facts, Kind, Operation, Part, State
 from longshore.core.store import Page, Query
+from longshore.stores.sqlite.counting import total
 from longshore.stores.sqlite.scanning import count_in_time, windows
 from longshore.stores.sqlite.values import (
     FACTS,
@@ -35,16 +36,11 @@ _QUEUE: Final = len(Operation._fields) + len(Facts._fields)
 _TABLES: Final = "operations CROSS JOIN lanes ON lanes.number = operations.lane"
 #: What runs is found by its sessions, however long the history is.
 _RUNNING_TABLES: Final = _TABLES.replace("operations", "operations INDEXED BY held", 1)
+#: What has not ended of launches has an index of its own.
+_LAUNCH_TABLES: Final = _TABLES.replace("operations", "operations INDEXED BY launches", 1)
 _ENDS: Final = (
     "SELECT (SELECT min(number) FROM operations), (SELECT max(number) FROM operations)"
 )
-_COUNT: Final = """
-    SELECT ifnull(sum(count), 0) FROM counts
-    WHERE tenant = ? AND ifnull(kind = ?, TRUE) AND reserved <= ?
-"""
-_COUNTS: Final = """
-    SELECT kind, state, count FROM counts WHERE tenant = ? AND NOT reserved AND count > 0
-"""
 
 _Position = tuple[Any, ...]
 
@@ -63,14 +59,23 @@ def find(query: Query, connection: sqlite3.Connection) -> Page:
     return Page(records, revision, after, total)
 
 
-def _only_running(query: Query) -> bool:
+def _requires(query: Query, condition: Compare) -> bool:
     wanted = query.filter
-    required = wanted.parts if isinstance(wanted, And) else (wanted,)
-    return Compare("state", "=", State.RUNNING) in required
+    return condition in (wanted.parts if isinstance(wanted, And) else (wanted,))
+
+
+def _only_running(query: Query) -> bool:
+    return _requires(query, Compare("state", "=", State.RUNNING))
+
+
+def _only_unfinished_launches(query: Query) -> bool:
+    return query.kind == Kind.LAUNCH and _requires(query, UNFINISHED)
 
 
 def _tables(query: Query) -> str:
-    return _RUNNING_TABLES if _only_running(query) else _TABLES
+    if _only_running(query):
+        return _RUNNING_TABLES
+    return _LAUNCH_TABLES if _only_unfinished_launches(query) else _TABLES
 
 
 def _condition(query: Query) -> Sql:
@@ -79,6 +84,9 @@ def _condition(query: Query) -> Sql:
         parts.append(where(query.filter))
     if _only_running(query):
         parts.append(Sql("operations.session IS NOT NULL"))
+    if _only_unfinished_launches(query):
+        # As the index has it: the planner does not look into parameters.
+        parts.append(Sql("operations.kind = 3 AND operations.state <= 3"))
     if not query.reserved:
         parts.append(ORDINARY)
     if query.kind is not None:
@@ -133,16 +141,9 @@ def _sorted(
 
 def _total(query: Query, condition: Sql, connection: sqlite3.Connection) -> int | None:
     if query.filter in (None, EVERYTHING):
-        asked = (query.tenant, query.kind, int(query.reserved))
-        return int(connection.execute(_COUNT, asked).fetchone()[0])
+        return total(query.tenant, query.kind, connection, reserved=query.reserved)
     sql = f"SELECT count(*) FROM {_tables(query)} WHERE {condition.text}"
     return count_in_time(connection, sql, condition.parameters)
-
-
-def counts(tenant: str, connection: sqlite3.Connection) -> dict[tuple[int, int], int]:
-    """Return how many operations there are by kind and state, as lists show them."""
-    rows = connection.execute(_COUNTS, (tenant,))
-    return {(kind, state): count for kind, state, count in rows}
 
 
 def documents_of(

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from longshore.core.changes import Target
+from longshore.core.installation import RULESETS_QUEUE
 from longshore.core.operations import Glance, Operation, Record
+from longshore.core.store import Standing
 from longshore.stores.sqlite.lists import documents_of
 from longshore.stores.sqlite.values import (
     FACTS,
@@ -37,14 +39,30 @@ _AHEAD: Final = """
         WHERE lane = ?1 AND state = 2 AND wake_time IS NULL AND priority > ?2
         UNION ALL
         SELECT 1 FROM operations
-        WHERE lane = ?1 AND state = 2 AND wake_time IS NULL AND priority = ?2 AND position < ?3
-        LIMIT ?4
+        WHERE lane = ?1 AND state = 2 AND wake_time IS NULL AND priority = ?2
+            AND position <= ?3 AND (position < ?3 OR number < ?4)
+        LIMIT ?5
     )
 """
+_LANES_NAMED: Final = "SELECT number FROM lanes WHERE queue = ?"
 _LANES_OF_QUEUE: Final = """
     SELECT number FROM lanes WHERE (tenant, queue) = (
         SELECT tenant, queue FROM lanes WHERE number = ?
     )
+"""
+_RUNNING_IN: Final = "SELECT sum(count) FROM counts WHERE state = 3 AND lane IN (:list)"
+#: What runs is found by its sessions, however long the history is.
+_HOLDERS: Final = """
+    SELECT id FROM operations INDEXED BY held
+    WHERE session IS NOT NULL AND tenant = ? AND lane IN (:list) LIMIT 10
+"""
+_KEY_RUNNING: Final = """
+    SELECT count(*) FROM operations INDEXED BY keyed
+    WHERE tenant = ? AND concurrency_key = ? AND state = 3
+"""
+_KEY_HOLDERS: Final = """
+    SELECT id FROM operations INDEXED BY keyed
+    WHERE tenant = ? AND concurrency_key = ? AND state = 3 LIMIT 10
 """
 
 
@@ -86,14 +104,35 @@ class Points:
             found[row[1]] = Glance._make(row)
         return list(map(found.get, targets))
 
-    def ahead(self, operation: Operation, most: int) -> int:
-        """Return how many waiting operations of its queue start before it, to `most`."""
+    def standing(self, operation: Operation, most: int) -> Standing:
+        """Return what an operation waits for, counting those before it to `most`."""
+        lanes = [
+            lane for (lane,) in self.connection.execute(_LANES_OF_QUEUE, (operation.lane,))
+        ]
+        tenant, key = operation.tenant, (operation.tenant, operation.concurrency_key)
+        return Standing(
+            self._ahead(operation, lanes, most),
+            self._running_in(operation, lanes),
+            [id_ for (id_,) in select_listed(self.connection, _HOLDERS, lanes, tenant)],
+            self.connection.execute(_KEY_RUNNING, key).fetchone()[0],
+            [id_ for (id_,) in self.connection.execute(_KEY_HOLDERS, key)],
+        )
+
+    def _ahead(self, operation: Operation, lanes: Sequence[int], most: int) -> int:
         count = 0
-        lanes = self.connection.execute(_LANES_OF_QUEUE, (operation.lane,)).fetchall()
-        for (lane,) in lanes:
-            place = (lane, operation.priority, operation.position, most - count)
-            count += self.connection.execute(_AHEAD, place).fetchone()[0]
+        for lane in lanes:
+            place = (lane, operation.priority, operation.position, operation.number)
+            count += self.connection.execute(_AHEAD, (*place, most - count)).fetchone()[0]
         return count
+
+    def _running_in(self, operation: Operation, lanes: Sequence[int]) -> int:
+        if self._queues[operation.lane] == RULESETS_QUEUE:
+            # All tenants share its limit.
+            lanes = [
+                lane for (lane,) in self.connection.execute(_LANES_NAMED, (RULESETS_QUEUE,))
+            ]
+        rows = select_listed(self.connection, _RUNNING_IN, lanes)
+        return sum(count or 0 for (count,) in rows)
 
 
 def _by_kind(targets: Sequence[Target]) -> tuple[list[int], list[bytes]]:

@@ -6,10 +6,12 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from longshore.core.batch import Keyed
-from longshore.core.changes import Change
+from longshore.core.changes import Account, Change
 from longshore.core.decide import wanted
-from longshore.core.operations import Facts, Operation, Part
+from longshore.core.installation import Contract, Schedule
+from longshore.core.operations import PARKED, Facts, Operation
+from longshore.core.rows import Keyed
+from longshore.stores.sqlite.installation import read_contract
 from longshore.stores.sqlite.values import FACTS, OPERATION, select_listed
 
 _BY_NUMBER: Final = f"SELECT {OPERATION} FROM operations WHERE number = ?"
@@ -18,25 +20,60 @@ _BY_IDS: Final = f"SELECT {OPERATION} FROM operations WHERE id IN (:list)"
 _NUMBER_OF: Final = "SELECT number FROM operations WHERE id = ?"
 _FACTS_OF: Final = f"SELECT {FACTS} FROM operations WHERE number = ?"
 _KEYED: Final = (
-    "SELECT request_id, number, digest FROM keys "
-    "WHERE tenant = ? AND submitter = ? AND request_id IN (:list)"
+    "SELECT key, number, digest FROM keys WHERE tenant = ? AND submitter = ? AND key IN (:list)"
 )
 _DOCUMENT: Final = "SELECT data FROM documents WHERE number = ? AND part = ?"
-_REQUESTS: Final = f"""
+_REQUESTS: Final = """
     SELECT number, data, traceparent FROM documents CROSS JOIN operations USING (number)
-    WHERE part = {Part.REQUEST:d} AND documents.number IN (:list)
+    WHERE part = ? AND documents.number IN (:list)
 """
 _HEADS: Final = f"""
     SELECT {OPERATION} FROM operations
     WHERE lane = ? AND state = 2 AND wake_time IS NULL
     ORDER BY priority DESC, position LIMIT ?
 """
+_RUNNING_IN: Final = "SELECT sum(count) FROM counts WHERE state = 3 AND lane IN (:list)"
+_LEASES: Final = """
+    SELECT count(*) FROM operations INDEXED BY keyed
+    WHERE tenant = ? AND concurrency_key = ? AND state = 3
+"""
+_PARKED: Final = f"""
+    SELECT {OPERATION} FROM operations INDEXED BY keyed
+    WHERE tenant = ? AND concurrency_key = ? AND state = 2 AND wake_time = {PARKED}
+    ORDER BY priority DESC, position, number LIMIT ?
+"""
+_FRONT: Final = """
+    SELECT min(position) FROM operations INDEXED BY waiting
+    WHERE lane = ? AND priority = ? AND state = 2 AND wake_time IS NULL
+"""
+_LAST_TURN: Final = """
+    SELECT max(position) FROM operations INDEXED BY turns
+    WHERE lane = ? AND fairness_key = ? AND priority = ? AND state = 2
+"""
+_WAITING_LAUNCHES: Final = f"""
+    SELECT {OPERATION} FROM operations INDEXED BY launches
+    WHERE tenant = ? AND kind = 3 AND state <= 3 AND state < 3
+"""
+_LAST_LAUNCH: Final = """
+    SELECT max(position) FROM operations INDEXED BY launches
+    WHERE tenant = ? AND priority = ? AND kind = 3 AND state <= 3
+"""
 _HELD: Final = f"SELECT {OPERATION} FROM operations WHERE session = ? ORDER BY token"
 _DUE: Final = f"""
     SELECT {OPERATION} FROM operations WHERE wake_time <= ? ORDER BY wake_time LIMIT ?
 """
-_NEXT_WAKE: Final = "SELECT min(wake_time) FROM operations WHERE wake_time > ?"
+_NEXT_WAKE: Final = (
+    f"SELECT min(wake_time) FROM operations WHERE wake_time > ? AND wake_time < {PARKED}"
+)
 _SERVICE: Final = "SELECT document FROM services WHERE tenant = ? AND slug = ?"
+_CONTRACT: Final = "SELECT document, templates FROM contracts WHERE tenant = ? AND name = ?"
+_SCHEDULE: Final = f"""
+    SELECT {", ".join(Schedule._fields)} FROM schedules WHERE tenant = ? AND name = ?
+"""
+_ACCOUNT: Final = """
+    SELECT create_time FROM accounts
+    WHERE tenant = ? AND principal = ? AND service = ? AND username = ?
+"""
 _REMOVABLE: Final = """
     SELECT number FROM operations
     WHERE state >= 4 AND wake_time IS NULL AND revision <= ? ORDER BY revision LIMIT ?
@@ -110,12 +147,39 @@ class SqliteRows:
         row = self._one(_DOCUMENT, number, int(part))
         return None if row is None else row[0]
 
-    def requests(self, numbers: Sequence[int]) -> dict[int, tuple[bytes, str | None]]:
-        found = select_listed(self._connection, _REQUESTS, numbers)
+    def requests(
+        self, numbers: Sequence[int], part: int
+    ) -> dict[int, tuple[bytes, str | None]]:
+        found = select_listed(self._connection, _REQUESTS, numbers, part)
         return {number: (data, traceparent) for number, data, traceparent in found}
 
     def heads(self, lane: int, limit: int) -> list[Operation]:
         return self._operations(_HEADS, lane, limit)
+
+    def running_in(self, lanes: Sequence[int]) -> int:
+        rows = select_listed(self._connection, _RUNNING_IN, lanes)
+        return sum(count or 0 for (count,) in rows)
+
+    def leases(self, tenant: str, concurrency_key: str) -> int:
+        return int(self._one(_LEASES, tenant, concurrency_key)[0])
+
+    def parked(self, tenant: str, concurrency_key: str, limit: int) -> list[Operation]:
+        return self._operations(_PARKED, tenant, concurrency_key, limit)
+
+    def front(self, lanes: Sequence[int], priority: int) -> int | None:
+        found = [self._one(_FRONT, lane, priority)[0] for lane in lanes]
+        return min((one for one in found if one is not None), default=None)
+
+    def last_turn(self, lanes: Sequence[int], priority: int, fairness_key: str) -> int | None:
+        found = [self._one(_LAST_TURN, lane, fairness_key, priority)[0] for lane in lanes]
+        return max((one for one in found if one is not None), default=None)
+
+    def waiting_launches(self, tenant: str) -> list[Operation]:
+        return self._operations(_WAITING_LAUNCHES, tenant)
+
+    def last_launch(self, tenant: str, priority: int) -> int | None:
+        found: int | None = self._one(_LAST_LAUNCH, tenant, priority)[0]
+        return found
 
     def held_by(self, session: int) -> list[Operation]:
         return self._operations(_HELD, session)
@@ -130,6 +194,18 @@ class SqliteRows:
     def service(self, tenant: str, slug: str) -> bytes | None:
         row = self._one(_SERVICE, tenant, slug)
         return None if row is None else row[0]
+
+    def contract(self, tenant: str, name: str) -> Contract | None:
+        row = self._one(_CONTRACT, tenant, name)
+        return None if row is None else read_contract(*row)
+
+    def schedule(self, tenant: str, name: str) -> Schedule | None:
+        row = self._one(_SCHEDULE, tenant, name)
+        return None if row is None else Schedule._make(row)
+
+    def account(self, tenant: str, principal: str, account: Account) -> int | None:
+        row = self._one(_ACCOUNT, tenant, principal, *account)
+        return None if row is None else int(row[0])
 
     def first_revision_since(self, time: int) -> int | None:
         # Above the compacted revision the log has no gaps, and time rises with it but for

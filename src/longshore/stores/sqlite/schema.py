@@ -35,6 +35,8 @@ _TABLES: Final = (
         end_time INTEGER,
         policy TEXT,
         message TEXT,
+        concurrency_key TEXT,
+        fairness_key TEXT,
         submitter TEXT NOT NULL,
         request_id TEXT NOT NULL,
         create_time INTEGER NOT NULL,
@@ -46,6 +48,22 @@ _TABLES: Final = (
     """
     CREATE INDEX waiting ON operations (lane, priority DESC, position)
         WHERE state = 2 AND wake_time IS NULL
+    """,
+    # What runs with a concurrency key, and what waits for one; see `core.concurrency`.
+    """
+    CREATE INDEX keyed ON operations
+        (tenant, concurrency_key, state, wake_time, priority DESC, position)
+        WHERE concurrency_key IS NOT NULL AND state IN (2, 3)
+    """,
+    # Whose turn comes when; see `core.fairness`.
+    """
+    CREATE INDEX turns ON operations (lane, fairness_key, priority, position)
+        WHERE fairness_key IS NOT NULL AND state = 2
+    """,
+    # The order in which launches start; see `core.launches`.
+    """
+    CREATE INDEX launches ON operations (tenant, priority DESC, position)
+        WHERE kind = 3 AND state <= 3
     """,
     "CREATE INDEX held ON operations (session) WHERE session IS NOT NULL",
     "CREATE INDEX wake ON operations (wake_time) WHERE wake_time IS NOT NULL",
@@ -69,17 +87,18 @@ _TABLES: Final = (
     ) STRICT
     """,
     "CREATE INDEX history ON events (number)",
-    # By number, so that expiry finds an operation's key; only who sends one pays for it.
+    # Only who sends a key pays for it. An operation has up to two: see `core.lifecycle`.
     """
     CREATE TABLE keys (
-        number INTEGER PRIMARY KEY,
         tenant TEXT NOT NULL,
         submitter TEXT NOT NULL,
-        request_id TEXT NOT NULL,
+        key TEXT NOT NULL,
+        number INTEGER NOT NULL,
         digest BLOB NOT NULL,
-        UNIQUE (tenant, submitter, request_id)
+        PRIMARY KEY (tenant, submitter, key)
     ) STRICT
     """,
+    "CREATE INDEX keys_of ON keys (number)",
     """
     CREATE TABLE lanes (
         number INTEGER PRIMARY KEY,
@@ -113,18 +132,50 @@ _TABLES: Final = (
     CREATE TABLE queues (
         tenant TEXT NOT NULL,
         name TEXT NOT NULL,
+        paused_by TEXT,
+        pause_time INTEGER,
+        "limit" INTEGER NOT NULL,
         PRIMARY KEY (tenant, name)
     ) STRICT, WITHOUT ROWID
     """,
-    # Of operations that have not expired; `reserved` are those in the server's own queues.
+    """
+    CREATE TABLE contracts (
+        tenant TEXT NOT NULL,
+        name TEXT NOT NULL,
+        document BLOB NOT NULL,
+        templates TEXT NOT NULL,
+        PRIMARY KEY (tenant, name)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE schedules (
+        tenant TEXT NOT NULL,
+        name TEXT NOT NULL,
+        document BLOB NOT NULL,
+        principal TEXT NOT NULL,
+        next_time INTEGER,
+        last_id BLOB,
+        PRIMARY KEY (tenant, name)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE accounts (
+        tenant TEXT NOT NULL,
+        principal TEXT NOT NULL,
+        service TEXT NOT NULL,
+        username TEXT NOT NULL,
+        create_time INTEGER NOT NULL,
+        PRIMARY KEY (tenant, principal, service, username)
+    ) STRICT, WITHOUT ROWID
+    """,
+    # Of operations that have not expired.
     """
     CREATE TABLE counts (
-        tenant TEXT NOT NULL,
+        lane INTEGER NOT NULL,
         kind INTEGER NOT NULL,
         state INTEGER NOT NULL,
-        reserved INTEGER NOT NULL,
         count INTEGER NOT NULL,
-        PRIMARY KEY (tenant, kind, state, reserved)
+        PRIMARY KEY (lane, kind, state)
     ) STRICT, WITHOUT ROWID
     """,
     # One row: how far everything has come. Nothing else remembers it once rows are removed.
@@ -134,11 +185,12 @@ _TABLES: Final = (
         compacted INTEGER NOT NULL,
         last_number INTEGER NOT NULL,
         last_session INTEGER NOT NULL,
+        last_template INTEGER NOT NULL,
         mode INTEGER NOT NULL,
         resume_on_restart INTEGER NOT NULL
     ) STRICT
     """,
-    "INSERT INTO head VALUES (0, 0, 0, 0, 1, 1)",
+    "INSERT INTO head VALUES (0, 0, 0, 0, 0, 1, 1)",
 )
 
 

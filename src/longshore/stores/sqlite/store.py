@@ -14,10 +14,20 @@ from sqlite_utils import Database
 
 from longshore.core.changes import Change, Target
 from longshore.core.errors import StoreUnavailable
+from longshore.core.installation import Registered
 from longshore.core.operations import Glance, Operation, Record
 from longshore.core.plans import Codec
-from longshore.core.store import Applied, Catalog, Events, Page, Query, Replay
-from longshore.stores.sqlite import lists, replays
+from longshore.core.store import (
+    Applied,
+    Catalog,
+    Counts,
+    Events,
+    Page,
+    Query,
+    Replay,
+    Standing,
+)
+from longshore.stores.sqlite import counting, installation, lists, replays
 from longshore.stores.sqlite.applying import Applier
 from longshore.stores.sqlite.connections import (
     Readers,
@@ -132,10 +142,14 @@ class SqliteStore:
     async def catalog(self) -> Catalog:
         return await self._open.readers.read(load_catalog)
 
-    async def counts(self, tenant: str) -> dict[tuple[int, int], int]:
-        return await self._open.readers.read(functools.partial(lists.counts, tenant))
+    async def accounts(self, tenant: str, principal: str) -> Sequence[Registered]:
+        read = functools.partial(installation.accounts, tenant, principal)
+        return await self._open.readers.read(read)
 
-    async def ahead(self, operation: Operation, most: int) -> int:
+    async def counts(self, tenant: str) -> Counts:
+        return await self._open.readers.read(functools.partial(counting.counts, tenant))
+
+    async def standing(self, operation: Operation, most: int) -> Standing:
         points = self._open.points
         with translated(), snapshot(points.connection):
-            return points.ahead(operation, most)
+            return points.standing(operation, most)

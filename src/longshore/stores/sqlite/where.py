@@ -41,6 +41,8 @@ _COLUMNS: Final = MappingProxyType(
         "kind": "operations.kind",
         "state": "operations.state",
         "queue": "lanes.queue",
+        "position": "operations.position",
+        "running": "(operations.state = 3)",
         "priority": "operations.priority",
         "cancel_requested": "(operations.cancel <> 0)",
         "update_time": "operations.update_time",

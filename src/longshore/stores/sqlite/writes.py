@@ -15,7 +15,6 @@ from typing import Any, Final
 
 from longshore.core.batch import Batch
 from longshore.core.events import Event
-from longshore.core.filters import is_reserved
 from longshore.core.operations import Facts, Operation
 
 #: Events without an operation that one compaction removes at most.
@@ -31,6 +30,7 @@ _OPTIONAL: Final = {
     "end_time": _UNSET_NUMBER,
     "policy": _UNSET_TEXT,
     "message": _UNSET_TEXT,
+    "concurrency_key": _UNSET_TEXT,
     "traceparent": _UNSET_TEXT,
     "attributes": _UNSET_TEXT,
 }
@@ -55,7 +55,7 @@ _CHANGING: Final = (
 )
 _COLUMNS: Final = (*Operation._fields, *Facts._fields)
 
-#: What an operation begins to have when it is leased or ended.
+#: What an operation begins to have when it is leased or ended, and the keys that few have.
 _LATER: Final = {
     "attempt",
     "step",
@@ -67,6 +67,8 @@ _LATER: Final = {
     "start_time",
     "end_time",
     "message",
+    "concurrency_key",
+    "fairness_key",
 }
 
 
@@ -83,16 +85,17 @@ _UPDATE_OPERATION: Final = (
     + ", ".join(f"{name} = {_OPTIONAL.get(name, '?')}" for name in _CHANGING)
     + " WHERE number = ?"
 )
+_UPDATE_FAIRNESS: Final = "UPDATE operations SET fairness_key = ? WHERE number = ?"
 _PUT_DOCUMENT: Final = "INSERT OR REPLACE INTO documents (number, part, data) VALUES (?, ?, ?)"
 _INSERT_EVENT: Final = (
     "INSERT INTO events (revision, number, kind, state, time, detail) "
     f"VALUES (?, ?, ?, ?, ?, {_UNSET_TEXT})"
 )
 _INSERT_KEY: Final = (
-    "INSERT INTO keys (number, tenant, submitter, request_id, digest) VALUES (?, ?, ?, ?, ?)"
+    "INSERT INTO keys (number, tenant, submitter, key, digest) VALUES (?, ?, ?, ?, ?)"
 )
 _COUNT: Final = """
-    INSERT INTO counts (tenant, kind, state, reserved, count) VALUES (?, ?, ?, ?, ?)
+    INSERT INTO counts (lane, kind, state, count) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET count = count + excluded.count
 """
 _DELETE_SYSTEM_EVENTS: Final = """
@@ -127,7 +130,13 @@ def _write_operations(batch: Batch, connection: sqlite3.Connection) -> None:
     new: list[tuple[Any, ...]] = []
     for number, facts in created.items():
         operation = operations[number]
-        if operation.attempt or operation.step or operation.ended:
+        if (
+            operation.attempt
+            or operation.step
+            or operation.ended
+            or operation.concurrency_key is not None
+            or operation.fairness_key is not None
+        ):
             new.append(_new_row(operation, facts))
         else:
             fresh.append(_fresh_row(operation, facts))
@@ -135,6 +144,17 @@ def _write_operations(batch: Batch, connection: sqlite3.Connection) -> None:
     connection.executemany(_INSERT_FRESH, fresh)
     connection.executemany(_INSERT_OPERATION, new)
     connection.executemany(_UPDATE_OPERATION, changed)
+    connection.executemany(_UPDATE_FAIRNESS, _changed_keys(batch))
+
+
+def _changed_keys(batch: Batch) -> list[tuple[str | None, int]]:
+    """Return fairness keys that differ: an unset one is bound as None, which takes long."""
+    before = batch.before
+    return [
+        (one.fairness_key, number)
+        for number, one in batch.operations.items()
+        if number in before and one.fairness_key != before[number].fairness_key
+    ]
 
 
 def _fresh_row(operation: Operation, facts: Facts) -> tuple[Any, ...]:
@@ -186,6 +206,8 @@ def _new_row(operation: Operation, facts: Facts) -> tuple[Any, ...]:
         operation.end_time or 0,
         operation.policy or "",
         operation.message or "",
+        operation.concurrency_key or "",
+        operation.fairness_key,
         facts.submitter,
         facts.request_id,
         facts.create_time,
@@ -239,17 +261,14 @@ def _remove(batch: Batch, connection: sqlite3.Connection) -> None:
 
 
 def _write_counts(batch: Batch, connection: sqlite3.Connection) -> None:
-    # Counted by tenant, kind, state and lane, which stand side by side in the value.
-    counts = Counter(one[2:6] for one in batch.operations.values())
+    # Counted by kind, state and lane, which stand side by side in the value.
+    counts = Counter(one[3:6] for one in batch.operations.values())
     before = (batch.before.get(number) for number in batch.operations)
-    counts.subtract(one[2:6] for one in before if one is not None)
-    counts.subtract(batch.operations[number][2:6] for number in batch.expired)
-    rows: Counter[tuple[str, int, int, bool]] = Counter()
-    for (tenant, kind, state, lane), count in counts.items():
-        rows[tenant, kind, state, is_reserved(batch.lane_of(lane).queue)] += count
+    counts.subtract(one[3:6] for one in before if one is not None)
+    counts.subtract(batch.operations[number][3:6] for number in batch.expired)
     changed = [
-        (tenant, int(kind), int(state), int(reserved), count)
-        for (tenant, kind, state, reserved), count in rows.items()
+        (lane, int(kind), int(state), count)
+        for (kind, state, lane), count in counts.items()
         if count
     ]
     connection.executemany(_COUNT, changed)

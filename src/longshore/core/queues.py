@@ -1,0 +1,92 @@
+"""Queues: paused, limited, and what of them may start now."""
+
+from __future__ import annotations
+
+from longshore.core.batch import Batch
+from longshore.core.changes import Move, UpdateQueue
+from longshore.core.errors import WrongState
+from longshore.core.events import EventKind, detail
+from longshore.core.fairness import place
+from longshore.core.ids import text_of
+from longshore.core.installation import RULESETS_LIMIT, RULESETS_QUEUE, Queue
+from longshore.core.lanes import Lane
+from longshore.core.lifecycle import find
+from longshore.core.operations import Operation, State
+
+
+def update_queue(change: UpdateQueue, batch: Batch) -> Queue:
+    """Make, pause, resume or limit a queue; a repeat changes nothing."""
+    caller, name = change.caller, change.queue
+    known = batch.queue(caller.tenant, name)
+    queue = known or Queue()
+    if change.paused is False:
+        queue = queue._replace(paused_by=None, pause_time=None)
+    elif change.paused and not queue.paused:
+        queue = queue._replace(paused_by=caller.principal, pause_time=batch.now)
+    if change.limit is not None:
+        queue = queue._replace(limit=change.limit)
+    if queue != known:
+        batch.queues[caller.tenant, name] = queue
+        batch.announce(EventKind.QUEUE, caller.tenant, detail(queue=name))
+    return queue
+
+
+def move(change: Move, batch: Batch) -> Operation:
+    """Let an operation wait in another queue; what runs goes on and counts there."""
+    operation = find(change.target, change.caller.tenant, change.kind, batch)
+    if operation.ended:
+        state = State(operation.state).name
+        raise WrongState(text_of(operation.id), state, "SUSPENDED, QUEUED or RUNNING")
+    lane = batch.lane_of(operation.lane)
+    if lane.queue == change.queue:
+        return operation
+    told = detail(**{"from": lane.queue, "to": change.queue}, priority=operation.priority)
+    revision = batch.emit(operation, EventKind.MOVED, operation.state, told)
+    position, fairness_key = place(
+        batch,
+        (operation.tenant, change.queue, operation.priority),
+        operation.fairness_key,
+        operation.number,
+    )
+    moved = operation._replace(
+        lane=batch.lane(operation.tenant, change.queue, lane.actions),
+        position=position,
+        fairness_key=fairness_key,
+        update_time=batch.now,
+        revision=revision,
+    )
+    batch.put(moved)
+    return moved
+
+
+class Room:
+    """How much more of one queue may be leased; None: any number."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+
+class Rooms:
+    """The room that is left in each limited or paused queue while a batch leases."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+        self._rooms: dict[tuple[str, str], Room | None] = {}
+
+    def of(self, lane: Lane) -> Room | None:
+        """Return the room in the queue of a lane; None if nothing limits it."""
+        # All tenants share that of rule sets, but each pauses its own.
+        queue = self._batch.queue(lane.tenant, lane.queue)
+        if queue is not None and queue.paused:
+            return Room(0)
+        if lane.queue == RULESETS_QUEUE:
+            return self._shared("", lane.queue, RULESETS_LIMIT)
+        if queue is None or not queue.limit:
+            return None
+        return self._shared(lane.tenant, lane.queue, queue.limit)
+
+    def _shared(self, tenant: str, queue: str, limit: int) -> Room | None:
+        if (tenant, queue) not in self._rooms:
+            running = self._batch.running_in(tenant, queue)
+            self._rooms[tenant, queue] = Room(limit - running)
+        return self._rooms[tenant, queue]

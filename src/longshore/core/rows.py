@@ -1,0 +1,105 @@
+"""What a batch starts from: the rows that it may read, and the small state beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from longshore.core.changes import Account, Mode
+from longshore.core.installation import Contract, Queue, Schedule
+from longshore.core.lanes import LaneBook, Session
+from longshore.core.operations import Facts, Operation
+
+
+class Keyed(NamedTuple):
+    """What an idempotency key stands for."""
+
+    number: int
+    digest: bytes
+
+
+class Rows(Protocol):
+    """What a batch reads of the store, as it was before the batch."""
+
+    def operation(self, number: int) -> Operation | None: ...
+    def number_of(self, operation_id: bytes) -> int | None: ...
+    def facts(self, number: int) -> Facts: ...
+    def keyed(self, tenant: str, submitter: str, request_id: str) -> Keyed | None: ...
+    def document(self, number: int, part: int) -> bytes | None: ...
+    def requests(
+        self, numbers: Sequence[int], part: int
+    ) -> dict[int, tuple[bytes, str | None]]:
+        """Return a document of each operation and its traceparent, in one read."""
+        ...
+
+    def heads(self, lane: int, limit: int) -> list[Operation]:
+        """Return the first waiting operations of a lane: priority falling, position rising."""
+        ...
+
+    def running_in(self, lanes: Sequence[int]) -> int:
+        """Return how many operations of these lanes run."""
+        ...
+
+    def leases(self, tenant: str, concurrency_key: str) -> int:
+        """Return how many operations with the key run."""
+        ...
+
+    def parked(self, tenant: str, concurrency_key: str, limit: int) -> list[Operation]:
+        """Return the first of those that wait for their key, in the order of their places."""
+        ...
+
+    def front(self, lanes: Sequence[int], priority: int) -> int | None:
+        """Return the least position among what may be leased of these lanes."""
+        ...
+
+    def last_turn(self, lanes: Sequence[int], priority: int, fairness_key: str) -> int | None:
+        """Return the greatest position among what waits with the key in these lanes."""
+        ...
+
+    def waiting_launches(self, tenant: str) -> list[Operation]:
+        """Return the launches that are queued or suspended, in any order."""
+        ...
+
+    def last_launch(self, tenant: str, priority: int) -> int | None:
+        """Return the greatest position among launches that have not ended."""
+        ...
+
+    def held_by(self, session: int) -> list[Operation]: ...
+    def due(self, now: int, limit: int) -> list[Operation]: ...
+    def next_wake(self, *, after: int) -> int | None: ...
+    def service(self, tenant: str, slug: str) -> bytes | None: ...
+    def contract(self, tenant: str, name: str) -> Contract | None: ...
+    def schedule(self, tenant: str, name: str) -> Schedule | None: ...
+    def account(self, tenant: str, principal: str, account: Account) -> int | None:
+        """Return when an account was registered, in milliseconds since 1970."""
+        ...
+
+    def first_revision_since(self, time: int) -> int | None:
+        """Return the revision of the first event at or after a time, if there is one."""
+        ...
+
+    def removable(self, revision: int, limit: int) -> list[int]:
+        """Return numbers of operations that expired at or before a revision."""
+        ...
+
+
+@dataclass(slots=True)
+class Head:
+    """The small state that every batch starts from; it changes only when one is committed."""
+
+    revision: int = 0
+    compacted: int = 0  #: Watches after this revision can be served.
+    last_number: int = 0
+    last_session: int = 0
+    last_template: int = 0
+    mode: Mode = Mode.ACTIVE
+    resume_on_restart: bool = True
+    next_wake: int | None = None
+    lanes: LaneBook = field(default_factory=LaneBook)
+    sessions: dict[int, Session] = field(default_factory=dict[int, Session])
+    queues: dict[tuple[str, str], Queue] = field(default_factory=dict[tuple[str, str], Queue])
+    #: Tenant and name of the queues in which fairness keys are in use.
+    fair: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    #: Lanes that may hold waiting work: all others surely hold none.
+    open_lanes: set[int] = field(default_factory=set[int])
