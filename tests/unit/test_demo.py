@@ -13,9 +13,9 @@ import bagit  # type: ignore[import-untyped]
 import pytest
 
 from longshore.demo import worker
-from longshore.demo.archive import bag, digest, identify, scan
+from longshore.demo.archive import bag, check_names, digest, identify, scan, verify
 from longshore.demo.folders import Cancelled
-from longshore.v1.operation_pb2 import LogEntry, Progress
+from longshore.v1.operation_pb2 import LogEntry, LogKind, Progress, PropertySet, ServiceKind
 from longshore.worker import Context, PermanentError
 from longshore.worker.context import Facts
 from longshore.worker.words import Word
@@ -41,9 +41,21 @@ class Listener:
     def context(self, operation_id: str = "operation-1") -> Context:
         return Context(Facts(operation_id, "test", 1, 0, "default", ""), self)
 
+    def said(self, kind: LogKind.ValueType) -> list[str]:
+        entries = [word for word in self.words if isinstance(word, LogEntry)]
+        return [entry.message for entry in entries if entry.kind == kind]
+
     @property
     def warnings(self) -> list[str]:
-        return [word.message for word in self.words if isinstance(word, LogEntry)]
+        return self.said(LogKind.LOG_KIND_WARNING)
+
+    @property
+    def errors(self) -> list[str]:
+        return self.said(LogKind.LOG_KIND_ERROR)
+
+    @property
+    def properties(self) -> dict[str, str]:
+        return {word.name: word.value for word in self.words if isinstance(word, PropertySet)}
 
     @property
     def progress(self) -> Progress:
@@ -79,6 +91,20 @@ def test_the_worker_offers_its_four_actions_as_service_archive() -> None:
     assert (algorithm.slug, algorithm.optional) == ("algorithm", True)
     assert "sha256" in algorithm.values
     assert all(one.description for one in service.actions)
+
+
+def test_the_worker_offers_two_services_to_launch() -> None:
+    hello = worker.hello()
+    assert {one.slug: one.kind for one in hello.services} == {
+        "archive": ServiceKind.SERVICE_KIND_UNSPECIFIED,
+        "verify-bag": ServiceKind.SERVICE_KIND_OPERATION,
+        "naming-rules": ServiceKind.SERVICE_KIND_RULESET,
+    }
+    assert list(hello.queues) == ["default", "operations", "rulesets"]
+    assert all(one.description for one in hello.services if one.slug != "archive")
+    parameters = {one.slug: one for one in hello.services[2].actions[0].parameters}
+    assert (parameters["folder"].name, parameters["rules"].name) == ("Folder", "Rules")
+    assert "reserved" in parameters["rules"].values
 
 
 def test_a_scan_counts_and_lists(folder: Path, listener: Listener) -> None:
@@ -264,3 +290,161 @@ def test_results_of_one_action_are_arguments_of_the_next(
     packed = bag(digested["root"], str(tmp_path / "bag"), listener.context())
     shutil.rmtree(folder)
     assert scan(packed["path"], listener.context())["files"] > scanned["files"]
+
+
+@pytest.fixture
+def packed(folder: Path, tmp_path: Path) -> Path:
+    """A bag of the folder."""
+    target = tmp_path / "bag"
+    bag(str(folder), str(target), Listener().context())
+    return target
+
+
+def test_a_bag_that_is_what_was_packed_passes(packed: Path, listener: Listener) -> None:
+    verified = verify(str(packed), listener.context())
+    sizes = [one.stat().st_size for one in packed.rglob("*") if one.is_file()]
+    tagged = (packed / "tagmanifest-sha256.txt").stat().st_size  # listed nowhere
+    assert verified == {
+        "path": str(packed),
+        "files": len(sizes) - 1,
+        "bytes": sum(sizes) - tagged,
+    }
+    assert not listener.errors
+    assert set(listener.properties.values()) == {"0"}
+
+
+def test_a_verification_tells_its_progress_in_bytes(packed: Path, listener: Listener) -> None:
+    context = listener.context()
+    verified = verify(str(packed), context)
+    context.close()
+    told = listener.progress
+    assert (told.done, told.total, told.unit) == (
+        verified["bytes"],
+        verified["bytes"],
+        "bytes",
+    )
+
+
+def test_every_fault_of_a_bag_is_named_and_counted(packed: Path, listener: Listener) -> None:
+    (packed / "data" / "texts" / "a.txt").write_text("Ahoj\n")
+    (packed / "data" / "picture.png").unlink()
+    (packed / "data" / "stowaway").touch()
+    (packed / "bag-info.txt").write_text("Payload-Oxum: 1.1\n")
+    with pytest.raises(PermanentError, match="2 changed") as raised:
+        verify(str(packed), listener.context())
+    assert raised.value.code.name == "DATA_LOSS"
+    assert sorted(listener.errors) == [
+        "changed: bag-info.txt",
+        "changed: data/texts/a.txt",
+        "missing: data/picture.png",
+        "unexpected: data/stowaway",
+    ]
+    assert listener.properties == {
+        "changed": "2",
+        "missing": "1",
+        "unexpected": "1",
+        "unreadable": "0",
+    }
+
+
+def test_files_that_vanish_while_a_bag_is_read_are_unreadable(
+    packed: Path, listener: Listener
+) -> None:
+    def vanish() -> None:
+        if any(isinstance(word, Progress) for word in listener.words):
+            shutil.rmtree(packed / "data", ignore_errors=True)
+
+    listener.react = vanish
+    with pytest.raises(PermanentError, match="2 unreadable"):
+        verify(str(packed), listener.context())
+    assert listener.errors == ["unreadable: data/texts/a.txt", "unreadable: data/texts/b"]
+
+
+@pytest.mark.parametrize("content", ["", "BagIt-Version: 1.0\n", "\xff"])
+def test_what_is_no_bag_is_not_verified(
+    content: str, tmp_path: Path, listener: Listener
+) -> None:
+    (tmp_path / "bagit.txt").write_text(content)
+    with pytest.raises(PermanentError, match="is no bag"):
+        verify(str(tmp_path), listener.context())
+
+
+def test_a_bag_without_manifest_is_none(packed: Path, listener: Listener) -> None:
+    (packed / "manifest-sha256.txt").unlink()
+    with pytest.raises(PermanentError, match="it has no manifest"):
+        verify(str(packed), listener.context())
+
+
+def test_cancelled_launches_end(packed: Path, listener: Listener) -> None:
+    listener.cancelled = True
+    for service in (verify, check_names):
+        with pytest.raises(Cancelled):
+            service(str(packed), listener.context())
+
+
+def test_names_that_all_systems_keep_pass(folder: Path, listener: Listener) -> None:
+    checked = check_names(str(folder), listener.context())
+    assert checked == {
+        "root": str(folder),
+        "names": 6,
+        "findings": 0,
+        "rules": dict.fromkeys(
+            ("characters", "reserved", "length", "path", "unicode", "twins"), 0
+        ),
+        "skipped": 0,
+    }
+    assert not listener.warnings
+    assert listener.said(LogKind.LOG_KIND_OUTPUT) == ["6 names, 0 findings"]
+
+
+@pytest.mark.parametrize(
+    "rule, names",
+    [
+        ("characters", ["what?", "ends.", " begins", "a\nb"]),
+        ("reserved", ["aux.txt", "CON"]),
+        ("unicode", ["cafe\u0301", os.fsdecode(b"caf\xe9")]),
+        ("twins", ["Read.me", "read.ME", "Caf\u00e9", "CAF\u00c9"]),
+    ],
+)
+def test_names_that_some_systems_would_not_keep_are_warned_of(
+    rule: str, names: list[str], tmp_path: Path, listener: Listener
+) -> None:
+    below = tmp_path / "below"
+    below.mkdir()
+    for name in names:
+        (below / name).touch()
+    checked = check_names(str(tmp_path), listener.context())
+    expected = len(names) // 2 if rule == "twins" else len(names)
+    assert {name: count for name, count in checked["rules"].items() if count} == {
+        rule: expected
+    }
+    assert len(listener.warnings) == checked["findings"] == expected
+    assert all(one.startswith(f"{rule}: 'below/") for one in listener.warnings)
+    assert listener.properties[rule] == str(expected)
+
+
+def test_folders_and_links_have_names_too(tmp_path: Path, listener: Listener) -> None:
+    (tmp_path / "nul" / "prn").mkdir(parents=True)
+    (tmp_path / "com1").symlink_to("/")
+    checked = check_names(str(tmp_path), listener.context())
+    assert (checked["names"], checked["rules"]["reserved"]) == (3, 3)
+
+
+def test_paths_are_as_long_as_is_said(tmp_path: Path, listener: Listener) -> None:
+    (tmp_path / "abc").mkdir()
+    (tmp_path / "abc" / "def").touch()
+    assert not check_names(str(tmp_path), listener.context(), longest_path=7)["findings"]
+    checked = check_names(str(tmp_path), listener.context(), longest_path=6)
+    assert (checked["findings"], checked["rules"]["path"]) == (1, 1)
+
+
+def test_only_the_rules_that_are_named_are_checked(tmp_path: Path, listener: Listener) -> None:
+    (tmp_path / "aux").touch()
+    checked = check_names(str(tmp_path), listener.context(), rules=("twins", "length"))
+    assert checked["rules"] == {"twins": 0, "length": 0}
+    assert set(listener.properties) == {"twins", "length"}
+
+
+def test_a_file_has_no_names_below_it(folder: Path, listener: Listener) -> None:
+    with pytest.raises(PermanentError, match="is no folder"):
+        check_names(str(folder / "empty"), listener.context())

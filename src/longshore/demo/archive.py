@@ -1,7 +1,7 @@
-"""The archive worker: its actions, which say what they take and give to who calls them.
+"""The archive worker: its actions, and two services that are launched.
 
-The results of one are fit to be the arguments of the next: a plan may take `/root` of `scan`
-for the `path` of `digest`, and the `path` of `bag` for that of another `scan`.
+The results of one action are fit to be the arguments of the next, as in `archive.yaml`: the
+`root` of `scan` is the `path` of `digest`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from longshore.demo.bags import make_bag
 from longshore.demo.digests import Algorithm, digest_tree
 from longshore.demo.folders import Tree, shown
 from longshore.demo.formats import identify_tree
+from longshore.demo.naming import RULES, Rule, check_tree
+from longshore.demo.verification import verify_bag
 from longshore.worker import Context, Worker
 
 _LISTED: Final = 1_000
@@ -27,6 +29,9 @@ worker = Worker(
 )
 
 Path = Annotated[str, Field(description="A file or folder on the worker's machine.")]
+Folder = Annotated[
+    str, Field(title="Folder", description="A folder on the worker's machine.", min_length=1)
+]
 
 
 @worker.action
@@ -79,3 +84,29 @@ def bag(
 ) -> dict[str, Any]:
     """Copy a file or folder into a new BagIt bag, and check it."""
     return make_bag(Tree(path, context), target, context)
+
+
+@worker.operation("verify-bag", name="Verify a bag", version="1")
+def verify(folder: Folder, context: Context) -> dict[str, Any]:
+    """Read a BagIt bag again, and fail if it is not what was packed."""
+    return verify_bag(Tree(folder, context), context)
+
+
+@worker.ruleset("naming-rules", name="Naming rules", version="1")
+def check_names(
+    folder: Folder,
+    context: Context,
+    rules: Annotated[
+        tuple[Rule, ...], Field(title="Rules", description="Which to check. Default: all.")
+    ] = RULES,
+    longest_path: Annotated[
+        int,
+        Field(
+            title="Longest path",
+            description="How many characters a path below the folder may have.",
+            ge=1,
+        ),
+    ] = 240,
+) -> dict[str, Any]:
+    """Warn of names below a folder that some systems would not keep."""
+    return check_tree(Tree(folder, context), rules, longest_path, context)

@@ -60,12 +60,17 @@ class Tree:
         except OSError as error:
             self.skip(self.root, error)
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether there can be anything below the root."""
+        return stat.S_ISDIR(self._mode)
+
     def files(self) -> Iterator[FoundFile]:
         """Yield all regular files, folder by folder in the order of their names.
 
         Counts what else there is; to be called once. Raises `Cancelled`.
         """
-        if stat.S_ISDIR(self._mode):
+        if self.is_folder:
             yield from self._below()
         elif stat.S_ISREG(self._mode):
             yield FoundFile(self.root, self.root.name, self.root.stat().st_size)
@@ -74,6 +79,21 @@ class Tree:
                 f"{shown(str(self.root))!r} is neither a file nor a folder",
                 code=StatusCode.INVALID_ARGUMENT,
             )
+
+    def listings(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield every folder's path below the root, "" or "a/b/", with the names in it.
+
+        Counts as `files` does; to be called once. Raises `Cancelled`.
+        """
+        pending = [""]
+        while pending:
+            prefix = pending.pop()
+            self.check()
+            found = self._entries(self.root / prefix, prefix)
+            below = [name for name, entry in found if entry.is_dir(follow_symlinks=False)]
+            self.folders += len(below)
+            yield prefix, [entry.name for _, entry in reversed(found)]
+            pending += [f"{name}/" for name in below]
 
     def blocks(self, file: FoundFile) -> Iterator[bytes]:
         """Yield a file's content. Raises `Unreadable`, and `Cancelled` between two blocks."""
