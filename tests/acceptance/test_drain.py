@@ -121,7 +121,7 @@ async def test_a_drained_worker_finishes_its_work_and_hands_back_the_rest(
 async def test_a_client_hardly_notices_that_its_server_is_replaced(store: Path) -> None:
     async with Server(store) as first, Client(first.address) as client:
         submits = [
-            asyncio.create_task(client.submit("quick", allow_unregistered=True))
+            asyncio.create_task(client.tasks.submit("quick", allow_unregistered=True))
             for _ in range(200)
         ]
         await submits[0]

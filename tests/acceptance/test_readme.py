@@ -74,7 +74,7 @@ async def service_is_offered(address: str, slug: str) -> None:
     async with Client(address) as client:
 
         async def offered() -> bool:
-            return slug in [service.slug for service in await client.services()]
+            return slug in [service.slug for service in await client.catalog.services()]
 
         await eventually_answered(offered, f"service {slug!r}")
 

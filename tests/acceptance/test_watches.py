@@ -78,7 +78,7 @@ async def test_a_watcher_whose_connection_breaks_anywhere_misses_and_repeats_not
         events: list[Event] = []
 
         async def watch() -> None:
-            async with client.watch(after_revision=0) as changes:
+            async with client.tasks.watch(after_revision=0) as changes:
                 async for change in changes:
                     events.append(change.event)
                     if sum(one.state == State.STATE_SUCCEEDED for one in events) == 100:

@@ -18,11 +18,11 @@ from longshore.client import (
     InvalidArgument,
     NotFound,
     OutOfRange,
-    TaskCanceled,
-    TaskFailed,
     TaskHandle,
     Unavailable,
     Watch,
+    WorkCanceled,
+    WorkFailed,
     call,
     result_of,
     task,
@@ -87,7 +87,7 @@ async def working(address: str) -> AsyncGenerator[None]:
     leaving = asyncio.Event()
     run = asyncio.create_task(worker.run(address, grace_seconds=0, stopping=leaving))
     async with Client(address) as client:
-        while not run.done() and not [one async for one in client.workers()]:
+        while not run.done() and not [one async for one in client.server.workers()]:
             await asyncio.sleep(0.01)
     yield
     leaving.set()
@@ -112,27 +112,27 @@ async def revisions(watch: Watch[TaskChange]) -> list[int]:
 
 
 async def history(client: Client, task_id: str, *details: str) -> Sequence[Event]:
-    return [event async for event in client.history(task_id, *details)]
+    return [event async for event in client.operations.history(task_id, *details)]
 
 
 async def test_a_task_is_submitted_and_its_result_awaited(client: Client) -> None:
-    handle = await client.submit("add", {"left": 1, "right": 41}, service="tests")
+    handle = await client.tasks.submit("add", {"left": 1, "right": 41}, service="tests")
     assert handle.created
     assert await handle.result() == {"sum": 42}
     assert (handle.state, handle.ended, handle.error) == ("SUCCEEDED", True, None)
 
 
 async def test_a_repeated_request_id_finds_the_same_task(client: Client) -> None:
-    first = await client.submit("add", {"left": 1}, service="tests", request_id="once")
-    again = await client.submit("add", {"left": 1}, service="tests", request_id="once")
+    first = await client.tasks.submit("add", {"left": 1}, service="tests", request_id="once")
+    again = await client.tasks.submit("add", {"left": 1}, service="tests", request_id="once")
     assert (again.id, again.created) == (first.id, False)
     with pytest.raises(AlreadyExists) as refused:
-        await client.submit("add", {"left": 2}, service="tests", request_id="once")
+        await client.tasks.submit("add", {"left": 2}, service="tests", request_id="once")
     assert refused.value.reason == "REQUEST_ID_REUSED"
 
 
 async def test_the_steps_of_a_plan_pass_values_by_path(client: Client) -> None:
-    handle = await client.submit(
+    handle = await client.tasks.submit(
         plan=[
             call("add", {"left": 1}, assign={"first": "sum"}),
             call("add", {"right": 10}, paths={"left": "first"}),
@@ -144,28 +144,28 @@ async def test_the_steps_of_a_plan_pass_values_by_path(client: Client) -> None:
 
 
 async def test_failed_work_raises_why(client: Client) -> None:
-    handle = await client.submit("refuse", {"why": "no room"}, service="tests")
-    with pytest.raises(TaskFailed, match="no room") as failed:
+    handle = await client.tasks.submit("refuse", {"why": "no room"}, service="tests")
+    with pytest.raises(WorkFailed, match="no room") as failed:
         await handle.result()
     assert failed.value.reason == "ACTION_FAILED"
     assert failed.value.failure.metadata["action"] == "refuse"
-    assert failed.value.task.metadata.id == handle.id
-    assert isinstance(handle.error, TaskFailed)
+    assert failed.value.operation.metadata.id == handle.id
+    assert isinstance(handle.error, WorkFailed)
 
 
 async def test_canceled_work_raises_that(client: Client) -> None:
-    handle = await client.submit("add", {"left": 1}, service="tests", start_time=LATER)
+    handle = await client.tasks.submit("add", {"left": 1}, service="tests", start_time=LATER)
     await handle.cancel("not needed")
-    with pytest.raises(TaskCanceled, match="not needed"):
+    with pytest.raises(WorkCanceled, match="not needed"):
         await handle.result()
     with pytest.raises(FailedPrecondition) as refused:
-        await client.cancel(handle.id)
+        await client.tasks.cancel(handle.id)
     assert refused.value.reason == "WRONG_STATE"
 
 
 async def test_a_wait_that_times_out_leaves_the_work_alone(client: Client) -> None:
     go_on = lead("patient")
-    handle = await client.submit("step", {"name": "patient", "times": 1}, service="tests")
+    handle = await client.tasks.submit("step", {"name": "patient", "times": 1}, service="tests")
     with pytest.raises(TimeoutError):
         await handle.result(timeout=0.05)
     go_on.release()
@@ -174,21 +174,21 @@ async def test_a_wait_that_times_out_leaves_the_work_alone(client: Client) -> No
 
 async def test_a_call_that_is_wrong_names_every_field(client: Client) -> None:
     with pytest.raises(InvalidArgument) as refused:
-        await client.submit("add", {"left": "one", "middle": 2}, service="tests")
+        await client.tasks.submit("add", {"left": "one", "middle": 2}, service="tests")
     told = {fault.field: fault.reason for fault in refused.value.violations}
     assert told == {
         "spec.actions[0].arguments.left": "INVALID",
         "spec.actions[0].arguments.middle": "UNKNOWN",
     }
     with pytest.raises(NotFound) as unknown:
-        await client.submit("subtract", service="tests")
+        await client.tasks.submit("subtract", service="tests")
     assert unknown.value.reason == "ACTION_NOT_FOUND"
 
 
 async def test_many_tasks_have_an_outcome_each_in_their_order(client: Client) -> None:
     requests = [task("add", {"left": left}, service="tests") for left in range(1_200)]
     requests[700] = task("add", {"left": "one"}, service="tests")
-    outcomes = await client.submit_many(requests)
+    outcomes = await client.tasks.submit_many(requests)
     assert [index for index, one in enumerate(outcomes) if not isinstance(one, TaskHandle)] == [
         700
     ]
@@ -199,7 +199,7 @@ async def test_many_tasks_have_an_outcome_each_in_their_order(client: Client) ->
 
 
 async def test_a_run_tells_everything_from_the_submit_to_the_result(client: Client) -> None:
-    run = client.run("add", {"left": 1}, service="tests")
+    run = client.tasks.run("add", {"left": 1}, service="tests")
     changes = [change async for change in run]
     assert changes[0].task.spec.actions[0].action == "add"
     assert result_of(changes[-1].task) == {"sum": 3}
@@ -211,7 +211,7 @@ async def test_a_run_tells_everything_from_the_submit_to_the_result(client: Clie
 async def test_logs_are_told_on_request(client: Client) -> None:
     for include_logs in (True, False):
         lead("logs").release()
-        run = client.run(
+        run = client.tasks.run(
             "step", {"name": "logs", "times": 1}, service="tests", include_logs=include_logs
         )
         logs = [
@@ -221,10 +221,10 @@ async def test_logs_are_told_on_request(client: Client) -> None:
 
 
 async def test_a_task_is_found_by_id_and_by_number(client: Client) -> None:
-    handle = await client.submit("add", {"left": 1}, service="tests")
-    assert (await client.get(str(handle.number))).id == handle.id
+    handle = await client.tasks.submit("add", {"left": 1}, service="tests")
+    assert (await client.tasks.get(str(handle.number))).id == handle.id
     with pytest.raises(NotFound) as unknown:
-        await client.get("0198c2d4-0000-7000-8000-000000000000")
+        await client.tasks.get("0198c2d4-0000-7000-8000-000000000000")
     assert unknown.value.reason == "OPERATION_NOT_FOUND"
 
 
@@ -233,12 +233,14 @@ async def test_a_list_comes_page_by_page_and_a_watch_follows_without_a_seam(
 ) -> None:
     labels = {"list": "paged"}
     made = [
-        await client.submit(
+        await client.tasks.submit(
             "add", {"left": 1}, service="tests", start_time=LATER, labels=labels
         )
         for _ in range(5)
     ]
-    listed = client.list("labels.list = paged", order_by="number", page_size=2, with_total=True)
+    listed = client.tasks.list(
+        "labels.list = paged", order_by="number", page_size=2, with_total=True
+    )
     pages = [page async for page in listed.pages()]
     assert [len(page.items) for page in pages] == [2, 2, 1]
     assert {page.total_size for page in pages} == {5}
@@ -246,33 +248,33 @@ async def test_a_list_comes_page_by_page_and_a_watch_follows_without_a_seam(
     assert [one.id async for one in listed] == [one.id for one in made]
 
     await made[0].cancel()
-    watch = client.watch(filter="labels.list = paged", after_revision=pages[0].revision)
+    watch = client.tasks.watch(filter="labels.list = paged", after_revision=pages[0].revision)
     assert (await anext(watch)).task.metadata.id == made[0].id
 
 
 async def test_what_waits_is_suspended_resumed_and_explained(client: Client) -> None:
-    handle = await client.submit("add", {"left": 1}, service="tests", suspended=True)
-    reasons = (await client.explain(handle.id)).reasons
+    handle = await client.tasks.submit("add", {"left": 1}, service="tests", suspended=True)
+    reasons = (await client.operations.explain(handle.id)).reasons
     assert reasons[0].kind == WaitReasonKind.WAIT_REASON_KIND_SUSPENDED
     await handle.resume()
     assert await handle.result() == {"sum": 3}
 
-    later = await client.submit("add", {"left": 1}, service="tests", start_time=LATER)
-    assert (await client.suspend(later.id)).state == "SUSPENDED"
-    assert (await client.resume(later.id)).state == "QUEUED"
+    later = await client.tasks.submit("add", {"left": 1}, service="tests", start_time=LATER)
+    assert (await client.tasks.suspend(later.id)).state == "SUSPENDED"
+    assert (await client.tasks.resume(later.id)).state == "QUEUED"
 
 
 async def test_what_has_ended_is_run_once_more(client: Client) -> None:
-    handle = await client.submit("add", {"left": 1}, service="tests")
+    handle = await client.tasks.submit("add", {"left": 1}, service="tests")
     await handle.result()
     again = await handle.resubmit()
     assert again.id != handle.id
     assert await again.result() == {"sum": 3}
-    assert (await client.resubmit(handle.id)).id not in (handle.id, again.id)
+    assert (await client.tasks.resubmit(handle.id)).id not in (handle.id, again.id)
 
 
 async def test_history_tells_only_what_was_asked_for(client: Client) -> None:
-    handle = await client.submit("add", {"left": 1}, service="tests")
+    handle = await client.tasks.submit("add", {"left": 1}, service="tests")
     await handle.result()
     kinds = [event.WhichOneof("detail") for event in await history(client, handle.id)]
     assert kinds[0] == "submitted"
@@ -281,42 +283,42 @@ async def test_history_tells_only_what_was_asked_for(client: Client) -> None:
 
 
 async def test_a_server_tells_what_it_is_and_what_its_workers_offer(client: Client) -> None:
-    assert (await client.status()).mode == SERVER_MODE_ACTIVE
-    services = {service.slug: service for service in await client.services()}
+    assert (await client.server.status()).mode == SERVER_MODE_ACTIVE
+    services = {service.slug: service for service in await client.catalog.services()}
     assert {one.slug for one in services["tests"].actions} == {"add", "refuse", "step"}
-    (info,) = [one async for one in client.workers()]
+    (info,) = [one async for one in client.server.workers()]
     assert info.slots == 20
 
 
 async def test_maintenance_is_an_answer_and_not_repeated(client: Client) -> None:
-    await client.set_mode(SERVER_MODE_MAINTENANCE)
+    await client.server.set_mode(SERVER_MODE_MAINTENANCE)
     try:
         async with asyncio.timeout(5):
             with pytest.raises(Unavailable) as refused:
-                await client.submit("add", {"left": 1}, service="tests")
+                await client.tasks.submit("add", {"left": 1}, service="tests")
             with pytest.raises(Unavailable):
-                await anext(client.run("add", {"left": 1}, service="tests"))
+                await anext(client.tasks.run("add", {"left": 1}, service="tests"))
         assert refused.value.reason == "MAINTENANCE"
         assert refused.value.retry_after
-        await client.set_mode(SERVER_MODE_SUSPENDED)
-        handle = await client.submit("add", {"left": 1}, service="tests")
+        await client.server.set_mode(SERVER_MODE_SUSPENDED)
+        handle = await client.tasks.submit("add", {"left": 1}, service="tests")
         assert handle.state == "QUEUED"
     finally:
-        await client.set_mode(SERVER_MODE_ACTIVE)
+        await client.server.set_mode(SERVER_MODE_ACTIVE)
     assert await handle.result() == {"sum": 3}
 
 
 async def test_a_watch_cannot_begin_in_the_future(client: Client) -> None:
     with pytest.raises(OutOfRange) as refused:
-        await anext(client.watch(after_revision=10**12))
+        await anext(client.tasks.watch(after_revision=10**12))
     assert refused.value.reason == "REVISION_IN_FUTURE"
 
 
 async def test_a_watch_cut_after_every_change_sees_each_once_in_order(address: str) -> None:
     go_on = lead("cut")
     async with Proxy(address) as proxy, Client(proxy.address) as client:
-        handle = await client.submit("step", {"name": "cut", "times": 8}, service="tests")
-        watch = client.watch(handle.id, after_revision=0, include_logs=True)
+        handle = await client.tasks.submit("step", {"name": "cut", "times": 8}, service="tests")
+        watch = client.tasks.watch(handle.id, after_revision=0, include_logs=True)
         seen: list[int] = []
         go_on.release()
         async for change in watch:
@@ -331,7 +333,9 @@ async def test_a_watch_cut_after_every_change_sees_each_once_in_order(address: s
 async def test_a_result_is_awaited_through_cuts_and_refusals(address: str) -> None:
     go_on = lead("rough")
     async with Proxy(address) as proxy, Client(proxy.address) as client:
-        handle = await client.submit("step", {"name": "rough", "times": 1}, service="tests")
+        handle = await client.tasks.submit(
+            "step", {"name": "rough", "times": 1}, service="tests"
+        )
         waiting = asyncio.ensure_future(handle.result())
         while proxy.connections < 2:
             await asyncio.sleep(0.01)
@@ -346,7 +350,7 @@ async def test_a_result_is_awaited_through_cuts_and_refusals(address: str) -> No
 async def test_a_run_is_resumed_where_it_was_cut(address: str) -> None:
     go_on = lead("run")
     async with Proxy(address) as proxy, Client(proxy.address) as client:
-        run = client.run("step", {"name": "run", "times": 3}, service="tests")
+        run = client.tasks.run("step", {"name": "run", "times": 3}, service="tests")
         first = (await anext(run)).task
         proxy.cut()
         for _ in range(3):
@@ -362,15 +366,15 @@ async def test_watches_and_handles_outlive_a_restart_of_the_server(tmp_path: Pat
     store = tmp_path / "longshore.db"
     async with serving(store) as address:
         client = Client(address)
-        handle = await client.submit("later", allow_unregistered=True)
-        watch = client.watch(handle.id)
+        handle = await client.tasks.submit("later", allow_unregistered=True)
+        watch = client.tasks.watch(handle.id)
         assert (await anext(watch)).task.metadata.id == handle.id
         result = asyncio.ensure_future(handle.result())
     async with serving(store, address), client:
         last = asyncio.ensure_future(anext(watch))
-        await client.cancel(handle.id, "after the restart")
+        await client.tasks.cancel(handle.id, "after the restart")
         change = await last
         assert change.HasField("event")
         assert change.task.status.message == "after the restart"
-        with pytest.raises(TaskCanceled, match="after the restart"):
+        with pytest.raises(WorkCanceled, match="after the restart"):
             await result

@@ -15,11 +15,11 @@ from longshore.client import (
     LongshoreError,
     NotFound,
     ResourceExhausted,
-    TaskCanceled,
-    TaskFailed,
     Unavailable,
     Violation,
+    WorkCanceled,
     WorkError,
+    WorkFailed,
     result_of,
 )
 from longshore.client.errors import call_error, rpc_error
@@ -106,13 +106,13 @@ def test_failed_work_tells_the_tree_of_its_causes() -> None:
             error=status(code_pb2.UNAVAILABLE, "gave up", info("WORKER_LOST"), cause),
         ),
     )
-    with pytest.raises(TaskFailed, match="task 12 failed: gave up") as raised:
+    with pytest.raises(WorkFailed, match="task 12 failed: gave up") as raised:
         result_of(failed)
     error = raised.value
     assert (error.code, error.reason) == (StatusCode.UNAVAILABLE, "WORKER_LOST")
     assert error.failure.causes[0].causes[0].message == "no file"
     assert error.failure.causes[0].causes[0].metadata == {"type": "OSError"}
-    assert error.task is failed
+    assert error.operation is failed
 
 
 def test_canceled_work_says_why() -> None:
@@ -120,7 +120,7 @@ def test_canceled_work_says_why() -> None:
         metadata=operation_pb2.Metadata(number=12),
         status=Status(state=STATE_CANCELED, message="too slow"),
     )
-    with pytest.raises(TaskCanceled, match="task 12 was canceled: too slow"):
+    with pytest.raises(WorkCanceled, match="task 12 was canceled: too slow"):
         result_of(canceled)
 
 

@@ -162,7 +162,7 @@ async def test_a_watch_goes_on_after_the_last_revision_whatever_ends_its_stream(
         [happened(3, 5, upto=6), *([end] if end else [])],
         [happened(7, upto=7, end=END_DONE)],
     ]
-    assert await revisions(client.watch(after_revision=2)) == [3, 5, 7]
+    assert await revisions(client.tasks.watch(after_revision=2)) == [3, 5, 7]
     assert peer.resumed_after == [2, 6]
 
 
@@ -175,7 +175,7 @@ async def test_a_stream_that_breaks_before_its_first_message_is_opened_again(
     peer: Peer, client: Client, code: StatusCode
 ) -> None:
     peer.watches = [[code], [code], [happened(1, upto=1, end=END_DONE)]]
-    assert await revisions(client.watch(after_revision=0)) == [1]
+    assert await revisions(client.tasks.watch(after_revision=0)) == [1]
     assert peer.resumed_after == [0, 0, 0]
 
 
@@ -196,7 +196,7 @@ async def test_a_stream_that_breaks_before_its_first_message_is_opened_again(
 )
 async def test_a_refusal_ends_a_watch(peer: Peer, client: Client, code: StatusCode) -> None:
     peer.watches = [[happened(1, upto=1), StatusCode.UNAVAILABLE], [code]]
-    watch = client.watch()
+    watch = client.tasks.watch()
     assert (await anext(watch)).event.revision == 1
     with pytest.raises(CallError) as refused:
         await anext(watch)
@@ -208,9 +208,9 @@ async def test_a_refused_resumption_names_the_kind_of_refusal(
 ) -> None:
     peer.watches = [[StatusCode.OUT_OF_RANGE], [StatusCode.NOT_FOUND]]
     with pytest.raises(OutOfRange):
-        await anext(client.watch(after_revision=1))
+        await anext(client.tasks.watch(after_revision=1))
     with pytest.raises(NotFound):
-        await anext(client.watch("7"))
+        await anext(client.tasks.watch("7"))
 
 
 async def test_what_a_resumed_stream_repeats_is_told_once(peer: Peer, client: Client) -> None:
@@ -218,7 +218,7 @@ async def test_what_a_resumed_stream_repeats_is_told_once(peer: Peer, client: Cl
         [happened(1, 2, 3), StatusCode.UNAVAILABLE],
         [happened(2, 3, 4, upto=4, end=END_DONE)],
     ]
-    assert await revisions(client.watch(after_revision=0)) == [1, 2, 3, 4]
+    assert await revisions(client.tasks.watch(after_revision=0)) == [1, 2, 3, 4]
     assert peer.resumed_after == [0, 3]
 
 
@@ -229,7 +229,7 @@ async def test_a_present_state_cut_before_its_revision_is_told_again(
         [stands("a"), StatusCode.UNAVAILABLE],
         [stands("a"), stands("b", upto=9), happened(10, upto=10, end=END_DONE)],
     ]
-    changes = [change async for change in client.watch()]
+    changes = [change async for change in client.tasks.watch()]
     assert [change.task.metadata.id for change in changes] == ["a", "a", "b", ""]
     assert peer.resumed_after == [None, None]
 
@@ -241,7 +241,7 @@ async def test_a_bookmark_moves_the_revision_without_a_change(
         [stands("a", upto=4), happened(upto=8), StatusCode.UNAVAILABLE],
         [happened(9, upto=9, end=END_DONE)],
     ]
-    watch = client.watch()
+    watch = client.tasks.watch()
     assert [change.event.revision async for change in watch] == [0, 9]
     assert peer.resumed_after == [None, 8]
     assert watch.revision == 9
@@ -251,7 +251,7 @@ async def test_the_revision_never_runs_ahead_of_what_was_handed_out(
     peer: Peer, client: Client
 ) -> None:
     peer.watches = [[happened(3, 5, upto=8), DONE]]
-    watch = client.watch(after_revision=2)
+    watch = client.tasks.watch(after_revision=2)
     seen = [(change.event.revision, watch.revision) async for change in watch]
     assert seen == [(3, 3), (5, 5)]
     assert watch.revision == 8
@@ -261,7 +261,7 @@ async def test_a_wait_for_a_change_can_be_given_up_and_taken_up_again(
     peer: Peer, client: Client
 ) -> None:
     peer.watches = [[happened(1, upto=1), FOREVER], [happened(2, upto=2, end=END_DONE)]]
-    watch = client.watch(after_revision=0)
+    watch = client.tasks.watch(after_revision=0)
     assert (await anext(watch)).event.revision == 1
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
@@ -274,7 +274,7 @@ async def test_a_task_that_is_cancelled_while_it_watches_ends(
     peer: Peer, client: Client
 ) -> None:
     peer.watches = [[happened(1, upto=1), FOREVER]]
-    watch = client.watch(after_revision=0)
+    watch = client.tasks.watch(after_revision=0)
     await anext(watch)
     waiting = asyncio.ensure_future(anext(watch))
     await asyncio.sleep(0)
@@ -285,7 +285,7 @@ async def test_a_task_that_is_cancelled_while_it_watches_ends(
 
 async def test_a_closed_watch_has_no_more_changes(peer: Peer, client: Client) -> None:
     peer.watches = [[happened(1, 2, upto=2), FOREVER]]
-    async with client.watch(after_revision=0) as watch:
+    async with client.tasks.watch(after_revision=0) as watch:
         await anext(watch)
     assert [change async for change in watch] == []
 
@@ -294,7 +294,7 @@ async def test_a_run_is_gone_on_with_by_a_watch_of_its_task(peer: Peer, client: 
     first = v1.RunTaskResponse(changes=stands("7").changes, revision=4, created=True)
     peer.runs = [[StatusCode.UNAVAILABLE], [first, StatusCode.UNAVAILABLE]]
     peer.watches = [[happened(5, upto=5, end=END_DONE)]]
-    run = client.run("scan", {"path": "/x"}, include_logs=True, request_id="r-1")
+    run = client.tasks.run("scan", {"path": "/x"}, include_logs=True, request_id="r-1")
     changes = [change async for change in run]
     assert changes[0].task.metadata.id == "7"
     assert changes[1].event.revision == 5
@@ -310,14 +310,14 @@ async def test_a_run_without_a_request_id_is_never_asked_for_twice(
 ) -> None:
     peer.runs = [[StatusCode.UNAVAILABLE]]
     with pytest.raises(Unavailable):
-        await anext(client.run("scan", request_id=""))
+        await anext(client.tasks.run("scan", request_id=""))
     assert len(peer.asked) == 1
 
 
 async def test_a_run_that_is_refused_says_so(peer: Peer, client: Client) -> None:
     peer.runs = [[StatusCode.ALREADY_EXISTS]]
     with pytest.raises(AlreadyExists):
-        await anext(client.run("scan"))
+        await anext(client.tasks.run("scan"))
 
 
 async def test_a_submit_is_repeated_with_its_request_id_while_nobody_is_available(
@@ -325,7 +325,7 @@ async def test_a_submit_is_repeated_with_its_request_id_while_nobody_is_availabl
 ) -> None:
     done = v1.SubmitTaskResponse(task=v1.Task(metadata=Metadata(id="7")))
     peer.submits = [StatusCode.UNAVAILABLE, StatusCode.UNAVAILABLE, done]
-    handle = await client.submit("scan", {"path": "/x"})
+    handle = await client.tasks.submit("scan", {"path": "/x"})
     assert handle.id == "7"
     assert len({request.request_id for request in peer.asked}) == 1
 
@@ -333,7 +333,7 @@ async def test_a_submit_is_repeated_with_its_request_id_while_nobody_is_availabl
 async def test_a_submit_without_a_request_id_is_made_once(peer: Peer, client: Client) -> None:
     peer.submits = [StatusCode.UNAVAILABLE]
     with pytest.raises(Unavailable):
-        await client.submit("scan", request_id="")
+        await client.tasks.submit("scan", request_id="")
     assert len(peer.asked) == 1
 
 
@@ -342,9 +342,9 @@ async def test_a_client_gives_up_after_its_timeout_when_nobody_is_there(
 ) -> None:
     async with Client(f"127.0.0.1:{unused_tcp_port}", timeout=0.3) as client:
         with pytest.raises(Unavailable):
-            await client.submit("scan")
+            await client.tasks.submit("scan")
         with pytest.raises(Unavailable):
-            await anext(client.watch())
+            await anext(client.tasks.watch())
 
 
 async def test_connecting_fails_at_once_when_nobody_is_there(unused_tcp_port: int) -> None:
@@ -369,7 +369,7 @@ async def test_a_watch_survives_a_cut_connection_and_a_refusing_server(peer: Pee
         [happened(3, upto=3, end=END_DONE)],
     ]
     async with Proxy(peer.address) as proxy, Client(proxy.address) as client:
-        watch = client.watch(after_revision=0)
+        watch = client.tasks.watch(after_revision=0)
         assert (await anext(watch)).event.revision == 1
         proxy.cut()
         assert (await anext(watch)).event.revision == 2
@@ -388,6 +388,6 @@ async def test_watches_and_calls_go_over_channels_of_their_own(peer: Peer) -> No
     peer.watches = [[happened(1, upto=1, end=END_DONE)]]
     peer.submits = [v1.SubmitTaskResponse(task=v1.Task(status=Status(state=STATE_SUCCEEDED)))]
     async with Proxy(peer.address) as proxy, Client(proxy.address) as client:
-        await client.submit("scan")
-        assert await revisions(client.watch(after_revision=0)) == [1]
+        await client.tasks.submit("scan")
+        assert await revisions(client.tasks.watch(after_revision=0)) == [1]
         assert proxy.connections == 2

@@ -1,16 +1,118 @@
-"""`longshore explain` and `history`: why something waits, and what has happened to it."""
+"""Operations of any kind, by id or number: look at them, hold them, end them, do them again."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+
 import click
 
-from longshore.cli.output import printable, say, say_json
-from longshore.cli.running import Asking, asks
+from longshore.cli.advice import advice
+from longshore.cli.commands import examples
+from longshore.cli.describing import called
+from longshore.cli.output import printable, say, say_json, say_sheet
+from longshore.cli.running import EXIT_CALL, Asking, asks
+from longshore.cli.sheets import sheet
 from longshore.cli.wording import happened, moment
-from longshore.client.handles import state_name
+from longshore.client import CallError, FailedPrecondition, NotFound
+from longshore.client.handles import Handle, state_name
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+AnyHandle = Handle[Any, Any]
+
+_IDS: Final = click.argument("ids", nargs=-1, required=True, metavar="ID...")
 
 
-@click.command()
+@click.command(epilog=examples("get 17", "get 17 18 --json"))
+@_IDS
+@asks
+async def get(asking: Asking, ids: tuple[str, ...]) -> int:
+    """Show operations by id or number, with all that is known of them."""
+    first = True
+
+    async def show(handle: AnyHandle) -> None:
+        nonlocal first
+        if asking.as_json:
+            say_json(handle.message)
+            return
+        if not first:
+            say("")
+        first = False
+        say_sheet(sheet(handle.message))
+
+    return await _each(asking, ids, show)
+
+
+@click.command(
+    epilog=examples("cancel 17", "cancel 17 18 19 --message 'wrong folder' --force")
+)
+@_IDS
+@click.option("--message", default="", help="Why, for people.")
+@click.option("--force", is_flag=True, help="End a running attempt at once, without the grace.")
+@asks
+async def cancel(asking: Asking, ids: tuple[str, ...], message: str, force: bool) -> int:
+    """Cancel operations that have not ended.
+
+    One that waits ends at once; one that runs is told to, and ends within its grace.
+    """
+
+    async def end(handle: AnyHandle) -> None:
+        await handle.cancel(message, force=force)
+        if handle.ended:
+            _told(asking, handle, f"is {handle.state}")
+        else:
+            _told(asking, handle, f"is told to end: `longshore watch {handle.number}`")
+
+    return await _each(asking, ids, end)
+
+
+@click.command(epilog=examples("suspend 17", "suspend 17 18 19"))
+@_IDS
+@asks
+async def suspend(asking: Asking, ids: tuple[str, ...]) -> int:
+    """Hold operations that are QUEUED: they do not start until they are resumed."""
+
+    async def hold(handle: AnyHandle) -> None:
+        await handle.suspend()
+        lets_go = f"`longshore resume {handle.number}` lets it go on"
+        _told(asking, handle, f"is {handle.state}: {lets_go}")
+
+    return await _each(asking, ids, hold)
+
+
+@click.command(epilog=examples("resume 17", "resume 17 18 19"))
+@_IDS
+@asks
+async def resume(asking: Asking, ids: tuple[str, ...]) -> int:
+    """Let operations go on that are SUSPENDED: they are QUEUED again."""
+
+    async def let_go(handle: AnyHandle) -> None:
+        await handle.resume()
+        _told(asking, handle, f"is {handle.state}")
+
+    return await _each(asking, ids, let_go)
+
+
+@click.command(epilog=examples("resubmit 17", "resubmit 17 18 --from-failed"))
+@_IDS
+@click.option(
+    "--from-failed",
+    is_flag=True,
+    help="Go on from the action that failed, with what those before it left behind.",
+)
+@asks
+async def resubmit(asking: Asking, ids: tuple[str, ...], from_failed: bool) -> int:
+    """Run what operations that have ended asked for once more, as new ones."""
+
+    async def again(handle: AnyHandle) -> None:
+        new = await handle.resubmit(from_failed=from_failed)
+        _told(asking, new, f"does again what {called(handle.message)} was to do: {new.id}")
+
+    return await _each(asking, ids, again)
+
+
+@click.command(epilog=examples("explain 17"))
 @click.argument("operation_id", metavar="ID")
 @asks
 async def explain(asking: Asking, operation_id: str) -> None:
@@ -18,7 +120,7 @@ async def explain(asking: Asking, operation_id: str) -> None:
 
     All reasons, the weightiest first.
     """
-    answer = await asking.client.explain(operation_id)
+    answer = await asking.client.operations.explain(operation_id)
     if asking.as_json:
         say_json(answer)
         return
@@ -27,7 +129,7 @@ async def explain(asking: Asking, operation_id: str) -> None:
         say(f"{number}. {printable(reason.message)}")
 
 
-@click.command()
+@click.command(epilog=examples("history 17", "history 17 --detail log --detail progress"))
 @click.argument("operation_id", metavar="ID")
 @click.option(
     "--detail",
@@ -39,9 +141,37 @@ async def explain(asking: Asking, operation_id: str) -> None:
 @asks
 async def history(asking: Asking, operation_id: str, details: tuple[str, ...]) -> None:
     """Show what has happened to the operation with this id or number, the oldest first."""
-    async for event in asking.client.history(operation_id, *details):
+    async for event in asking.client.operations.history(operation_id, *details):
         if asking.as_json:
             say_json(event)
         else:
             cells = (f"{event.revision:>8}", moment(event.time), f"{state_name(event.state):9}")
             say("  ".join([*cells, printable(happened(event))]).rstrip())
+
+
+async def _each(
+    asking: Asking, ids: tuple[str, ...], do: Callable[[AnyHandle], Awaitable[None]]
+) -> int:
+    """Do something with one operation after another; return the exit code.
+
+    One that is refused does not keep the others from it.
+    """
+    code = 0
+    for one in ids:
+        try:
+            await do(await asking.client.operations.get(one))
+        except (NotFound, FailedPrecondition) as error:
+            _refused(asking, one, error)
+            code = EXIT_CALL
+    return code
+
+
+def _refused(asking: Asking, one: str, error: CallError) -> None:
+    click.echo(f"Error: {one}: {advice(error, asking.server)}", err=True)
+
+
+def _told(asking: Asking, handle: AnyHandle, what: str) -> None:
+    if asking.as_json:
+        say_json(handle.message)
+    else:
+        say(f"{called(handle.message)} {what}")

@@ -18,7 +18,7 @@ from longshore.v1.server_service_pb2 import GetStatusResponse, ServerMode, Serve
 @asks
 async def status(asking: Asking) -> None:
     """Show how the server is, and how many operations it has in which state."""
-    answer = await asking.client.status()
+    answer = await asking.client.server.status()
     if asking.as_json:
         say_json(answer)
     else:

@@ -34,9 +34,9 @@ async def submit_task(asking: Asking, request: SubmitTaskRequest) -> None:
 
     An argument is KEY=TEXT, or KEY:=JSON for what is no text.
     """
-    handle = await asking.client.submit(request)
+    handle = await asking.client.tasks.submit(request)
     if asking.as_json:
-        say_json(handle.task)
+        say_json(handle.message)
     else:
         say(handle.id)
 
@@ -56,5 +56,5 @@ async def run_task(asking: Asking, request: SubmitTaskRequest) -> int:
 
     Shows progress and log lines, then the result. Ctrl-C ends the following, not the work.
     """
-    async with asking.client.run(request, include_logs=True) as changes:
+    async with asking.client.tasks.run(request, include_logs=True) as changes:
         return await follow_one(asking, changes)

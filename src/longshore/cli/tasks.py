@@ -35,7 +35,7 @@ _COLUMNS: Final = (
 @asks
 async def get(asking: Asking, task_id: str) -> None:
     """Show the task with this id or number."""
-    task = (await asking.client.get(task_id)).task
+    task = (await asking.client.tasks.get(task_id)).message
     if asking.as_json:
         say_json(task)
     else:
@@ -61,9 +61,9 @@ async def list_(asking: Asking, filter_: str, order_by: str, limit: int, all_: b
     """List tasks, the newest first."""
     found: list[TaskHandle] = []
     size = _PAGE if all_ else min(limit, _PAGE)
-    async for one in asking.client.list(filter_, order_by=order_by, page_size=size):
+    async for one in asking.client.tasks.list(filter_, order_by=order_by, page_size=size):
         if asking.as_json:
-            say_json(one.task)
+            say_json(one.message)
         found.append(one)
         if len(found) == limit and not all_:
             break
@@ -82,9 +82,9 @@ async def cancel(asking: Asking, task_id: str, message: str, force: bool) -> Non
 
     One that waits ends at once; one that runs is told to, and ends within its grace.
     """
-    handle = await asking.client.cancel(task_id, message, force=force)
+    handle = await asking.client.tasks.cancel(task_id, message, force=force)
     if asking.as_json:
-        say_json(handle.task)
+        say_json(handle.message)
     elif handle.ended:
         say(f"task {handle.number} is {handle.state}")
     else:
@@ -92,7 +92,7 @@ async def cancel(asking: Asking, task_id: str, message: str, force: bool) -> Non
 
 
 def _row(handle: TaskHandle, now: datetime) -> tuple[str, ...]:
-    task = handle.task
+    task = handle.message
     return (
         str(handle.number),
         handle.state,

@@ -26,7 +26,7 @@ async def watch(
     A lost connection is taken up again where it broke off. If tasks are named and one of them
     does not succeed, the exit code is 1.
     """
-    async with asking.client.watch(
+    async with asking.client.tasks.watch(
         *ids, filter=filter_, after_revision=after, include_logs=logs
     ) as changes:
         code = await follow(asking, changes)

@@ -1,7 +1,7 @@
 """The contract in Python's manner: asynchronous calls, handles, and watches that reconnect.
 
     async with Client("127.0.0.1:50051") as client:
-        handle = await client.submit("digest", {"path": "/etc/hosts"})
+        handle = await client.tasks.submit("digest", {"path": "/etc/hosts"})
         print(await handle.result())
 
 Nothing here knows how a server works: it needs the contract only.
@@ -24,15 +24,15 @@ from longshore.client.errors import (
     OutOfRange,
     PermissionDenied,
     ResourceExhausted,
-    TaskCanceled,
-    TaskFailed,
     Unauthenticated,
     Unavailable,
     Unimplemented,
     Violation,
+    WorkCanceled,
     WorkError,
+    WorkFailed,
 )
-from longshore.client.handles import TaskHandle, result_of
+from longshore.client.handles import Handle, TaskHandle, result_of
 from longshore.client.paging import Page, Pages
 from longshore.client.requests import call, task
 from longshore.client.values import from_struct, to_struct
@@ -46,6 +46,7 @@ __all__ = [
     "DeadlineExceeded",
     "FailedPrecondition",
     "Failure",
+    "Handle",
     "InvalidArgument",
     "InvalidValue",
     "LongshoreError",
@@ -55,15 +56,15 @@ __all__ = [
     "Pages",
     "PermissionDenied",
     "ResourceExhausted",
-    "TaskCanceled",
-    "TaskFailed",
     "TaskHandle",
     "Unauthenticated",
     "Unavailable",
     "Unimplemented",
     "Violation",
     "Watch",
+    "WorkCanceled",
     "WorkError",
+    "WorkFailed",
     "call",
     "from_struct",
     "result_of",

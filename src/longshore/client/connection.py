@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from typing import Final, TypeVar
+from functools import cache
+from typing import Any, Final, TypeVar
 
 import grpc
+from google.protobuf.descriptor import Descriptor, MethodDescriptor
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 from grpc import ChannelConnectivity, StatusCode
-from grpc.aio import AioRpcError, Channel, UnaryUnaryMultiCallable
+from grpc.aio import AioRpcError, Channel, UnaryStreamCall
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
@@ -22,7 +25,6 @@ from tenacity import (
 
 from longshore.client.errors import CallError, lost, rpc_error
 
-Q = TypeVar("Q", bound=Message)
 R = TypeVar("R", bound=Message)
 
 DEFAULT_SERVER: Final = "127.0.0.1:50051"
@@ -47,52 +49,63 @@ CHANNEL_OPTIONS: Final = (
 
 
 class Connection:
-    """Two channels to one server: one for calls, one for what streams for a long time."""
+    """Two channels to one server: one for calls, one for what streams for a long time.
+
+    The type of a request tells the method, as every method of the contract has its own.
+    """
 
     def __init__(self, server: str, metadata: Mapping[str, str], timeout: float) -> None:
         self.server = server
-        self.metadata = tuple(metadata.items())
         self.timeout = timeout
-        self.calls = open_channel(server)
-        self.streams = open_channel(server)
+        self._metadata = tuple(metadata.items())
+        self._calls = open_channel(server)
+        self._streams = open_channel(server)
 
     async def close(self) -> None:
-        await asyncio.gather(self.calls.close(), self.streams.close())
+        await asyncio.gather(self._calls.close(), self._streams.close())
 
     async def reach(self) -> None:
         """Connect, or raise `Unavailable` at the first failure."""
         try:
             async with asyncio.timeout(self.timeout):
-                await _reach(self.calls)
+                await _reach(self._calls)
         except TimeoutError:
             raise lost(f"{self.server} does not answer") from None
 
-    async def ask(self, method: UnaryUnaryMultiCallable[Q, R], request: Q) -> R:
+    async def ask(self, request: Message, answer: type[R]) -> R:
         """Make a call once."""
-        return await self._ask(method, request, time.monotonic() + self.timeout)
+        return await self._ask(request, answer, time.monotonic() + self.timeout)
 
-    async def ask_safely(self, method: UnaryUnaryMultiCallable[Q, R], request: Q) -> R:
+    async def ask_safely(self, request: Message, answer: type[R]) -> R:
         """Make a call that carries a request id: it is repeated while nobody is available.
 
         All attempts together take at most the timeout.
         """
         deadline = time.monotonic() + self.timeout
         try:
-            return await self._ask(method, request, deadline)
+            return await self._ask(request, answer, deadline)
         except CallError as error:
             if not is_unavailable(error):
                 raise
         again = retrying(is_unavailable, deadline - time.monotonic())
-        return await again(self._ask, method, request, deadline)
+        return await again(self._ask, request, answer, deadline)
 
-    async def _ask(
-        self, method: UnaryUnaryMultiCallable[Q, R], request: Q, deadline: float
-    ) -> R:
+    def open(self, request: Message, *, wait: bool) -> UnaryStreamCall[Any, Any]:
+        """Open a stream; with `wait`, once there is a server."""
+        method = _method(request.DESCRIPTOR)
+        call = self._streams.unary_stream(_path(method), _encode, _reader(method))
+        return call(request, metadata=self._metadata, wait_for_ready=wait)
+
+    async def _ask(self, request: Message, answer: type[R], deadline: float) -> R:
         left = max(deadline - time.monotonic(), 0.0)
+        method = _method(request.DESCRIPTOR)
+        call = self._calls.unary_unary(_path(method), _encode, _reader(method))
         try:
-            return await method(request, timeout=left, metadata=self.metadata)
+            told = await call(request, timeout=left, metadata=self._metadata)
         except AioRpcError as error:
             raise rpc_error(error) from None
+        assert isinstance(told, answer)
+        return told
 
 
 def open_channel(server: str) -> Channel:
@@ -134,3 +147,25 @@ async def _reach(channel: Channel) -> None:
         if state is ChannelConnectivity.TRANSIENT_FAILURE:
             raise lost("there is no connection")
         await channel.wait_for_state_change(state)
+
+
+@cache
+def _method(request: Descriptor) -> MethodDescriptor:
+    """Return the one method that takes such requests."""
+    for service in request.file.services_by_name.values():
+        for method in service.methods:
+            if method.input_type is request:
+                return method
+    raise TypeError(f"{request.full_name} asks for nothing")
+
+
+def _path(method: MethodDescriptor) -> str:
+    return f"/{method.containing_service.full_name}/{method.name}"
+
+
+def _reader(method: MethodDescriptor) -> Callable[[bytes], Message]:
+    return GetMessageClass(method.output_type).FromString
+
+
+def _encode(message: Message) -> bytes:
+    return message.SerializeToString()

@@ -8,8 +8,8 @@ LongshoreError
 │   ├── Unauthenticated, PermissionDenied, ResourceExhausted, Unimplemented
 │   └── Unavailable, DeadlineExceeded
 └── WorkError                 the call was answered: the work did not succeed
-    ├── TaskFailed
-    └── TaskCanceled
+    ├── WorkFailed
+    └── WorkCanceled
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
 from grpc.aio import AioRpcError
 
-from longshore.v1.task_service_pb2 import Task
+from longshore.client.kinds import Operation
 
 _DETAILS: Final = "grpc-status-details-bin"
 _CODES: Final[dict[int, StatusCode]] = {int(code.value[0]): code for code in StatusCode}
@@ -156,17 +156,19 @@ class DeadlineExceeded(CallError):
 class WorkError(LongshoreError):
     """The work has ended, and not with success."""
 
-    def __init__(self, message: str, task: Task) -> None:
-        super().__init__(message)
-        self.task = task
+    def __init__(self, operation: Operation, what: str, why: str) -> None:
+        name = operation.DESCRIPTOR.name.lower()
+        told = f"{name} {operation.metadata.number} {what}"
+        super().__init__(f"{told}: {why}" if why else told)
+        self.operation = operation
 
 
-class TaskFailed(WorkError):
-    """The last attempt of a task failed; `failure` tells why, with the causes."""
+class WorkFailed(WorkError):
+    """The last attempt failed; `failure` tells why, with the causes."""
 
-    def __init__(self, task: Task) -> None:
-        self.failure = read_failure(task.status.error)
-        super().__init__(f"task {task.metadata.number} failed: {self.failure.message}", task)
+    def __init__(self, operation: Operation) -> None:
+        self.failure = read_failure(operation.status.error)
+        super().__init__(operation, "failed", self.failure.message)
 
     @property
     def code(self) -> StatusCode:
@@ -177,12 +179,11 @@ class TaskFailed(WorkError):
         return self.failure.reason
 
 
-class TaskCanceled(WorkError):
-    """Somebody asked to cancel the task."""
+class WorkCanceled(WorkError):
+    """Somebody asked to cancel the work."""
 
-    def __init__(self, task: Task) -> None:
-        why = f": {task.status.message}" if task.status.message else ""
-        super().__init__(f"task {task.metadata.number} was canceled{why}", task)
+    def __init__(self, operation: Operation) -> None:
+        super().__init__(operation, "was canceled", operation.status.message)
 
 
 _BY_CODE: Final = {code: kind for kind in CallError.__subclasses__() for code in kind.codes}

@@ -1,14 +1,17 @@
-"""A handle on a task: what is known of it, and what can be done with it."""
+"""Handles on operations: what is known of one, and what can be done with it."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Generic, Self
 
-from longshore.client.errors import TaskCanceled, TaskFailed, WorkError
-from longshore.client.tasks import Tasks
+from longshore.client.calls import Calls
+from longshore.client.errors import WorkCanceled, WorkError, WorkFailed
+from longshore.client.kinds import C, O, Operation
 from longshore.client.values import from_struct
 from longshore.client.watching import Watch
+from longshore.v1.job_service_pb2 import Job, JobChange
+from longshore.v1.launch_service_pb2 import Launch, LaunchChange
 from longshore.v1.operation_pb2 import (
     STATE_CANCELED,
     STATE_FAILED,
@@ -17,62 +20,59 @@ from longshore.v1.operation_pb2 import (
     State,
     Status,
 )
-from longshore.v1.task_service_pb2 import (
-    CancelTaskRequest,
-    ResubmitTaskRequest,
-    ResumeTaskRequest,
-    SuspendTaskRequest,
-    Task,
-    TaskChange,
-    WatchTasksRequest,
-)
+from longshore.v1.task_service_pb2 import Task, TaskChange
 
 _ENDED = frozenset({STATE_SUCCEEDED, STATE_FAILED, STATE_CANCELED})
 
 
-class TaskHandle:
-    """One task of a server. `task` is the task as a method of the handle last saw it."""
+class Handle(Generic[O, C]):
+    """One operation of a server."""
 
-    def __init__(self, tasks: Tasks, task: Task, *, created: bool = False) -> None:
-        self._tasks = tasks
-        self.task = task
-        #: Whether the submit that gave this handle made the task.
+    #: The operation as a method of the handle last saw it: a `Task`, a `Job` or a `Launch`.
+    message: O
+
+    #: Whether the submit that gave this handle made the operation.
+    created: bool
+
+    def __init__(self, calls: Calls[O, C], message: O, *, created: bool = False) -> None:
+        self._calls = calls
+        self.message = message
         self.created = created
 
     def __repr__(self) -> str:
-        return f"<TaskHandle {self.id} {self.state}>"
+        return f"<{type(self).__name__} {self.id} {self.state}>"
 
     @property
     def id(self) -> str:
-        return self.task.metadata.id
+        return self.message.metadata.id
 
     @property
     def number(self) -> int:
         """A short number for people; it stands for the id wherever one is taken."""
-        return self.task.metadata.number
+        return self.message.metadata.number
 
     @property
     def state(self) -> str:
         """The state when it was last seen: QUEUED, RUNNING, SUCCEEDED, …"""
-        return state_name(self.task.status.state)
+        return state_name(self.message.status.state)
 
     @property
     def ended(self) -> bool:
-        return has_ended(self.task)
+        return has_ended(self.message)
 
     @property
     def progress(self) -> Progress:
-        return self.task.status.progress
+        return self.message.status.progress
 
     @property
     def error(self) -> WorkError | None:
         """Why the work did not succeed; None if it did, or may still."""
-        return work_error(self.task)
+        return work_error(self.message)
 
     async def status(self) -> Status:
-        """Ask how the task stands now."""
-        self.task = await self._tasks.get(self.id)
-        return self.task.status
+        """Ask how the operation stands now."""
+        self.message = await self._calls.one(self._calls.kind.get(id=self.id))
+        return self.message.status
 
     async def result(
         self,
@@ -80,38 +80,49 @@ class TaskHandle:
     ) -> dict[str, Any]:
         """Wait for the end and return the result, through any number of lost connections.
 
-        Raises `TaskFailed` or `TaskCanceled` if the work did not succeed, and `TimeoutError`
+        Raises `WorkFailed` or `WorkCanceled` if the work did not succeed, and `TimeoutError`
         if it takes more than `timeout` seconds (None: as long as it takes).
         """
         async with asyncio.timeout(timeout):
             async with self.watch() as changes:
                 async for change in changes:
-                    if change.HasField("task"):
-                        self.task = change.task
-        return result_of(self.task)
+                    self.message = self._calls.kind.shown(change) or self.message
+        return result_of(self.message)
 
-    def watch(self, *, include_logs: bool = False) -> Watch[TaskChange]:
-        """Watch the task, from how it stands now to its end."""
-        request = WatchTasksRequest(ids=[self.id], include_logs=include_logs)
-        return self._tasks.watch(request, patient=True)
+    def watch(self, *, include_logs: bool = False) -> Watch[C]:
+        """Watch the operation, from how it stands now to its end."""
+        request = self._calls.kind.watch(ids=[self.id], include_logs=include_logs)
+        return self._calls.watch(request, patient=True)
 
     async def cancel(self, message: str = "", *, force: bool = False) -> None:
-        """Ask to cancel the task; with `force` its attempt is ended at once."""
-        request = CancelTaskRequest(id=self.id, message=message, force=force)
-        self.task = await self._tasks.cancel(request)
+        """Ask to cancel the operation; with `force` its attempt is ended at once."""
+        request = self._calls.kind.cancel(id=self.id, message=message, force=force)
+        self.message = await self._calls.one(request)
 
     async def suspend(self) -> None:
-        """Hold the task, which must be QUEUED."""
-        self.task = await self._tasks.suspend(SuspendTaskRequest(id=self.id))
+        """Hold the operation, which must be QUEUED."""
+        self.message = await self._calls.one(self._calls.kind.suspend(id=self.id))
 
     async def resume(self) -> None:
-        """Let the task go on, which must be SUSPENDED."""
-        self.task = await self._tasks.resume(ResumeTaskRequest(id=self.id))
+        """Let the operation go on, which must be SUSPENDED."""
+        self.message = await self._calls.one(self._calls.kind.resume(id=self.id))
 
-    async def resubmit(self, *, from_failed: bool = False) -> TaskHandle:
-        """Run what has ended once more, as a new task."""
-        request = ResubmitTaskRequest(id=self.id, from_failed=from_failed)
-        return TaskHandle(self._tasks, await self._tasks.resubmit(request), created=True)
+    async def resubmit(self, *, from_failed: bool = False) -> Self:
+        """Run what has ended once more, as a new operation."""
+        request = self._calls.kind.resubmit(id=self.id, from_failed=from_failed)
+        return type(self)(self._calls, await self._calls.one(request), created=True)
+
+
+class TaskHandle(Handle[Task, TaskChange]):
+    """One task of a server."""
+
+
+class JobHandle(Handle[Job, JobChange]):
+    """One job of a server."""
+
+
+class LaunchHandle(Handle[Launch, LaunchChange]):
+    """One launch of a server."""
 
 
 def state_name(state: State.ValueType) -> str:
@@ -119,24 +130,24 @@ def state_name(state: State.ValueType) -> str:
     return State.Name(state).removeprefix("STATE_")
 
 
-def has_ended(task: Task) -> bool:
-    return task.status.state in _ENDED
+def has_ended(operation: Operation) -> bool:
+    return operation.status.state in _ENDED
 
 
-def work_error(task: Task) -> WorkError | None:
+def work_error(operation: Operation) -> WorkError | None:
     """Return why the work did not succeed; None if it did, or may still."""
-    match task.status.state:
+    match operation.status.state:
         case State.STATE_FAILED:
-            return TaskFailed(task)
+            return WorkFailed(operation)
         case State.STATE_CANCELED:
-            return TaskCanceled(task)
+            return WorkCanceled(operation)
         case _:
             return None
 
 
-def result_of(task: Task) -> dict[str, Any]:
-    """Return the result of a task that has ended, or raise why there is none."""
-    error = work_error(task)
+def result_of(operation: Operation) -> dict[str, Any]:
+    """Return the result of what has ended, or raise why there is none."""
+    error = work_error(operation)
     if error:
         raise error
-    return from_struct(task.status.result)
+    return from_struct(operation.status.result)
