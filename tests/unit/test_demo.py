@@ -6,15 +6,18 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import bagit  # type: ignore[import-untyped]
 import pytest
 
+from longshore.cli.documents import read_documents
 from longshore.demo import worker
 from longshore.demo.archive import bag, check_names, digest, identify, scan, verify
 from longshore.demo.folders import Cancelled
+from longshore.v1.catalog_service_pb2 import Contract
 from longshore.v1.operation_pb2 import LogEntry, LogKind, Progress, PropertySet, ServiceKind
 from longshore.worker import Context, PermanentError
 from longshore.worker.context import Facts
@@ -105,6 +108,21 @@ def test_the_worker_offers_two_services_to_launch() -> None:
     parameters = {one.slug: one for one in hello.services[2].actions[0].parameters}
     assert (parameters["folder"].name, parameters["rules"].name) == ("Folder", "Rules")
     assert "reserved" in parameters["rules"].values
+
+
+def test_the_contract_calls_what_the_worker_offers_with_what_it_needs() -> None:
+    with (files("longshore.demo") / "archive.yaml").open(encoding="utf-8") as file:
+        (document,) = read_documents([file], Contract)
+    (ingest,) = document.message.actions
+    assert (document.message.name, ingest.name) == ("archive", "ingest")
+    offered = {one.slug: one for one in worker.services["archive"].to_message().actions}
+    calls = ingest.template.actions
+    assert [one.action for one in calls] == ["scan", "digest", "identify", "bag"]
+    for call in calls:
+        known = {one.slug: one.optional for one in offered[call.action].parameters}
+        given = {*call.arguments, *call.argument_paths}
+        assert given <= known.keys()
+        assert {slug for slug, optional in known.items() if not optional} <= given
 
 
 def test_a_scan_counts_and_lists(folder: Path, listener: Listener) -> None:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TextIO, TypeVar
+from typing import IO, Any, Final, Generic, TypeVar
 
 import click
 from google.protobuf.json_format import ParseDict, ParseError
@@ -40,7 +40,7 @@ class Document(Generic[M]):
     message: M
 
 
-def read_documents(files: Iterable[TextIO], kind: type[M]) -> Sequence[Document[M]]:
+def read_documents(files: Iterable[IO[str]], kind: type[M]) -> Sequence[Document[M]]:
     """Read all documents of files as messages of a kind, before anything is done with them.
 
     Raises `BadDocument` at the first one that is no such message, and if there is none at all.
@@ -55,7 +55,7 @@ def read_documents(files: Iterable[TextIO], kind: type[M]) -> Sequence[Document[
     return documents
 
 
-def _contents(file: TextIO) -> Iterator[tuple[str, Any]]:
+def _contents(file: IO[str]) -> Iterator[tuple[str, Any]]:
     """Yield where each document stands, and what it holds; those that are empty are skipped."""
     name = "standard input" if file.name == "<stdin>" else str(file.name)
     try:
