@@ -7,11 +7,11 @@ import gc
 import os
 import signal
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import structlog
 
+from longshore.cli.inside import Inside
 from longshore.cli.output import say
 from longshore.engine.engine import Engine
 from longshore.engine.settings import EngineSettings
@@ -21,9 +21,6 @@ from longshore.stores.sqlite.store import SqliteStore
 from longshore.worker import Worker
 
 log = structlog.get_logger()
-
-#: Where a server that listens on all addresses is found from inside.
-_FROM_INSIDE: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104
 
 _LAST_WORDS_SECONDS: Final = 1.0  #: For calls to be answered after the store has failed.
 
@@ -44,7 +41,9 @@ async def run_server(
     engine = Engine(SqliteStore(path, ProtoCodec()), settings)
     async with engine, Server(engine, listen) as server:
         say(f"longshore listening on {server.address}")
-        async with _Inside(workers, server.address, grace_seconds) as inside:
+        async with Inside(server.address, grace_seconds) as inside:
+            for worker in workers:
+                inside.start(worker)
             ends: list[asyncio.Future[Any]] = [stopped, engine.failed, *inside.running]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if engine.failed.done():
@@ -69,40 +68,6 @@ def _collect_garbage_rarely() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-class _Inside:
-    """Workers in the server's own process. They reach it as all others do."""
-
-    def __init__(self, workers: Sequence[Worker], address: str, grace_seconds: float) -> None:
-        self.running: list[asyncio.Task[None]] = []
-        self._workers = workers
-        self._address = _reachable(address)
-        self._grace_seconds = grace_seconds
-        self._leaving = asyncio.Event()
-
-    async def __aenter__(self) -> Self:
-        for worker in self._workers:
-            run = worker.run(
-                self._address, grace_seconds=self._grace_seconds, stopping=self._leaving
-            )
-            self.running.append(asyncio.create_task(run, name=f"worker-{worker.name}"))
-        return self
-
-    async def drain(self) -> None:
-        """Let work that runs end, within the grace. Raises what ended a worker before."""
-        self._leaving.set()
-        await asyncio.gather(*self.running)
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for task in self.running:
-            task.cancel()
-        await asyncio.gather(*self.running, return_exceptions=True)
-
-
 def _stopped_by_signals() -> asyncio.Future[None]:
     """Return a future that SIGTERM or SIGINT completes; the next one ends the process."""
     loop = asyncio.get_running_loop()
@@ -116,8 +81,3 @@ def _stopped_by_signals() -> asyncio.Future[None]:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
     return stopped
-
-
-def _reachable(address: str) -> str:
-    host, _, port = address.rpartition(":")
-    return f"{_FROM_INSIDE.get(host, host)}:{port}"

@@ -5,14 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 #: An alarm may sleep through a jump of the wall clock by at most this many seconds.
 _LONGEST_SLEEP_SECONDS: Final = 5.0
-
-_EPOCH: Final = datetime.fromtimestamp(0, UTC)
-_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 class Alarm(Protocol):
@@ -110,20 +106,8 @@ class MovableClock(SystemClock):
         """When the next alarm rings, in milliseconds since 1970."""
         return min((alarm.at for alarm in self._pending()), default=None)
 
-    def advance(self, seconds: float) -> None:
-        """Move on; what it passes rings before this returns, the earliest first."""
-        self._move(round(seconds * 1_000))
-
-    def set(self, moment: datetime) -> None:
-        """Move to a moment as `advance` does; it may also lie in the past.
-
-        Raises `ValueError` if the moment has no time zone.
-        """
-        if moment.tzinfo is None:
-            raise ValueError(f"{moment} has no time zone")
-        self._move((moment - _EPOCH) // _MILLISECOND - self.now())
-
-    def _move(self, milliseconds: int) -> None:
+    def move(self, milliseconds: int) -> None:
+        """Move on, or back; what it passes rings before this returns, the earliest first."""
         self.ahead += milliseconds
         for alarm in sorted(self._pending(), key=lambda one: one.at):
             if alarm.pending:  # Not cancelled by one that rang before.

@@ -28,9 +28,15 @@ _GOODBYE_SECONDS: Final = 5.0  #: For the server to close the session.
 class Running:
     """A session, what works for it, and what keeps it in touch. Made on the loop it runs on."""
 
-    def __init__(self, hello: Hello, actions: Sequence[Action], executor: Where) -> None:
+    def __init__(
+        self,
+        hello: Hello,
+        actions: Sequence[Action],
+        executor: Where,
+        welcomed: asyncio.Event | None,
+    ) -> None:
         self._runner = Runner(actions, hello.slots, executor)
-        self._session = self._runner.session = Session(hello, self._runner)
+        self._session = self._runner.session = Session(hello, self._runner, welcomed)
         self._watchdog = Watchdog(self._runner.blocked)
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()

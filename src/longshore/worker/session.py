@@ -47,9 +47,10 @@ class Work(Protocol):
 class Session:
     """One worker's standing with the servers, across reconnects."""
 
-    def __init__(self, hello: Hello, work: Work) -> None:
+    def __init__(self, hello: Hello, work: Work, welcomed: asyncio.Event | None = None) -> None:
         self._hello = hello
         self._work = work
+        self._welcomed = welcomed or asyncio.Event()
         self.id: str = ""  #: A secret; empty before the first welcome.
         self.beat = 5.0  #: Seconds that either side is silent at most.
         self.time_to_live = 30.0  #: Seconds that the session lives without a stream.
@@ -144,6 +145,7 @@ class Session:
         self.id = welcome.session_id
         self.beat = welcome.beat_interval.ToMicroseconds() / 1e6
         self.time_to_live = welcome.time_to_live.ToMicroseconds() / 1e6
+        self._welcomed.set()
 
     def receive(self, response: WorkResponse) -> None:
         """Follow everything that a message says."""

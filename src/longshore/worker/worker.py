@@ -163,6 +163,7 @@ class Worker:
         *,
         grace_seconds: float = 30,
         stopping: asyncio.Event | None = None,
+        welcomed: asyncio.Event | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         metadata: Metadata = (),
     ) -> None:
@@ -171,12 +172,13 @@ class Worker:
         `stopping` tells it to stop; without it the signals SIGTERM and SIGINT do. Work then
         has the grace to end; a second signal ends the grace. Nothing else ends it: it
         reconnects after every failure, and if its session is lost it stops its work and
-        begins a new one. Raises `ValueError` if there is nothing to offer.
+        begins a new one. `welcomed` is set once a server knows what it offers and may give it
+        work. Raises `ValueError` if there is nothing to offer.
         """
         if self._running is not None:
             raise RuntimeError(f"worker {self.name!r} runs already")
         addresses = [servers] if isinstance(servers, str) else list(servers)
-        running = Running(self.hello(), self.actions, self.executor)
+        running = Running(self.hello(), self.actions, self.executor, welcomed)
         self._running = running
         try:
             await running.run(addresses, grace_seconds, stopping, credentials, metadata)
