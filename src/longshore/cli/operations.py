@@ -44,9 +44,7 @@ async def get(asking: Asking, ids: tuple[str, ...]) -> int:
     return await _each(asking, ids, show)
 
 
-@click.command(
-    epilog=examples("cancel 17", "cancel 17 18 19 --message 'wrong folder' --force")
-)
+@click.command(epilog=examples("cancel 17", "cancel 17 18 19 --message 'wrong folder' --force"))
 @_IDS
 @click.option("--message", default="", help="Why, for people.")
 @click.option("--force", is_flag=True, help="End a running attempt at once, without the grace.")

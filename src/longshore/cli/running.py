@@ -11,11 +11,11 @@ from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 import click
-from grpc import StatusCode
 
+from longshore.cli.advice import advice
 from longshore.cli.parameters import Span
 from longshore.cli.settings import config_option, setting
-from longshore.client import CallError, Client, InvalidArgument
+from longshore.client import CallError, Client
 from longshore.client.connection import DEFAULT_SERVER
 
 try:
@@ -30,16 +30,6 @@ T = TypeVar("T")
 EXIT_WORK: Final = 1  #: The work failed or was canceled.
 EXIT_CALL: Final = 3  #: The call failed: it was refused, or no server answered.
 EXIT_INTERRUPTED: Final = 130  #: Somebody pressed Ctrl-C.
-
-#: What to do about a refusal, by its reason.
-_HINTS: Final = {
-    "ACTION_NOT_FOUND": "`--allow-unregistered` accepts what no worker has offered yet",
-    "MAINTENANCE": "try again when the maintenance is over",
-    "OPERATION_NOT_FOUND": "`longshore list` shows what there is",
-    "QUEUE_NOT_FOUND": "`--allow-unregistered` accepts queues that no worker serves yet",
-    "REVISION_COMPACTED": "`longshore watch` without --after begins with how things stand",
-    "SERVICE_NOT_FOUND": "`--allow-unregistered` accepts what no worker has offered yet",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +65,7 @@ def asks(command: Callable[..., Awaitable[int | None]]) -> Callable[..., Any]:
         try:
             code = run_async(ask())
         except CallError as error:
-            raise CallFailed(_explain(error, server)) from None
+            raise CallFailed(advice(error, server)) from None
         if code:
             sys.exit(code)
 
@@ -94,7 +84,12 @@ def run_async(main: Coroutine[Any, Any, T]) -> T:
 
 
 _ASKING: Final = (
-    setting("--server", default=DEFAULT_SERVER, metavar="HOST:PORT", help="Whom to ask."),
+    setting(
+        "--server",
+        default=DEFAULT_SERVER,
+        metavar="HOST:PORT[,…]",
+        help="Whom to ask; the next where one is not there.",
+    ),
     setting("--tenant", default="", show_default="your first", help="On whose behalf."),
     setting(
         "--timeout",
@@ -107,22 +102,3 @@ _ASKING: Final = (
     ),
     config_option,
 )
-
-
-def _explain(error: CallError, server: str) -> str:
-    """Say what went wrong with a call, and what to do."""
-    if error.code is StatusCode.UNAVAILABLE and not error.reason:
-        return (
-            f"no server answers at {server}: start one with `longshore serve`, "
-            "or name another with --server"
-        )
-    lines = [str(error)]
-    if isinstance(error, InvalidArgument) and error.violations:
-        lines = [f"{fault.field}: {fault.description}" for fault in error.violations]
-    if error.correlation_id:
-        lines.append(f"the server's log tells more under {error.correlation_id}")
-    if error.retry_after is not None:
-        lines.append(f"try again in {error.retry_after:g} s")
-    if error.reason in _HINTS:
-        lines.append(_HINTS[error.reason])
-    return "\n".join(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -21,6 +22,14 @@ from longshore.v1.operation_pb2 import (
     State,
     StateChanged,
 )
+
+#: How states look on a terminal.
+STATE_STYLES: Final = {
+    "SUCCEEDED": "green",
+    "FAILED": "red",
+    "CANCELED": "yellow",
+    "RUNNING": "cyan",
+}
 
 
 def moment(time: Timestamp) -> str:

@@ -1,0 +1,65 @@
+"""What to tell somebody whose call failed: what is wrong, where, and what to do next."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Final
+
+from grpc import StatusCode
+
+from longshore.client import CallError, InvalidArgument
+
+#: What to do about a refusal, by its reason. Braces hold what the error tells by name.
+_HINTS: Final = {
+    "ACCOUNT_EXISTS": "`longshore accounts` shows those that you have",
+    "ACCOUNT_NOT_FOUND": "`longshore accounts` shows those that you have, "
+    "`longshore accounts register SERVICE USERNAME` makes one",
+    "CONTRACT_NOT_FOUND": "`longshore contracts list` shows what there is",
+    "FILTER_FIELD_CHANGES": "a watch takes names that never change; `longshore list` takes all",
+    "INVALID_FILTER": "an example: --filter 'state = FAILED AND labels.team = \"north\"'",
+    "LIMIT_EXCEEDED": "ask for less at once",
+    "MAINTENANCE": "try again when the maintenance is over; `longshore mode active` ends it",
+    "OPERATION_NOT_FOUND": "`longshore list tasks`, `jobs` or `launches` shows what there is",
+    "QUEUE_NOT_FOUND": "`longshore queue list` shows what there is, and a submit with "
+    "`--allow-unregistered` takes queues that no worker serves yet",
+    "REQUEST_ID_REUSED": "`longshore get {operation_id}` shows what it was used for",
+    "REVISION_COMPACTED": "`longshore watch` without --after begins with how things stand",
+    "REVISION_IN_FUTURE": "`longshore watch` without --after begins with how things stand",
+    "SCHEDULE_NOT_FOUND": "`longshore schedules list` shows what there is",
+    "SERVICE_NOT_FOUND": "`longshore services` shows what there is, and a submit with "
+    "`--allow-unregistered` takes what no worker has offered yet",
+    "WRONG_STATE": "`longshore history {operation_id}` shows what has happened to it",
+}
+
+_NO_ACTION: Final = (
+    "`longshore services` shows what there is, and a submit with `--allow-unregistered` takes "
+    "what no worker has offered yet"
+)
+_NO_ACTION_OF_CONTRACT: Final = "`longshore contracts show {contract}` shows what there is"
+
+
+def advice(error: CallError, server: str) -> str:
+    """Say what went wrong with a call, and what to do."""
+    if error.code is StatusCode.UNAVAILABLE and not error.reason:
+        return (
+            f"no server answers at {server}: start one with `longshore serve`, "
+            "or name another with --server"
+        )
+    lines = [str(error)]
+    if isinstance(error, InvalidArgument) and error.violations:
+        lines = [f"{fault.field}: {fault.description}" for fault in error.violations]
+    if error.correlation_id:
+        lines.append(f"the server's log tells more under {error.correlation_id}")
+    if error.retry_after is not None:
+        lines.append(f"try again in {error.retry_after:g} s")
+    if error.code is StatusCode.DEADLINE_EXCEEDED:
+        lines.append("--timeout gives it more time")
+    if hint := _hint(error):
+        lines.append(hint.format_map(defaultdict(lambda: "…", error.metadata)))
+    return "\n".join(lines)
+
+
+def _hint(error: CallError) -> str:
+    if error.reason == "ACTION_NOT_FOUND":
+        return _NO_ACTION_OF_CONTRACT if error.metadata.get("contract") else _NO_ACTION
+    return _HINTS.get(error.reason, "")
