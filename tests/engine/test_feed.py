@@ -229,6 +229,53 @@ async def test_silence_carries_the_revision_up_to_which_all_is_told(machine: Mac
     assert await watcher.next(0.0) == ([], operation.revision)
 
 
+async def test_a_wait_lasts_as_long_as_it_asks_whatever_the_one_before_asked(
+    machine: Machine,
+) -> None:
+    watcher = await machine.watch()
+    await watcher.next(0.0)
+    time = asyncio.get_running_loop().time
+    for patience in (PATIENCE_SECONDS, 0.05, 0.2):
+        early = asyncio.create_task(watcher.next(patience))
+        await asyncio.sleep(0)
+        await machine.submit()
+        assert len((await early).events) == 1
+        for seconds in (0.1, 0.01):
+            start = time()
+            assert (
+                await asyncio.wait_for(watcher.next(seconds), PATIENCE_SECONDS)
+            ).events == []
+            assert seconds - 0.002 < time() - start < PATIENCE_SECONDS
+
+
+async def test_watchers_who_are_told_the_same_share_it(machine: Machine) -> None:
+    operation = await machine.submit()
+    one, more = (frozenset({operation.number, number}) for number in (operation.number, 99))
+    watchers = [
+        await machine.watch(operation.revision, numbers=numbers)
+        for numbers in (None, None, one, one, more)
+    ]
+    for watcher in watchers:
+        await watcher.next(0.0)
+    await machine.cancel(operation)
+    anyone, another, *named = [(await watcher.next(0.0)).events for watcher in watchers]
+    assert anyone is another
+    assert named[0] is named[1] is named[2]
+    assert len(named[0]) == 1
+
+
+async def test_a_commit_with_several_named_operations_is_told_in_order(
+    machine: Machine,
+) -> None:
+    watcher = await machine.watch(numbers=frozenset({1, 2, 3}))
+    await watcher.next(0.0)
+    await machine.worker(hello(slots=3))
+    await asyncio.gather(*(machine.engine.writer.write(submit()) for _ in range(3)))
+    events = await told(watcher, 6)
+    assert [one.revision for one in events] == sorted(one.revision for one in events)
+    assert [one.number for one in events] == [1, 2, 3, 1, 2, 3]
+
+
 async def test_draining_interrupts_every_watcher(machine: Machine) -> None:
     operation = await machine.submit()
     watchers = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,11 @@ import pytest
 from grpc import StatusCode
 
 from longshore.core.changes import Compact
+from longshore.core.operations import Kind
 from longshore.engine.settings import EngineSettings
+from longshore.server.directory import Directory
+from longshore.server.messages import Messages
+from longshore.server.watches import Watches, Wish
 from longshore.v1 import operation_pb2 as pb
 from longshore.v1.operation_service_pb2 import WatchOperationsRequest
 from longshore.v1.task_service_pb2 import (
@@ -179,6 +184,32 @@ async def test_a_draining_server_tells_watchers_to_reconnect(world: World) -> No
     await watch.message()
     await world.server.drain(5.0)
     assert (await watch.rest())[-1].end == pb.END_RECONNECT
+
+
+async def test_a_watch_that_begins_while_the_server_drains_is_told_at_once(
+    world: World,
+) -> None:
+    world.engine.drain()
+    async with asyncio.timeout(world.engine.settings.bookmark_seconds / 2):
+        assert (await watching(world).rest())[-1].end == pb.END_RECONNECT
+
+
+async def test_watchers_of_the_same_are_told_in_the_same_bytes(world: World) -> None:
+    await publish(world)
+    task = await world.submit(submission(options=options(suspended=True)))
+    watches = Watches(world.engine, Messages(Directory(world.engine.catalog)))
+    wish = Wish("default", Kind.TASK, [task.metadata.id])
+    async with contextlib.AsyncExitStack() as stack:
+        streams = [
+            await stack.enter_async_context(contextlib.aclosing(watches.watch(wish)))
+            for _ in range(3)
+        ]
+        for stream in streams:
+            await anext(stream)
+        telling = asyncio.gather(*map(anext, streams))
+        await world.tasks.ResumeTask(ResumeTaskRequest(id=task.metadata.id))
+        first, second, third = await telling
+    assert first is second is third
 
 
 async def test_watches_from_nowhere_are_refused(world: World) -> None:

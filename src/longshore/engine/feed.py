@@ -8,8 +8,8 @@ reads the store again from its cursor: nothing is lost and a slow watcher costs 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import NamedTuple, TypeVar
 
 from longshore.core.events import Event
@@ -21,47 +21,71 @@ _REPLAY_EVENTS = 1_000
 
 
 class Told(NamedTuple):
-    """Events in order, and the revision up to which a watcher now knows everything."""
+    """Events in order, and the revision up to which a watcher now knows everything.
+
+    Watchers that are told the same are given the same list; none of them may change it.
+    """
 
     events: list[Event]
     revision: int
 
 
 class Watcher:
-    """One cursor on the log. Made by `Feed.watch`; close it when done."""
+    """One cursor on the log, read by one task. Made by `Feed.watch`; close it when done."""
+
+    __slots__ = (
+        "_alarm",
+        "_batches",
+        "_behind",
+        "_buffered",
+        "_feed",
+        "_interrupted",
+        "_loop",
+        "_replay",
+        "_until",
+        "_waiter",
+        "cursor",
+    )
 
     def __init__(self, feed: Feed, replay: Replay) -> None:
         self._feed = feed
+        self._loop = asyncio.get_running_loop()
         self._replay = replay
         self.cursor = replay.after
-        self._buffer: deque[Event] = deque()
+        self._batches: list[list[Event]] = []
+        self._buffered = 0
         self._behind = True
-        self._awake = asyncio.Event()
+        self._interrupted = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._until = 0.0
+        self._alarm: asyncio.TimerHandle | None = None
 
-    def push(self, event: Event) -> None:
-        """Take an event from the feed, or fall behind."""
-        kinds = self._replay.kinds
-        if self._behind or (kinds is not None and event.kind not in kinds):
+    @property
+    def kinds(self) -> frozenset[int] | None:
+        return self._replay.kinds
+
+    def push(self, events: list[Event]) -> None:
+        """Take what a commit has for this watcher, or fall behind."""
+        if self._behind or not events:
             return
-        if len(self._buffer) >= _BUFFER_EVENTS:
+        self._buffered += len(events)
+        if self._buffered > _BUFFER_EVENTS:
             self.fall_behind()
         else:
-            self._buffer.append(event)
-            self._awake.set()
-
-    def push_all(self, events: Iterable[Event]) -> None:
-        for event in events:
-            self.push(event)
+            self._batches.append(events)
+            self._wake()
 
     def fall_behind(self) -> None:
         """Forget what is buffered, and read the store again from the cursor."""
-        self._buffer.clear()
+        self._batches = []
+        self._buffered = 0
         self._behind = True
-        self._awake.set()
+        self._wake()
 
     def interrupt(self) -> None:
-        """Make a waiting `next` return."""
-        self._awake.set()
+        """Make a waiting `next` return, or else the one that is called next."""
+        self._interrupted = True
+        self._wake()
 
     async def next(self, timeout_seconds: float) -> Told:
         """Return what came since the last call.
@@ -70,24 +94,61 @@ class Watcher:
         revision then says that nothing was missed up to there. Raises `RevisionCompacted`
         if it fell so far behind that the log no longer reaches back to its cursor.
         """
-        if not self._behind and not self._buffer:
+        if not (self._batches or self._behind or self._interrupted):
             await self._wait(timeout_seconds)
-        self._awake.clear()
+        self._interrupted = False
         if self._behind:
             told = await self._read_store()
             if told.events or self._behind:
                 return told
-        events = [event for event in self._buffer if event.revision > self.cursor]
-        self._buffer.clear()
+        events = self._taken()
         self.cursor = max(self.cursor, self._feed.revision)
         return Told(events, self.cursor)
 
+    def _taken(self) -> list[Event]:
+        """Empty the buffer; what one commit put there is returned as it is."""
+        batches, self._batches, self._buffered = self._batches, [], 0
+        if len(batches) == 1 and batches[0][0].revision > self.cursor:
+            return batches[0]
+        events = [one for batch in batches for one in batch if one.revision > self.cursor]
+        # A commit's events come apart by operation to those who named several.
+        events.sort(key=_revision)
+        return events
+
     async def _wait(self, timeout_seconds: float) -> None:
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                await self._awake.wait()
-        except TimeoutError:
-            pass
+        self._until = self._loop.time() + timeout_seconds
+        if self._alarm is None or self._alarm.when() > self._until:
+            self._set_alarm()
+        self._waiter = self._loop.create_future()
+        await self._waiter
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _set_alarm(self) -> None:
+        self._stop_alarm()
+        self._alarm = self._loop.call_at(self._until, self._ring)
+
+    def _stop_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+    def _ring(self) -> None:
+        """End a wait that has lasted long enough.
+
+        A wait that ends early leaves its alarm to the next one: what is told often would set
+        and stop one each time. So an alarm may ring too early, and is set again.
+        """
+        self._alarm = None
+        if self._waiter is None:
+            return
+        if self._loop.time() < self._until:
+            self._set_alarm()
+        else:
+            self._wake()
 
     async def _read_store(self) -> Told:
         """Read on from the cursor; once level with the feed, follow it from there."""
@@ -108,6 +169,7 @@ class Watcher:
         return Told(found.events, found.revision)
 
     def close(self) -> None:
+        self._stop_alarm()
         self._feed.leave(self, self._replay)
 
 
@@ -163,12 +225,28 @@ class Feed:
                 if wanted is None:
                     watcher.fall_behind()
                 else:
-                    watcher.push_all(wanted)
+                    watcher.push(wanted)
         if self._by_number:
-            for event in events:
-                for watcher in self._by_number.get(event.number, ()):
-                    watcher.push(event)
+            self._tell_named(events)
 
+    def _tell_named(self, events: Iterable[Event]) -> None:
+        """Tell watchers of named operations; those of one operation share what they are told."""
+        by_number: dict[int, list[Event]] = {}
+        for event in events:
+            if event.number in self._by_number:
+                by_number.setdefault(event.number, []).append(event)
+        for number, happened in by_number.items():
+            wanted: dict[frozenset[int] | None, list[Event]] = {}
+            for watcher in self._by_number[number]:
+                kinds = watcher.kinds
+                if kinds not in wanted:
+                    wanted[kinds] = [
+                        event for event in happened if kinds is None or event.kind in kinds
+                    ]
+                watcher.push(wanted[kinds])
+
+
+_revision = attrgetter("revision")
 
 _Key = TypeVar("_Key")
 

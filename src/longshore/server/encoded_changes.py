@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from longshore.core.events import Event, EventKind
 from longshore.core.operations import FIRST_TERMINAL, Record
@@ -12,6 +12,7 @@ from longshore.core.store import Store
 from longshore.server import wire
 from longshore.server.events import event_message
 from longshore.server.messages import Messages, parts_of
+from longshore.v1.operation_pb2 import End
 from longshore.v1.task_service_pb2 import TaskChange, WatchTasksResponse
 
 _EVENT: Final = TaskChange.EVENT_FIELD_NUMBER
@@ -20,6 +21,15 @@ _KEPT_BYTES: Final = 8 * 1024 * 1024
 _ENTRY_BYTES: Final = 200  #: What keeping anything takes besides.
 
 _Key = tuple[int, bool]  # Revision, and whether in full.
+
+
+class Tidings(NamedTuple):
+    """What a watcher is to be told, and how."""
+
+    events: list[Event]
+    revision: int  #: Up to which the watcher then knows everything.
+    end: End.ValueType | None
+    full: bool
 
 
 def ends(event: Event) -> bool:
@@ -36,6 +46,21 @@ class EncodedChanges:
         self._kept: dict[_Key, bytes] = {}
         self._kept_bytes = 0
         self._reading = asyncio.Lock()
+        self._latest: tuple[Tidings, bytes] | None = None
+
+    def latest(self, tidings: Tidings) -> bytes | None:
+        """Return the message of the tidings if it is the one that was made last.
+
+        A thousand watchers of the same are told the same in a row, and the feed gives them the
+        same list of events, which is compared in no time.
+        """
+        if self._latest is None or self._latest[0] != tidings:
+            return None
+        return self._latest[1]
+
+    def made(self, tidings: Tidings, message: bytes) -> None:
+        """Keep the message of the tidings as the latest."""
+        self._latest = tidings, message
 
     def present(self, record: Record, *, full: bool) -> bytes:
         """Return how an operation stands, without an event."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from typing import Final
 
 from longshore.core.events import Event, EventKind
@@ -12,8 +12,9 @@ from longshore.core.limits import PAGE_BYTES
 from longshore.core.operations import Record
 from longshore.core.store import Replay
 from longshore.engine.engine import Engine
+from longshore.engine.feed import Told
 from longshore.server import wire
-from longshore.server.encoded_changes import EncodedChanges, ends
+from longshore.server.encoded_changes import EncodedChanges, Tidings, ends
 from longshore.v1.operation_pb2 import END_DONE, END_RECONNECT, End
 from longshore.v1.task_service_pb2 import RunTaskResponse
 
@@ -96,38 +97,51 @@ class WatchStream:
                 yield _message((), after, END_DONE)
                 return
             settings, clock = self._engine.settings, asyncio.get_running_loop().time
+            draining = self._engine.draining
+            if draining.is_set():
+                watcher.interrupt()
             last = clock() + settings.stream_age_seconds * random.uniform(*_AGE_SPREAD)  # noqa: S311
             bookmark = clock() + settings.bookmark_seconds
             end: End.ValueType | None = None
             while end is None:
                 told = await watcher.next(max(0.0, min(bookmark, last) - clock()))
-                events = self._news(told.events)
-                leaving = self._engine.draining.is_set() or clock() >= last
+                events = self._news(told)
+                now = clock()
+                leaving = draining.is_set() or now >= last
                 end = self._end() or (END_RECONNECT if leaving else None)
-                if events or end is not None or clock() >= bookmark:
-                    async for message in self._messages(events, told.revision, end):
+                if not events and end is None and now < bookmark:
+                    continue
+                tidings = Tidings(events, told.revision, end, self._full)
+                message = self._changes.latest(tidings)
+                if message is not None:
+                    yield message
+                else:
+                    async for message in self._messages(tidings):
                         yield message
-                    bookmark = clock() + settings.bookmark_seconds
+                bookmark = clock() + settings.bookmark_seconds
         finally:
             watcher.close()
 
-    def _news(self, events: Sequence[Event]) -> list[Event]:
+    def _news(self, told: Told) -> list[Event]:
         """Return what was not shown yet, as far as the end of all that was named."""
-        news: list[Event] = []
-        for event in events:
-            if self._shown and event.revision <= self._shown.get(event.number, 0):
-                continue
-            news.append(event)
-            if self._waiting is not None and (ends(event) or event.kind == EventKind.EXPIRED):
+        events = told.events
+        if self._shown:
+            shown = self._shown
+            events = [one for one in events if one.revision > shown.get(one.number, 0)]
+            if told.revision >= max(shown.values()):
+                shown.clear()
+        if self._waiting is None:
+            return events
+        for index, event in enumerate(events):
+            if ends(event) or event.kind == EventKind.EXPIRED:
                 self._waiting.discard(event.number)
                 if not self._waiting:
-                    break
-        return news
+                    return events[: index + 1]
+        return events
 
-    async def _messages(
-        self, events: Sequence[Event], revision: int, end: End.ValueType | None
-    ) -> AsyncGenerator[bytes, None]:
+    async def _messages(self, tidings: Tidings) -> AsyncGenerator[bytes, None]:
         """Yield messages of some size with events; the last has the revision and the end."""
+        events = tidings.events
         gathered: list[bytes] = []
         size = reached = 0
         for start in range(0, len(events), _AT_ONCE):
@@ -140,7 +154,10 @@ class WatchStream:
                 gathered.append(change)
                 size += len(change)
                 reached = event.revision
-        yield _message(gathered, revision, end)
+        message = _message(gathered, tidings.revision, tidings.end)
+        if len(gathered) == len(events):
+            self._changes.made(tidings, message)
+        yield message
 
 
 def _message(
