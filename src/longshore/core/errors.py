@@ -6,7 +6,9 @@ LongshoreError
 │   ├── ServiceNotFound
 │   ├── ActionNotFound
 │   ├── AccountNotFound
-│   └── QueueNotFound
+│   ├── QueueNotFound
+│   ├── ContractNotFound
+│   └── ScheduleNotFound
 ├── InvalidArgument
 │   ├── InvalidFields
 │   ├── InvalidFilter
@@ -16,6 +18,7 @@ LongshoreError
 │   └── PayloadTooLarge
 ├── WrongState
 ├── RequestIdReused
+├── AccountExists
 ├── RevisionCompacted
 ├── RevisionInFuture
 ├── Maintenance

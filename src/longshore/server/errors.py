@@ -40,6 +40,14 @@ _TABLE: Final[dict[type[LongshoreError], tuple[StatusCode, ErrorReason.ValueType
     errors.ActionNotFound: (StatusCode.NOT_FOUND, ErrorReason.ERROR_REASON_ACTION_NOT_FOUND),
     errors.AccountNotFound: (StatusCode.NOT_FOUND, ErrorReason.ERROR_REASON_ACCOUNT_NOT_FOUND),
     errors.QueueNotFound: (StatusCode.NOT_FOUND, ErrorReason.ERROR_REASON_QUEUE_NOT_FOUND),
+    errors.ContractNotFound: (
+        StatusCode.NOT_FOUND,
+        ErrorReason.ERROR_REASON_CONTRACT_NOT_FOUND,
+    ),
+    errors.ScheduleNotFound: (
+        StatusCode.NOT_FOUND,
+        ErrorReason.ERROR_REASON_SCHEDULE_NOT_FOUND,
+    ),
     errors.InvalidFields: (
         StatusCode.INVALID_ARGUMENT,
         ErrorReason.ERROR_REASON_INVALID_FIELD,
@@ -71,6 +79,10 @@ _TABLE: Final[dict[type[LongshoreError], tuple[StatusCode, ErrorReason.ValueType
     errors.RequestIdReused: (
         StatusCode.ALREADY_EXISTS,
         ErrorReason.ERROR_REASON_REQUEST_ID_REUSED,
+    ),
+    errors.AccountExists: (
+        StatusCode.ALREADY_EXISTS,
+        ErrorReason.ERROR_REASON_ACCOUNT_EXISTS,
     ),
     errors.RevisionCompacted: (
         StatusCode.OUT_OF_RANGE,
@@ -165,10 +177,14 @@ def _at_fact(error: LongshoreError) -> BadRequest:
     return _bad_request([Violation(error.facts["field"], str(error))])
 
 
-def _unknown(error: LongshoreError) -> BadRequest:
-    # Where nothing else is said it is the id that the call is about.
-    violation = Violation(error.facts.get("field", "id"), str(error), "UNKNOWN")
-    return _bad_request([violation])
+def _unknown(field: str) -> Callable[[LongshoreError], BadRequest]:
+    """Name the field that the error says or, if it says none, what calls name such things by."""
+
+    def details(error: LongshoreError) -> BadRequest:
+        violation = Violation(error.facts.get("field", field), str(error), "UNKNOWN")
+        return _bad_request([violation])
+
+    return details
 
 
 def _at(field: str) -> Callable[[LongshoreError], BadRequest]:
@@ -191,7 +207,11 @@ def _state(error: LongshoreError) -> PreconditionFailure:
 
 
 _DETAILS: Final[dict[type, Callable[[LongshoreError], Message]]] = {
-    errors.NotFound: _unknown,
+    errors.NotFound: _unknown("id"),
+    errors.ServiceNotFound: _unknown("slug"),
+    errors.ContractNotFound: _unknown("name"),
+    errors.ScheduleNotFound: _unknown("name"),
+    errors.AccountNotFound: _unknown("username"),
     errors.InvalidFields: _fields,
     errors.LimitExceeded: _at_fact,
     errors.PayloadTooLarge: _at_fact,
