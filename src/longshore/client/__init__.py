@@ -32,9 +32,10 @@ from longshore.client.errors import (
     WorkError,
     WorkFailed,
 )
-from longshore.client.handles import Handle, TaskHandle, result_of
+from longshore.client.handles import Handle, JobHandle, LaunchHandle, TaskHandle, result_of
+from longshore.client.kinds import shown
 from longshore.client.paging import Page, Pages
-from longshore.client.requests import call, task
+from longshore.client.requests import call, job, launch, task
 from longshore.client.values import from_struct, to_struct
 from longshore.client.watching import Watch
 
@@ -49,6 +50,8 @@ __all__ = [
     "Handle",
     "InvalidArgument",
     "InvalidValue",
+    "JobHandle",
+    "LaunchHandle",
     "LongshoreError",
     "NotFound",
     "OutOfRange",
@@ -67,7 +70,10 @@ __all__ = [
     "WorkFailed",
     "call",
     "from_struct",
+    "job",
+    "launch",
     "result_of",
+    "shown",
     "task",
     "to_struct",
 ]

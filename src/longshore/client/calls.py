@@ -9,8 +9,7 @@ from grpc.aio import EOF
 
 from longshore.client.connection import Connection
 from longshore.client.kinds import C, Kind, O, Submit
-from longshore.client.paging import Page
-from longshore.client.watching import Stream, Watch
+from longshore.client.watching import Stream, Watch, resume, watch
 
 
 class Calls(Generic[O, C]):
@@ -31,18 +30,9 @@ class Calls(Generic[O, C]):
         """Make a call that is answered with one operation."""
         return self.kind.one(await self.connection.ask(request, Message))
 
-    async def page(self, request: Message) -> Page[O]:
-        """Get a page of a list."""
-        answer: Any = await self.connection.ask(request, Message)
-        total = answer.total_size if answer.HasField("total_size") else None
-        items = self.kind.several(answer)
-        return Page(items, answer.next_page_token, answer.revision, total)
-
-    def watch(self, request: Any, *, patient: bool = False) -> Watch[C]:
+    def watch(self, request: Message, *, patient: bool = False) -> Watch[C]:
         """Watch operations; a patient watch waits for a server even if it never met one."""
-        after = request.after_revision if request.HasField("after_revision") else None
-        patience = None if patient else self.connection.timeout
-        return Watch(lambda revision, wait: self.open(request, revision, wait), after, patience)
+        return watch(self.connection, request, None if patient else self.connection.timeout)
 
     def run(self, request: Submit, *, include_logs: bool) -> Watch[C]:
         """Submit and watch in one call, which a watch takes up if it breaks."""
@@ -52,36 +42,31 @@ class Calls(Generic[O, C]):
             request_id=request.request_id,
             include_logs=include_logs,
         )
+        watched = self.kind.watch(include_logs=include_logs)
         patience = self.connection.timeout if request.request_id else 0.0
-        return Watch(_Run(self, run, include_logs=include_logs).open, None, patience)
-
-    def open(self, request: Any, revision: int | None, wait: bool) -> Stream:
-        request.ClearField("after_revision")
-        if revision is not None:
-            request.after_revision = revision
-        return self.connection.open(request, wait=wait)
+        return Watch(_Run(self, run, watched).open, None, patience)
 
 
 class _Run(Generic[O, C]):
     """The stream of a run: asked for again until its operation is known, then watched."""
 
-    def __init__(self, calls: Calls[O, C], request: Message, *, include_logs: bool) -> None:
+    def __init__(self, calls: Calls[O, C], run: Message, watched: Any) -> None:
         self._calls = calls
-        self._request = request
-        self._watch: Any = calls.kind.watch(include_logs=include_logs)
+        self._run = run
+        self._watched = watched
         self._stream: Stream | None = None
 
-    def open(self, revision: int | None, wait: bool) -> Stream:
-        if self._watch.ids:
-            return self._calls.open(self._watch, revision, wait)
-        self._stream = self._calls.connection.open(self._request, wait=False)
+    async def open(self, revision: int | None, wait: bool) -> Stream:
+        if self._watched.ids:
+            return await resume(self._calls.connection, self._watched, revision, wait)
+        self._stream = await self._calls.connection.open(self._run, wait=False)
         return self
 
     async def read(self) -> object:
         assert self._stream
         message: Any = await self._stream.read()
-        if message is not EOF and not self._watch.ids:
-            self._watch.ids.append(self._calls.kind.one(message.changes[0]).metadata.id)
+        if message is not EOF and not self._watched.ids:
+            self._watched.ids.append(self._calls.kind.one(message.changes[0]).metadata.id)
         return cast("object", message)
 
     def cancel(self) -> bool:

@@ -8,7 +8,10 @@ from typing import Final, Self
 
 from longshore.client.catalog import Catalog
 from longshore.client.connection import DEFAULT_SERVER, Connection
+from longshore.client.jobs import Jobs
+from longshore.client.launches import Launches
 from longshore.client.operations import Operations
+from longshore.client.queues import Queues
 from longshore.client.server import Server
 from longshore.client.tasks import Tasks
 
@@ -36,8 +39,11 @@ class Client:
         connection = Connection(server, {**metadata, **tenancy}, timeout)
         self._connection = connection
         self.tasks = Tasks(connection)
+        self.jobs = Jobs(connection)
+        self.launches = Launches(connection)
         self.operations = Operations(connection)
         self.catalog = Catalog(connection)
+        self.queues = Queues(connection)
         self.server = Server(connection)
 
     async def __aenter__(self) -> Self:

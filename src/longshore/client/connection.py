@@ -90,7 +90,7 @@ class Connection:
         again = retrying(is_unavailable, deadline - time.monotonic())
         return await again(self._ask, request, answer, deadline)
 
-    def open(self, request: Message, *, wait: bool) -> UnaryStreamCall[Any, Any]:
+    async def open(self, request: Message, *, wait: bool) -> UnaryStreamCall[Any, Any]:
         """Open a stream; with `wait`, once there is a server."""
         method = _method(request.DESCRIPTOR)
         call = self._streams.unary_stream(_path(method), _encode, _reader(method))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Generic, Self
+from typing import Any, Generic, Self, cast
 
 from longshore.client.calls import Calls
 from longshore.client.errors import WorkCanceled, WorkError, WorkFailed
-from longshore.client.kinds import C, O, Operation
+from longshore.client.kinds import C, O, Operation, shown
 from longshore.client.values import from_struct
 from longshore.client.watching import Watch
 from longshore.v1.job_service_pb2 import Job, JobChange
@@ -86,7 +86,7 @@ class Handle(Generic[O, C]):
         async with asyncio.timeout(timeout):
             async with self.watch() as changes:
                 async for change in changes:
-                    self.message = self._calls.kind.shown(change) or self.message
+                    self.message = cast("O", shown(change) or self.message)
         return result_of(self.message)
 
     def watch(self, *, include_logs: bool = False) -> Watch[C]:

@@ -43,9 +43,13 @@ class Kind(Generic[O, C]):
     def several(self, message: Message) -> Sequence[O]:
         return cast("Sequence[O]", getattr(message, self.plural))
 
-    def shown(self, change: Message) -> O | None:
-        """Return the operation if a change shows it."""
-        return self.one(change) if change.HasField(self.name) else None
+
+def shown(change: Message) -> Operation | None:
+    """Return the operation if a change, of one kind or of any, shows it."""
+    for field, value in change.ListFields():
+        if field.name != "event":
+            return cast("Operation", value)
+    return None
 
 
 TASK: Final = Kind(

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from google.protobuf.message import Message
+
+from longshore.client.connection import Connection
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +47,21 @@ class Pages(Generic[T]):
             token = page.next_page_token
             if not token:
                 return
+
+
+def paged(
+    connection: Connection,
+    request: Message,
+    answer: type[R],
+    read: Callable[[R], Page[T]],
+    page_token: str = "",
+) -> Pages[T]:
+    """Return the list that a request asks for; `read` makes a page of an answer."""
+
+    async def fetch(token: str) -> Page[T]:
+        asked: Any = type(request)()
+        asked.CopyFrom(request)
+        asked.page_token = token
+        return read(await connection.ask(asked, answer))
+
+    return Pages(fetch, page_token)

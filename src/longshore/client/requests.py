@@ -1,4 +1,4 @@
-"""Requests in Python's manner: one action or a plan, and how it is to be run."""
+"""Requests in Python's manner: what is to be done, and how it is to be run."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import uuid_utils
 
 from longshore.client.errors import InvalidValue
 from longshore.client.values import to_duration, to_struct, to_timestamp
+from longshore.v1.job_service_pb2 import JobSpec, SubmitJobRequest
+from longshore.v1.launch_service_pb2 import LaunchSpec, SubmitLaunchRequest
 from longshore.v1.operation_pb2 import ActionCall, Assignment, Options, RetryPolicy
 from longshore.v1.task_service_pb2 import SubmitTaskRequest, TaskSpec
 
@@ -29,6 +31,10 @@ class OptionFields(TypedDict, total=False):
     expire_after: timedelta  #: How long it is kept after its end.
     suspended: bool  #: Accept it, but hold it until it is resumed.
     allow_unregistered: bool  #: Accept actions and queues that no worker has offered yet.
+    concurrency_key: str  #: What it needs for itself.
+    concurrency_limit: int  #: How many with its `concurrency_key` may run at once.
+    fairness_key: str  #: Whose it is: among equals, waiting keys take turns.
+    request_id: str  #: A key to repeat the submit safely. Default: a new UUIDv7.
 
 
 class TaskFields(OptionFields, total=False):
@@ -37,8 +43,15 @@ class TaskFields(OptionFields, total=False):
     plan: Sequence[ActionCall]  #: Several actions in order, instead of one.
     context: Mapping[str, Any]  #: What the actions of a plan share.
     service: str
+    account: str  #: For whom it is done: an account that is registered with the service.
     name: str
-    request_id: str  #: A key to repeat the submit safely. Default: a new UUIDv7.
+
+
+class JobFields(OptionFields, total=False):
+    """What a job is to do, besides its contract's action and the variables, and how."""
+
+    external_id: str  #: A key of the caller's: a second submit with it finds the first job.
+    user_attributes: Mapping[str, str]  #: Handed on along the dataflow.
 
 
 def call(
@@ -81,16 +94,54 @@ def task(
     spec = TaskSpec(
         name=fields.get("name", ""),
         service=fields.get("service", ""),
+        account=fields.get("account", ""),
         actions=plan or [call(action, arguments)],
     )
     if "context" in fields:
         spec.context.CopyFrom(to_struct(fields["context"], "context"))
-    request_id = fields.get("request_id")
     return SubmitTaskRequest(
-        spec=spec,
-        options=_options(fields),
-        request_id=str(uuid_utils.uuid7()) if request_id is None else request_id,
+        spec=spec, options=_options(fields), request_id=_request_id(fields)
     )
+
+
+def job(
+    contract: str,
+    action: str,
+    variables: Mapping[str, Any] | None = None,
+    **fields: Unpack[JobFields],
+) -> SubmitJobRequest:
+    """Return the request for a job: an action of a contract with variables of this run.
+
+    Raises `InvalidValue` if a value is no JSON.
+    """
+    spec = JobSpec(
+        contract=contract,
+        action=action,
+        variables=to_struct(variables or {}, "variables"),
+        external_id=fields.get("external_id", ""),
+        user_attributes=fields.get("user_attributes", {}),
+    )
+    return SubmitJobRequest(spec=spec, options=_options(fields), request_id=_request_id(fields))
+
+
+def launch(
+    service: str,
+    arguments: Mapping[str, Any] | None = None,
+    **fields: Unpack[OptionFields],
+) -> SubmitLaunchRequest:
+    """Return the request for a launch: a rule set or an operation service with arguments.
+
+    Raises `InvalidValue` if a value is no JSON.
+    """
+    spec = LaunchSpec(service=service, arguments=to_struct(arguments or {}, "arguments"))
+    return SubmitLaunchRequest(
+        spec=spec, options=_options(fields), request_id=_request_id(fields)
+    )
+
+
+def _request_id(fields: OptionFields) -> str:
+    request_id = fields.get("request_id")
+    return str(uuid_utils.uuid7()) if request_id is None else request_id
 
 
 def _options(fields: OptionFields) -> Options:
@@ -100,6 +151,9 @@ def _options(fields: OptionFields) -> Options:
         labels=fields.get("labels", {}),
         suspended=fields.get("suspended", False),
         allow_unregistered=fields.get("allow_unregistered", False),
+        concurrency_key=fields.get("concurrency_key", ""),
+        concurrency_limit=fields.get("concurrency_limit", 0),
+        fairness_key=fields.get("fairness_key", ""),
         retry=_retry(fields),
     )
     if "start_time" in fields:

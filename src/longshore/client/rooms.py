@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
@@ -10,7 +11,7 @@ from longshore.client.calls import Calls
 from longshore.client.connection import Connection
 from longshore.client.handles import Handle
 from longshore.client.kinds import C, Kind, O, Submit
-from longshore.client.paging import Page, Pages
+from longshore.client.paging import Page, Pages, paged
 from longshore.client.watching import Watch
 from longshore.v1.operation_pb2 import View
 
@@ -47,7 +48,7 @@ class Room(Generic[O, C, H]):
             with_total=with_total,
             view=View.VIEW_FULL if full else View.VIEW_BASIC,
         )
-        return self._pages(request, page_token)
+        return paged(self._calls.connection, request, Message, self._page, page_token)
 
     def watch(
         self,
@@ -101,11 +102,10 @@ class Room(Generic[O, C, H]):
     async def _one(self, request: Message) -> H:
         return self._handle(self._calls, await self._calls.one(request))
 
-    def _pages(self, request: Any, page_token: str) -> Pages[H]:
-        async def fetch(token: str) -> Page[H]:
-            request.page_token = token
-            page = await self._calls.page(request)
-            handles = [self._handle(self._calls, one) for one in page.items]
-            return Page(handles, page.next_page_token, page.revision, page.total_size)
+    def _page(self, answer: Any) -> Page[H]:
+        total = answer.total_size if answer.HasField("total_size") else None
+        handles = self._handles(answer)
+        return Page(handles, answer.next_page_token, answer.revision, total)
 
-        return Pages(fetch, page_token)
+    def _handles(self, answer: Message) -> Sequence[H]:
+        return [self._handle(self._calls, one) for one in self._kind.several(answer)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from longshore.client.connection import Connection
-from longshore.client.paging import Page, Pages
+from longshore.client.paging import Page, Pages, paged
 from longshore.v1.server_service_pb2 import (
     GetCallerRequest,
     GetCallerResponse,
@@ -39,11 +39,9 @@ class Server:
 
     def workers(self, *, page_size: int = 0) -> Pages[WorkerInfo]:
         """List the workers that have a session."""
-        request = ListWorkersRequest(page_size=page_size)
-
-        async def fetch(token: str) -> Page[WorkerInfo]:
-            request.page_token = token
-            answer = await self._connection.ask(request, ListWorkersResponse)
-            return Page(answer.workers, answer.next_page_token)
-
-        return Pages(fetch)
+        return paged(
+            self._connection,
+            ListWorkersRequest(page_size=page_size),
+            ListWorkersResponse,
+            lambda told: Page(told.workers, told.next_page_token),
+        )

@@ -8,12 +8,12 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
-from typing import Final, Generic, Literal, Protocol, Self, TypeVar, cast
+from typing import Any, Final, Generic, Literal, Protocol, Self, TypeVar, cast
 
 from grpc import StatusCode
 from grpc.aio import EOF, AioRpcError
 
-from longshore.client.connection import retrying
+from longshore.client.connection import Connection, retrying
 from longshore.client.errors import CallError, lost, rpc_error
 from longshore.v1.operation_pb2 import End, Event
 
@@ -78,7 +78,7 @@ class Stream(Protocol):
 
 #: Opens the stream after a revision (None: with the present state). The flag says whether to
 #: wait for a server, instead of failing when there is none.
-Open = Callable[[int | None, bool], Stream]
+Open = Callable[[int | None, bool], Awaitable[Stream]]
 
 
 class Watch(Generic[C]):
@@ -170,7 +170,7 @@ class Watch(Generic[C]):
 
     async def _begin(self) -> Told[C]:
         """Open the stream and return its first message."""
-        self._call = self._open(self.revision, self._patience is None)
+        self._call = await self._open(self.revision, self._patience is None)
         try:
             return await self._read(self._call)
         except BaseException:
@@ -197,6 +197,24 @@ class Watch(Generic[C]):
         if self._call is not None:
             self._call.cancel()
             self._call = None
+
+
+def watch(connection: Connection, request: Any, patience: float | None) -> Watch[Any]:
+    """Watch what a request names; for `patience` seconds there may be no server at first."""
+    after = request.after_revision if request.HasField("after_revision") else None
+    return Watch(
+        lambda revision, wait: resume(connection, request, revision, wait), after, patience
+    )
+
+
+async def resume(
+    connection: Connection, request: Any, revision: int | None, wait: bool
+) -> Stream:
+    """Open the stream of a watch after a revision; see `Open`."""
+    request.ClearField("after_revision")
+    if revision is not None:
+        request.after_revision = revision
+    return await connection.open(request, wait=wait)
 
 
 def is_broken(error: BaseException) -> bool:
