@@ -25,6 +25,7 @@ from longshore.v1 import operation_pb2, task_service_pb2, worker_service_pb2
 from longshore.v1.catalog_service_pb2 import Parameter, ParameterType, Service, ServiceAction
 from longshore.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from longshore.v1.operation_service_pb2_grpc import OperationServiceStub
+from longshore.v1.queue_service_pb2_grpc import QueueServiceStub
 from longshore.v1.server_service_pb2_grpc import ServerServiceStub
 from longshore.v1.task_service_pb2_grpc import TaskServiceStub
 from longshore.v1.worker_service_pb2_grpc import WorkerServiceStub
@@ -45,6 +46,7 @@ class World:
         self.tasks: Any = TaskServiceStub(channel)
         self.operations: Any = OperationServiceStub(channel)
         self.catalog: Any = CatalogServiceStub(channel)
+        self.queues: Any = QueueServiceStub(channel)
         self.workers: Any = WorkerServiceStub(channel)
         self.servers: Any = ServerServiceStub(channel)
 

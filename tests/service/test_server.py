@@ -30,6 +30,7 @@ from tests.service.harness import OFFERS, World, publish, refused, stevedore, su
 SERVED = {
     "CatalogService": {"GetService", "ListServices"},
     "OperationService": {"ExplainOperation", "GetHistory", "GetOperation", "WatchOperations"},
+    "QueueService": {"ListQueues", "UpdateQueue"},
     "ServerService": {"GetCaller", "GetStatus", "SetMode"},
     "TaskService": {
         "BatchGetTasks",
@@ -63,7 +64,7 @@ LATER = {
     },
     "TaskService": {"AcknowledgeResults", "FetchTaskResult", "StreamResults"},
 }
-LATER_SERVICES = ("FileService", "JobService", "LaunchService", "QueueService")
+LATER_SERVICES = ("FileService", "JobService", "LaunchService")
 
 FILES = ("catalog", "file", "job", "launch", "operation", "queue", "server", "task", "worker")
 

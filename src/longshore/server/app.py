@@ -17,6 +17,7 @@ from longshore.server.directory import Directory
 from longshore.server.messages import Messages
 from longshore.server.methods import Service, handlers_of
 from longshore.server.operation_service import OperationService
+from longshore.server.queue_service import QueueService
 from longshore.server.reflection import add_reflection
 from longshore.server.server_service import ServerService
 from longshore.server.task_service import TaskService
@@ -65,6 +66,7 @@ class Server:
             TaskService(self._engine, directory, messages, watches),
             OperationService(self._engine, messages, watches),
             CatalogService(self._engine),
+            QueueService(self._engine),
             WorkerService(self._engine),
             ServerService(self._engine),
         )

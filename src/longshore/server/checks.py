@@ -12,6 +12,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from longshore.core.errors import InvalidFields, LimitExceeded, PayloadTooLarge, Violation
+from longshore.core.filters import is_reserved
 from longshore.core.limits import NAME_CHARACTERS, PAGE_SIZE, PAGE_SIZE_DEFAULT, PAYLOAD_BYTES
 
 Flaws = list[Violation]
@@ -47,6 +48,14 @@ def slug(text: str, field: str, flaws: Flaws) -> None:
         flaws.append(Violation(field, "a name is needed", "MISSING"))
     elif "/" in text or not text.isprintable():
         flaws.append(Violation(field, "only printable characters are allowed, and no slash"))
+
+
+def queue_name(text: str, field: str, flaws: Flaws) -> None:
+    """The name of a queue that callers may use."""
+    slug(text, field, flaws)
+    if is_reserved(text):
+        reserved = "names that begin with longshore. are reserved"
+        flaws.append(Violation(field, reserved, "NOT_PERMITTED"))
 
 
 def time_of(time: Timestamp, field: str, flaws: Flaws) -> int | None:
