@@ -162,20 +162,35 @@ async def test_a_watcher_that_has_caught_up_leaves_the_store_alone(machine: Mach
     assert machine.store.replays == []
 
 
+async def test_what_was_just_submitted_is_matched_without_reading_it(
+    machine: Machine,
+) -> None:
+    watcher = await machine.watch(filter=parse_filter("name = barge", Kind.TASK))
+    await watcher.next(0.0)
+    machine.store.read.clear()
+    await machine.submit(attributes='{"name":"bark"}')
+    operation = await machine.submit(attributes='{"name":"barge"}')
+    (event,) = await told(watcher, 1)
+    assert event.number == operation.number
+    assert not machine.store.read.is_set()
+
+
 async def test_a_watch_that_begins_while_a_commit_is_matched_misses_nothing(
     machine: Machine,
 ) -> None:
-    first = await machine.watch(filter=parse_filter("name = barge", Kind.TASK))
+    operation = await machine.submit(attributes='{"name":"barge"}')
+    after = operation.revision
+    first = await machine.watch(after, filter=parse_filter("name = barge", Kind.TASK))
     await first.next(0.0)
     machine.store.read.clear()
     machine.store.reads.clear()
-    submitting = asyncio.create_task(machine.submit(attributes='{"name":"barge"}'))
-    await machine.store.read.wait()
-    second = await machine.watch(filter=parse_filter("name = b*", Kind.TASK))
-    third = await machine.watch()
+    canceling = asyncio.create_task(machine.cancel(operation))
+    await asyncio.wait_for(machine.store.read.wait(), PATIENCE_SECONDS)
+    second = await machine.watch(after, filter=parse_filter("name = b*", Kind.TASK))
+    third = await machine.watch(after)
     assert (await second.next(0.0)).events == (await third.next(0.0)).events == []
     machine.store.reads.set()
-    operation = await submitting
+    await canceling
     for watcher in (first, second, third):
         (event,) = await told(watcher, 1)
         assert event.number == operation.number

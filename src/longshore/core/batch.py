@@ -14,7 +14,16 @@ from longshore.core.changes import Account, Caller, Target
 from longshore.core.events import Event, EventKind
 from longshore.core.installation import Contract, Queue, Schedule
 from longshore.core.lanes import Lane, Session
-from longshore.core.operations import PARKED, Facts, Kind, Operation, Part, State, plan_part
+from longshore.core.operations import (
+    PARKED,
+    Facts,
+    Kind,
+    Operation,
+    Part,
+    Record,
+    State,
+    plan_part,
+)
 from longshore.core.plans import Codec
 from longshore.core.rows import Head, Keyed, Rows
 
@@ -263,6 +272,14 @@ class Batch:
             or self.removed
             or self.compacted != self.head.compacted
         )
+
+    def records(self) -> dict[int, Record]:
+        """Return the operations that were created, without documents."""
+        records: dict[int, Record] = {}
+        for number, facts in self.created.items():
+            operation = self.operations[number]
+            records[number] = Record(operation, facts, self.lane_of(operation.lane).queue, {})
+        return records
 
     # Writing.
 

@@ -10,7 +10,7 @@ from longshore.core.events import Event
 from longshore.core.filters import Filter
 from longshore.core.installation import Contract, Queue, Registered, Schedule
 from longshore.core.lanes import Lane, Session
-from longshore.core.operations import Facts, Glance, Operation, Record
+from longshore.core.operations import Glance, Operation, Record
 from longshore.core.orders import Order
 
 
@@ -19,7 +19,7 @@ class Applied(NamedTuple):
 
     outcomes: list[object]  #: Per change what its kind says, or the exception that refused it.
     events: list[Event]  #: In the order of their revisions, without a gap.
-    created: Mapping[int, Facts]  #: Of the operations submitted by this batch.
+    created: Mapping[int, Record]  #: By number: what this batch created, without documents.
     revision: int  #: Of the newest event of the store.
     next_wake: int | None  #: Milliseconds since 1970; when a batch with `Wake` is due.
 

@@ -107,7 +107,7 @@ class Engine:
     async def _applied(self, changes: Sequence[Change], applied: Applied) -> None:
         await self.catalog.follow(applied.events)
         self._dispatcher.applied(changes, applied)
-        await self.feed.publish(applied.events, applied.revision)
+        await self.feed.publish(applied)
 
     async def watch(self, replay: Replay) -> Watcher:
         """Return a watcher from `replay.after` on. Raises as `check_revision` does."""

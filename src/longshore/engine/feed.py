@@ -8,12 +8,12 @@ reads the store again from its cursor: nothing is lost and a slow watcher costs 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from operator import attrgetter
 from typing import NamedTuple, TypeVar
 
 from longshore.core.events import Event
-from longshore.core.store import Replay, Store
+from longshore.core.store import Applied, Replay, Store
 from longshore.engine.matching import Matcher, Subject, Subjects
 
 _BUFFER_EVENTS = 512
@@ -211,14 +211,15 @@ class Feed:
             for watcher in group:
                 watcher.interrupt()
 
-    async def publish(self, events: Sequence[Event], revision: int) -> None:
+    async def publish(self, applied: Applied) -> None:
         """Hand a commit's events to their watchers; each distinct question is asked once."""
+        events = applied.events
         subjects: Mapping[int, Subject] = {}
         if any(matcher.needs_subjects for matcher in self._by_matcher):
             # Of all events: watchers with other questions may come while this is read.
-            subjects = await self._subjects.of(events)
+            subjects = await self._subjects.of(events, applied.created)
         # From here on nothing is awaited: a watcher sees a commit whole or not at all.
-        self.revision = revision
+        self.revision = applied.revision
         for matcher, watchers in self._by_matcher.items():
             wanted = matcher.chosen(events, subjects)
             for watcher in watchers:

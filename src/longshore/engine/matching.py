@@ -9,6 +9,7 @@ from typing import Any
 
 from longshore.core import filters
 from longshore.core.events import Event
+from longshore.core.fields import LABEL_PREFIX
 from longshore.core.filters import Filter
 from longshore.core.ids import text_of
 from longshore.core.operations import Record
@@ -17,54 +18,78 @@ from longshore.core.store import Replay, Store
 _KEPT_SUBJECTS = 10_000
 
 
-@dataclass(frozen=True, slots=True)
 class Subject:
     """What a watch's filter can ask of an operation; none of it ever changes."""
 
-    values: dict[str, str | int]
-    reserved: bool
+    __slots__ = ("_attributes", "_facts", "_id", "_kind", "_number", "reserved")
 
-    @classmethod
-    def of(cls, record: Record) -> Subject:
-        operation, facts = record.operation, record.facts
-        values: dict[str, Any] = {
-            "id": text_of(operation.id),
-            "number": operation.number,
-            "submitter": facts.submitter,
-            "request_id": facts.request_id,
-            "create_time": facts.create_time,
-            "kind": operation.kind,
-        }
-        attributes: dict[str, Any] = json.loads(facts.attributes) if facts.attributes else {}
-        for name, value in attributes.pop("labels", {}).items():
-            values[f"labels.{name}"] = value
-        values.update(attributes)
-        kept = {name: value for name, value in values.items() if value not in (None, "")}
-        return cls(kept, filters.is_reserved(record.queue))
+    def __init__(self, record: Record) -> None:
+        operation = record.operation
+        self._id = operation.id
+        self._number = operation.number
+        self._kind = operation.kind
+        self._facts = record.facts
+        self._attributes: dict[str, Any] | None = None
+        self.reserved = filters.is_reserved(record.queue)
+
+    def value(self, name: str) -> str | int | None:
+        """Return the value of a field; None if it is unset."""
+        found: str | int | None
+        match name:
+            case "id":
+                found = text_of(self._id)
+            case "number":
+                found = self._number
+            case "kind":
+                found = self._kind
+            case "submitter":
+                found = self._facts.submitter
+            case "request_id":
+                found = self._facts.request_id
+            case "create_time":
+                found = self._facts.create_time
+            case _:
+                found = self._attribute(name)
+        return None if found == "" else found
+
+    def _attribute(self, name: str) -> str | int | None:
+        if self._attributes is None:
+            self._attributes = json.loads(self._facts.attributes or "{}")
+        attributes = self._attributes or {}
+        if name.startswith(LABEL_PREFIX):
+            labels: dict[str, str] = attributes.get("labels", {})
+            return labels.get(name.removeprefix(LABEL_PREFIX))
+        found: str | int | None = attributes.get(name)
+        return found
 
 
 class Subjects:
-    """The subjects of recent operations, read from the store when first asked for."""
+    """The subjects of recent operations; those of older ones are read when asked for."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._kept: dict[int, Subject] = {}
 
-    async def of(self, events: Iterable[Event]) -> dict[int, Subject]:
-        """Return the subjects of the events' operations by number."""
-        wanted = {event.number: event.tenant for event in events if event.number}
-        missing: dict[str, list[int]] = {}
-        for number, tenant in wanted.items():
-            if number not in self._kept:
-                missing.setdefault(tenant, []).append(number)
-        for tenant, numbers in missing.items():
-            for record in await self._store.get(tenant, numbers):
-                if record is not None:
-                    self._kept[record.operation.number] = Subject.of(record)
-        found = {number: self._kept[number] for number in wanted if number in self._kept}
+    async def of(
+        self, events: Iterable[Event], created: Mapping[int, Record]
+    ) -> Mapping[int, Subject]:
+        """Return the subjects of at least the events' operations, by number.
+
+        `created` are those of them that are new. Left out is what has expired.
+        """
         while len(self._kept) > _KEPT_SUBJECTS:
             del self._kept[next(iter(self._kept))]
-        return found
+        for number, record in created.items():
+            self._kept[number] = Subject(record)
+        missing: dict[str, set[int]] = {}
+        for event in events:
+            if event.number and event.number not in self._kept:
+                missing.setdefault(event.tenant, set()).add(event.number)
+        for tenant, numbers in missing.items():
+            for found in await self._store.get(tenant, list(numbers)):
+                if found is not None:
+                    self._kept[found.operation.number] = Subject(found)
+        return self._kept
 
 
 @dataclass(frozen=True)
@@ -116,4 +141,4 @@ class Matcher:
     def _matches(self, subject: Subject) -> bool:
         if subject.reserved and not self.reserved:
             return False
-        return self.filter is None or filters.matches(self.filter, subject.values.get)
+        return self.filter is None or filters.matches(self.filter, subject.value)

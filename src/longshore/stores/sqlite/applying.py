@@ -111,7 +111,7 @@ class Applier:
             self._roll_back()
             raise
         head = self._head
-        return Applied(outcomes, batch.events, batch.created, head.revision, head.next_wake)
+        return Applied(outcomes, batch.events, batch.records(), head.revision, head.next_wake)
 
     def _commit_here(self, batch: Batch) -> None:
         """Commit on the loop's thread.
@@ -170,7 +170,7 @@ class Applier:
         return Applied(
             outcomes,
             [event for part in parts for event in part.events],
-            {number: facts for part in parts for number, facts in part.created.items()},
+            {number: record for part in parts for number, record in part.created.items()},
             self._head.revision,
             self._head.next_wake,
         )
