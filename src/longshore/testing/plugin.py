@@ -1,0 +1,23 @@
+"""A plugin for pytest: name it in `pytest_plugins` of a test file or of the topmost conftest.py.
+
+    pytest_plugins = ["longshore.testing.plugin"]
+
+It is no entry point, so that pytest imports nothing of it for those who only run Longshore.
+It needs pytest-asyncio: `pip install longshore[testing]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+
+from longshore.testing.harbour import Longshore, running
+
+
+@pytest_asyncio.fixture
+async def longshore(tmp_path: Path) -> AsyncIterator[Longshore]:
+    """A server of this test alone, over an empty store."""
+    async with running(tmp_path / "longshore.db") as server:
+        yield server
