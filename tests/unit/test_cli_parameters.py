@@ -10,9 +10,10 @@ from typing import Any
 
 import click
 import pytest
+from google.protobuf.message import Message
 
 from longshore.cli.parameters import Argument, Json, Moment, Pair, Span
-from longshore.cli.task_options import task_options
+from longshore.cli.requests import job_options, launch_options, task_options
 from longshore.client import from_struct
 from longshore.v1.operation_pb2 import ActionCall, Options
 from longshore.v1.task_service_pb2 import SubmitTaskRequest
@@ -22,16 +23,22 @@ def converted(kind: click.ParamType[Any], text: Any) -> Any:
     return kind.convert(text, None, None)
 
 
-def parsed(*words: str) -> SubmitTaskRequest:
+def requested(options: Callable[[Callable[..., Any]], Callable[..., Any]], *words: str) -> Any:
     """Return the request that a command line makes."""
-    made: list[SubmitTaskRequest] = []
+    made: list[Any] = []
 
-    def body(request: SubmitTaskRequest) -> None:
+    def body(request: Message) -> None:
         made.append(request)
 
-    command = click.command()(task_options(body))
+    command = click.command()(options(body))
     command.main(words, standalone_mode=False)
     return made[0]
+
+
+def parsed(*words: str) -> SubmitTaskRequest:
+    request = requested(task_options, *words)
+    assert isinstance(request, SubmitTaskRequest)
+    return request
 
 
 @pytest.mark.parametrize(
@@ -149,7 +156,10 @@ def test_every_option_reaches_the_request() -> None:
         *("--queue", "night", "--name", "a digest", "--run-timeout", "90s"),
         *("--max-attempts", "1", "--expire-after", "1h", "--request-id", "r-1"),
         *("--start-at", "2026-03-01T12:00:00Z", "--suspended", "--allow-unregistered"),
+        *("--concurrency-key", "press", "--concurrency-limit", "2", "--fairness-key", "ada"),
+        *("--account", "ada"),
     )
+    assert made.spec.account == "ada"
     assert made.spec.name == "a digest"
     assert made.request_id == "r-1"
     options = made.options
@@ -158,6 +168,8 @@ def test_every_option_reaches_the_request() -> None:
         True,
         True,
     )
+    assert (options.concurrency_key, options.concurrency_limit) == ("press", 2)
+    assert options.fairness_key == "ada"
     assert options.run_timeout.ToSeconds() == 90
     assert options.expire_after.ToSeconds() == 3_600
     assert options.retry.max_attempts == 1
@@ -179,6 +191,27 @@ def test_a_plan_is_written_as_the_contract_has_it(tmp_path: Path) -> None:
     assert [call.action for call in made.spec.actions] == ["scan", "digest"]
     assert made.spec.actions[1] == ActionCall(action="digest", argument_paths={"path": "a"})
     assert from_struct(made.spec.context) == {"c": 1}
+
+
+def test_a_job_is_an_action_of_a_contract_with_variables() -> None:
+    made = requested(
+        job_options,
+        *("archive", "ingest", "folder=/srv/7", "times:=3", "--variables", '{"times": 1}'),
+        *("--external-id", "box-7", "--attribute", "owner=ada", "--queue", "night"),
+    )
+    spec = made.spec
+    assert (spec.contract, spec.action, spec.external_id) == ("archive", "ingest", "box-7")
+    assert from_struct(spec.variables) == {"folder": "/srv/7", "times": 3}
+    assert spec.user_attributes == {"owner": "ada"}
+    assert made.options.queue == "night"
+    assert made.request_id
+
+
+def test_a_launch_is_a_service_with_arguments() -> None:
+    made = requested(launch_options, "yearly-report", "year:=2026", "--suspended")
+    assert made.spec.service == "yearly-report"
+    assert from_struct(made.spec.arguments) == {"year": 2026}
+    assert made.options == Options(suspended=True)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,9 @@ def advice(error: CallError, server: str) -> str:
     lines = [str(error)]
     if isinstance(error, InvalidArgument) and error.violations:
         lines = [f"{fault.field}: {fault.description}" for fault in error.violations]
+    # Which of several things was refused, where somebody has noted it.
+    place = "".join(f"{note}: " for note in getattr(error, "__notes__", ()))
+    lines = [place + line for line in lines]
     if error.correlation_id:
         lines.append(f"the server's log tells more under {error.correlation_id}")
     if error.retry_after is not None:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from longshore.client.kinds import Operation
 from longshore.v1.job_service_pb2 import JobChange, JobSpec
 from longshore.v1.launch_service_pb2 import LaunchChange, LaunchSpec
 from longshore.v1.operation_service_pb2 import AnyChange
 from longshore.v1.task_service_pb2 import Task, TaskChange, TaskSpec
 
+#: The kinds, as the rooms of a client and as people call several of them.
+KINDS: Final = ("tasks", "jobs", "launches")
+
 Change = AnyChange | TaskChange | JobChange | LaunchChange
-
-
-def shown(change: Change) -> Operation | None:
-    """Return the operation if a change shows it."""
-    for field, value in change.ListFields():
-        if field.name != "event":
-            operation: Operation = value
-            return operation
-    return None
 
 
 def called(operation: Operation) -> str:

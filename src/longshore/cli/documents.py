@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, Final, Generic, TypeVar
 
@@ -14,6 +15,7 @@ from google.protobuf.message import Message
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from longshore.cli.yaml_text import new_yaml
+from longshore.client import CallError
 
 M = TypeVar("M", bound=Message)
 
@@ -53,6 +55,16 @@ def read_documents(files: Iterable[IO[str]], kind: type[M]) -> Sequence[Document
     if not documents:
         raise BadDocument(f"nothing to read: there is no {kind.DESCRIPTOR.name.lower()} in it")
     return documents
+
+
+@contextmanager
+def naming(where: str) -> Generator[None]:
+    """Let a refusal by the server say which document it refuses."""
+    try:
+        yield
+    except CallError as error:
+        error.add_note(where)
+        raise
 
 
 def _contents(file: IO[str]) -> Iterator[tuple[str, Any]]:

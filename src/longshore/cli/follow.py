@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from longshore.cli.describing import called, shown
+from longshore.cli.describing import called
 from longshore.cli.output import is_terminal, say
 from longshore.cli.running import EXIT_WORK, Asking
 from longshore.cli.views import JsonLines, Lines, Live, View
 from longshore.cli.wording import failure_lines
-from longshore.client import Watch, from_struct
+from longshore.client import Watch, from_struct, shown
 from longshore.client.handles import has_ended, state_name
 from longshore.client.kinds import Operation
 from longshore.v1.operation_pb2 import State

@@ -11,17 +11,30 @@ from longshore.cli.settings import PREFIX, config_option
 
 #: Where each command is.
 _COMMANDS: Final = {
-    "cancel": "longshore.cli.tasks:cancel",
+    "accounts": "longshore.cli.accounts:accounts",
+    "cancel": "longshore.cli.operations:cancel",
+    "completion": "longshore.cli.completion:completion",
+    "contracts": "longshore.cli.contracts:contracts",
     "explain": "longshore.cli.operations:explain",
-    "get": "longshore.cli.tasks:get",
+    "get": "longshore.cli.operations:get",
     "history": "longshore.cli.operations:history",
-    "list": "longshore.cli.tasks:list_",
+    "launches": "longshore.cli.launches:launches",
+    "list": "longshore.cli.listing:list_",
+    "mode": "longshore.cli.mode:mode",
+    "move": "longshore.cli.operations:move",
+    "queue": "longshore.cli.queues:queue",
+    "resubmit": "longshore.cli.operations:resubmit",
+    "resume": "longshore.cli.operations:resume",
     "run": "longshore.cli.submit:run",
+    "schedules": "longshore.cli.schedules:schedules",
     "serve": "longshore.cli.serve:serve",
+    "services": "longshore.cli.services:services",
     "status": "longshore.cli.status:status",
     "submit": "longshore.cli.submit:submit",
+    "suspend": "longshore.cli.operations:suspend",
     "watch": "longshore.cli.watch:watch",
     "worker": "longshore.cli.worker:worker",
+    "workers": "longshore.cli.workers:workers",
 }
 
 

@@ -13,6 +13,7 @@ from longshore.cli.describing import called
 from longshore.cli.output import printable, say, say_json, say_sheet
 from longshore.cli.running import EXIT_CALL, Asking, asks
 from longshore.cli.sheets import sheet
+from longshore.cli.suggestions import queues
 from longshore.cli.wording import happened, moment
 from longshore.client import CallError, FailedPrecondition, NotFound
 from longshore.client.handles import Handle, state_name
@@ -108,6 +109,16 @@ async def resubmit(asking: Asking, ids: tuple[str, ...], from_failed: bool) -> i
         _told(asking, new, f"does again what {called(handle.message)} was to do: {new.id}")
 
     return await _each(asking, ids, again)
+
+
+@click.command(epilog=examples("move 17 night"))
+@click.argument("job_id", metavar="JOB")
+@click.argument("queue", shell_complete=queues)
+@asks
+async def move(asking: Asking, job_id: str, queue: str) -> None:
+    """Move a job to another queue. One that runs goes on; one that waits, waits there."""
+    handle = await asking.client.jobs.move(job_id, queue)
+    _told(asking, handle, f"is {handle.state} in queue {handle.message.options.queue}")
 
 
 @click.command(epilog=examples("explain 17"))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
 
 import click
 import structlog
 
+from longshore.cli.commands import examples
 from longshore.cli.composition import run_server
+from longshore.cli.demonstration import apply_demonstration, demonstration_worker
 from longshore.cli.loading import load_worker
 from longshore.cli.logs import configure, log_level_option
 from longshore.cli.parameters import Span
@@ -22,8 +23,6 @@ from longshore.engine.settings import EngineSettings
 from longshore.server.app import CannotListen
 
 log = structlog.get_logger()
-
-_DEMO: Final = "longshore.demo:worker"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +62,11 @@ class Serving:
         return self.store.removeprefix("sqlite:")
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "serve --demo", "serve --store sqlite:/var/lib/longshore.db --worker hello:worker"
+    )
+)
 @setting("--listen", default=DEFAULT_SERVER, metavar="HOST:PORT", help="Port 0: any free one.")
 @setting(
     "--store", default="sqlite:longshore.db", metavar="sqlite:PATH", help="Where all is kept."
@@ -75,7 +78,7 @@ class Serving:
     metavar="MODULE:WORKER",
     help="A worker to run inside; may be repeated.",
 )
-@click.option("--demo", is_flag=True, help="Run the demonstration worker inside.")
+@click.option("--demo", is_flag=True, help="Run the demonstration inside.")
 @setting(
     "--grace", type=Span(), default="30s", help="How long calls and work may take at the end."
 )
@@ -112,11 +115,22 @@ def serve(
     configure(log_level)
     serving = Serving(listen=listen, store=store, insecure=insecure)
     settings = _settings(beat, time_to_live, history)
-    workers = [load_worker(target) for target in (*targets, *([_DEMO] if demo else []))]
+    workers = [load_worker(target) for target in targets]
+    if demo:
+        workers.append(demonstration_worker())
     if not serving.is_local:
         log.warning("listening_without_credentials", listen=listen)
     try:
-        run_async(run_server(serving.path, listen, workers, grace.total_seconds(), settings))
+        run_async(
+            run_server(
+                serving.path,
+                listen,
+                workers,
+                grace.total_seconds(),
+                settings,
+                apply_demonstration if demo else None,
+            )
+        )
     except (StoreUnavailable, CannotListen) as error:
         raise click.ClickException(str(error)) from None
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import click
 
+from longshore.cli.commands import examples
 from longshore.cli.output import say_json, say_sheet
 from longshore.cli.running import Asking, asks
 from longshore.cli.wording import moment
@@ -14,7 +15,7 @@ from longshore.v1.operation_pb2 import Kind
 from longshore.v1.server_service_pb2 import GetStatusResponse, ServerMode, ServerStatus
 
 
-@click.command()
+@click.command(epilog=examples("status", "status --json"))
 @asks
 async def status(asking: Asking) -> None:
     """Show how the server is, and how many operations it has in which state."""

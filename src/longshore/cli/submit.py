@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import click
 
+from longshore.cli.commands import examples
+from longshore.cli.describing import called
 from longshore.cli.follow import follow_one
 from longshore.cli.output import say, say_json
+from longshore.cli.requests import job_options, launch_options, task_options
 from longshore.cli.running import Asking, asks
-from longshore.cli.task_options import task_options
+from longshore.client.handles import Handle
+from longshore.v1.job_service_pb2 import SubmitJobRequest
+from longshore.v1.launch_service_pb2 import SubmitLaunchRequest
 from longshore.v1.task_service_pb2 import SubmitTaskRequest
 
-_EXAMPLES: Final = """
-\b
-Examples:
-  longshore submit task archive/digest path=/srv/archive
-  longshore submit task resize width:=640 --label team=north --start-in 5m
-  longshore submit task --plan @plan.json --context '{"folder": "/srv/archive"}'
-"""
+_TASK: Final = (
+    "task archive/digest path=/srv/archive",
+    "task resize width:=640 --label team=north --start-in 5m",
+    """task --plan @plan.json --context '{"folder": "/srv/archive"}'""",
+)
+_JOB: Final = (
+    "job archive ingest folder=/srv/archive/7 --external-id box-7",
+    "job archive ingest --variables @box.json --attribute owner=ada --priority 5",
+)
+_LAUNCH: Final = (
+    "launch yearly-report year:=2026",
+    "launch check-rules strict:=true --suspended",
+)
 
 
-@click.group()
+def _examples(command: str, lines: tuple[str, ...]) -> str:
+    return examples(*(f"{command} {line}" for line in lines))
+
+
+@click.group(epilog=_examples("submit", (_TASK[0], _JOB[0], _LAUNCH[0])))
 def submit() -> None:
     """Ask for work. Prints its id as soon as it is safely on the server's disk."""
 
 
-@submit.command("task", epilog=_EXAMPLES)
+@submit.command("task", epilog=_examples("submit", _TASK))
 @task_options
 @asks
 async def submit_task(asking: Asking, request: SubmitTaskRequest) -> None:
@@ -34,27 +49,80 @@ async def submit_task(asking: Asking, request: SubmitTaskRequest) -> None:
 
     An argument is KEY=TEXT, or KEY:=JSON for what is no text.
     """
-    handle = await asking.client.tasks.submit(request)
+    _submitted(asking, await asking.client.tasks.submit(request))
+
+
+@submit.command("job", epilog=_examples("submit", _JOB))
+@job_options
+@asks
+async def submit_job(asking: Asking, request: SubmitJobRequest) -> None:
+    """Submit ACTION of CONTRACT, with variables that win over the contract's.
+
+    A variable is KEY=TEXT, or KEY:=JSON for what is no text.
+    """
+    _submitted(asking, await asking.client.jobs.submit(request))
+
+
+@submit.command("launch", epilog=_examples("submit", _LAUNCH))
+@launch_options
+@asks
+async def submit_launch(asking: Asking, request: SubmitLaunchRequest) -> None:
+    """Submit the one action of SERVICE, a rule set or an operation service.
+
+    An argument is KEY=TEXT, or KEY:=JSON for what is no text.
+    """
+    _submitted(asking, await asking.client.launches.submit(request))
+
+
+def _submitted(asking: Asking, handle: Handle[Any, Any]) -> None:
     if asking.as_json:
         say_json(handle.message)
-    else:
-        say(handle.id)
+        return
+    say(handle.id)
+    if not handle.created:
+        there = f"{called(handle.message)} was there already, and is {handle.state}"
+        click.echo(there, err=True)
 
 
-@click.group()
+@click.group(epilog=_examples("run", (_TASK[0], _JOB[0], _LAUNCH[0])))
 def run() -> None:
-    """Ask for work and follow it to its end."""
+    """Ask for work and follow it to its end.
+
+    Shows progress and log lines, then the result. Ctrl-C ends the following, not the work.
+    """
 
 
-@run.command("task")
+@run.command("task", epilog=_examples("run", _TASK))
 @task_options
 @asks
 async def run_task(asking: Asking, request: SubmitTaskRequest) -> int:
     """Submit ACTION with its arguments, or a plan of actions, and follow it to its end.
 
     An argument is KEY=TEXT, or KEY:=JSON for what is no text.
-
-    Shows progress and log lines, then the result. Ctrl-C ends the following, not the work.
     """
     async with asking.client.tasks.run(request, include_logs=True) as changes:
+        return await follow_one(asking, changes)
+
+
+@run.command("job", epilog=_examples("run", _JOB))
+@job_options
+@asks
+async def run_job(asking: Asking, request: SubmitJobRequest) -> int:
+    """Submit ACTION of CONTRACT, and follow the job to its end.
+
+    A variable is KEY=TEXT, or KEY:=JSON for what is no text. It wins over the contract's.
+    """
+    async with asking.client.jobs.run(request, include_logs=True) as changes:
+        return await follow_one(asking, changes)
+
+
+@run.command("launch", epilog=_examples("run", _LAUNCH))
+@launch_options
+@asks
+async def run_launch(asking: Asking, request: SubmitLaunchRequest) -> int:
+    """Submit the one action of SERVICE, and follow the launch to its end.
+
+    An argument is KEY=TEXT, or KEY:=JSON for what is no text.
+    """
+    async with asking.client.launches.run(request, include_logs=True) as changes:
         return await follow_one(asking, changes)

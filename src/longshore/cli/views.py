@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from longshore.cli.describing import Change, called, shown, title
+from longshore.cli.describing import Change, called, title
 from longshore.cli.output import printable, say, say_json
 from longshore.cli.wording import STATE_STYLES, amount, happened, moment
+from longshore.client import shown
 from longshore.client.handles import has_ended, state_name
 from longshore.client.kinds import Operation
 from longshore.v1.operation_pb2 import STATE_RUNNING, STATE_UNSPECIFIED, Event

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import click
 
+from longshore.cli.commands import examples
 from longshore.cli.loading import load_worker
 from longshore.cli.logs import configure, log_level_option
 from longshore.cli.parameters import Span
@@ -14,7 +15,11 @@ from longshore.cli.settings import config_option, setting
 from longshore.client.connection import DEFAULT_SERVER
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "worker hello:worker", "worker hello:worker --server 10.0.0.5:50051 --slots 4"
+    )
+)
 @click.argument("target", metavar="MODULE:WORKER")
 @setting("--server", default=DEFAULT_SERVER, metavar="HOST:PORT", help="Whom to work for.")
 @click.option(
