@@ -133,6 +133,7 @@ async def test_every_command_of_the_readme_succeeds(shell: Shell, server: str) -
     assert "Hello, Grace!" in printed["longshore run task greet name=Grace --json"]
     assert "bag" in printed["longshore get 1"]
     assert "it starts at" in printed["longshore explain 3"]
+    assert "1 passed" in next(text for one, text in printed.items() if one.startswith("pytest"))
 
 
 async def test_every_grpcurl_line_of_the_readme_is_answered(shell: Shell, server: str) -> None:
