@@ -1,8 +1,8 @@
-"""The client: one object per server, from which everything else is asked."""
+"""The client: one object, from whose rooms everything else is asked."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
@@ -19,9 +19,10 @@ _NO_METADATA: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Client:
-    """Asks a Longshore server for work. Make it inside a coroutine; best by `async with`.
+    """Asks Longshore for work. Make it inside a coroutine; best by `async with`.
 
-    Every call takes at most `timeout` seconds. Submits carry a request id and are repeated
+    `servers` is `host:port`, several with commas between, or a sequence: the first in turn that
+    can be connected is asked, until it is not available any more. Every call takes at most `timeout` seconds. Submits carry a request id and are repeated
     within that time while no server is available, watches are resumed for as long as it takes;
     nothing else is repeated. All methods raise `CallError` when the call fails. Messages are
     those of the contract, `longshore.v1`.
@@ -29,14 +30,14 @@ class Client:
 
     def __init__(
         self,
-        server: str = DEFAULT_SERVER,
+        servers: str | Sequence[str] = DEFAULT_SERVER,
         *,
         tenant: str = "",
         metadata: Mapping[str, str] = _NO_METADATA,
         timeout: float = 30.0,
     ) -> None:
         tenancy = {"x-tenant-id": tenant} if tenant else {}
-        connection = Connection(server, {**metadata, **tenancy}, timeout)
+        connection = Connection(servers, {**metadata, **tenancy}, timeout)
         self._connection = connection
         self.tasks = Tasks(connection)
         self.jobs = Jobs(connection)
@@ -62,5 +63,5 @@ class Client:
         await self._connection.close()
 
     async def connect(self) -> None:
-        """Reach the server now, or raise `Unavailable` at the first failure."""
+        """Reach a server now, or raise `Unavailable` when each has failed once."""
         await self._connection.reach()

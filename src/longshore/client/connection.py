@@ -1,19 +1,18 @@
-"""The way to a server: channels, call metadata, deadlines, and what is tried again."""
+"""The way to the servers: call metadata, deadlines, and what is tried again."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
-import grpc
 from google.protobuf.descriptor import Descriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from grpc import ChannelConnectivity, StatusCode
-from grpc.aio import AioRpcError, Channel, UnaryStreamCall
+from grpc import StatusCode
+from grpc.aio import EOF, AioRpcError, Channel, UnaryStreamCall
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
@@ -23,54 +22,39 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from longshore.client.errors import CallError, lost, rpc_error
+from longshore.client.errors import CallError, rpc_error
+from longshore.client.servers import Servers, split_addresses
+from longshore.v1.operation_pb2 import End
 
 R = TypeVar("R", bound=Message)
 
 DEFAULT_SERVER: Final = "127.0.0.1:50051"
 
-_MESSAGE_BYTES: Final = 4 * 1024 * 1024
-
 #: Seconds between two attempts: anything between 0 and 0.2, 0.4, 0.8 … 30.
 _BACKOFF: Final = wait_random_exponential(multiplier=0.2, max=30)
 
-CHANNEL_OPTIONS: Final = (
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.max_send_message_length", _MESSAGE_BYTES),
-    ("grpc.max_receive_message_length", _MESSAGE_BYTES),
-    ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.max_reconnect_backoff_ms", 30_000),
-    # Channels with equal options share their connections otherwise.
-    ("grpc.use_local_subchannel_pool", 1),
-)
-
 
 class Connection:
-    """Two channels to one server: one for calls, one for what streams for a long time.
+    """Two channels to a server: one for calls, one for what streams for a long time.
 
     The type of a request tells the method, as every method of the contract has its own.
     """
 
-    def __init__(self, server: str, metadata: Mapping[str, str], timeout: float) -> None:
-        self.server = server
+    def __init__(
+        self, servers: str | Sequence[str], metadata: Mapping[str, str], timeout: float
+    ) -> None:
+        addresses = split_addresses(servers)
         self.timeout = timeout
         self._metadata = tuple(metadata.items())
-        self._calls = open_channel(server)
-        self._streams = open_channel(server)
+        self._calls = Servers(addresses)
+        self._streams = Servers(addresses)
 
     async def close(self) -> None:
         await asyncio.gather(self._calls.close(), self._streams.close())
 
     async def reach(self) -> None:
-        """Connect, or raise `Unavailable` at the first failure."""
-        try:
-            async with asyncio.timeout(self.timeout):
-                await _reach(self._calls)
-        except TimeoutError:
-            raise lost(f"{self.server} does not answer") from None
+        """Connect, or raise `Unavailable` when every server has failed once."""
+        await self._calls.connected(self.timeout)
 
     async def ask(self, request: Message, answer: type[R]) -> R:
         """Make a call once."""
@@ -90,27 +74,48 @@ class Connection:
         again = retrying(is_unavailable, deadline - time.monotonic())
         return await again(self._ask, request, answer, deadline)
 
-    async def open(self, request: Message, *, wait: bool) -> UnaryStreamCall[Any, Any]:
-        """Open a stream; with `wait`, once there is a server."""
+    async def open(self, request: Message, *, wait: bool) -> Stream:
+        """Open a stream. If no server can be connected: wait for one, or raise `Unavailable`."""
+        channel = await self._streams.connected(None, wait=wait)
         method = _method(request.DESCRIPTOR)
-        call = self._streams.unary_stream(_path(method), _encode, _reader(method))
-        return call(request, metadata=self._metadata, wait_for_ready=wait)
+        open_ = channel.unary_stream(_path(method), _encode, _reader(method))
+        return Stream(open_(request, metadata=self._metadata), self._streams, channel)
 
     async def _ask(self, request: Message, answer: type[R], deadline: float) -> R:
-        left = max(deadline - time.monotonic(), 0.0)
+        channel = await self._calls.connected(max(deadline - time.monotonic(), 0.0))
         method = _method(request.DESCRIPTOR)
-        call = self._calls.unary_unary(_path(method), _encode, _reader(method))
+        call = channel.unary_unary(_path(method), _encode, _reader(method))
+        left = max(deadline - time.monotonic(), 0.0)
         try:
             told = await call(request, timeout=left, metadata=self._metadata)
         except AioRpcError as error:
-            raise rpc_error(error) from None
+            raise _failure(error, self._calls, channel) from None
         assert isinstance(told, answer)
         return told
 
 
-def open_channel(server: str) -> Channel:
-    """Return a channel with the settings that the contract's servers expect."""
-    return grpc.aio.insecure_channel(server, options=CHANNEL_OPTIONS)
+class Stream:
+    """A call whose answers are read one by one."""
+
+    def __init__(
+        self, call: UnaryStreamCall[Any, Any], servers: Servers, channel: Channel
+    ) -> None:
+        self._call = call
+        self._servers = servers
+        self._channel = channel
+
+    async def read(self) -> object:
+        """Return the next answer, or `EOF`; raises `CallError`."""
+        try:
+            message: Any = await self._call.read()
+        except AioRpcError as error:
+            raise _failure(error, self._servers, self._channel) from None
+        if message is not EOF and message.end == End.END_RECONNECT:
+            self._servers.pass_over(self._channel)
+        return cast("object", message)
+
+    def cancel(self) -> bool:
+        return self._call.cancel()
 
 
 def retrying(passing: Callable[[BaseException], bool], patience: float | None) -> AsyncRetrying:
@@ -136,17 +141,18 @@ def is_unavailable(error: BaseException) -> bool:
     )
 
 
+def _failure(error: AioRpcError, servers: Servers, channel: Channel) -> CallError:
+    """Return why a call failed; if its server is not available, the next has its turn."""
+    failure = rpc_error(error)
+    if is_unavailable(failure):
+        servers.pass_over(channel)
+    return failure
+
+
 def _wait(state: RetryCallState) -> float:
     error = state.outcome and state.outcome.exception()
     told = error.retry_after if isinstance(error, CallError) else None
     return max(_BACKOFF(state), told or 0.0)
-
-
-async def _reach(channel: Channel) -> None:
-    while (state := channel.get_state(try_to_connect=True)) is not ChannelConnectivity.READY:
-        if state is ChannelConnectivity.TRANSIENT_FAILURE:
-            raise lost("there is no connection")
-        await channel.wait_for_state_change(state)
 
 
 @cache

@@ -11,10 +11,10 @@ from types import TracebackType
 from typing import Any, Final, Generic, Literal, Protocol, Self, TypeVar, cast
 
 from grpc import StatusCode
-from grpc.aio import EOF, AioRpcError
+from grpc.aio import EOF
 
 from longshore.client.connection import Connection, retrying
-from longshore.client.errors import CallError, lost, rpc_error
+from longshore.client.errors import CallError, lost
 from longshore.v1.operation_pb2 import End, Event
 
 log = logging.getLogger(__name__)
@@ -100,6 +100,7 @@ class Watch(Generic[C]):
         self._open = open_
         self._patience = patience
         self._call: Stream | None = None
+        self._begun = False
         self._changes: deque[C] = deque()
         self._told_revision: int | None = None
         self._ended = False
@@ -164,8 +165,9 @@ class Watch(Generic[C]):
                 if not is_broken(error):
                     raise
                 log.info("stream broken after revision %s: %r", self.revision, error)
-        if self._patience is None:
+        if self._begun and self._patience is None:
             await asyncio.sleep(random.uniform(0, _SPREAD_SECONDS))  # noqa: S311
+        self._begun = True
         return await retrying(is_broken, self._patience)(self._begin)
 
     async def _begin(self) -> Told[C]:
@@ -181,8 +183,6 @@ class Watch(Generic[C]):
         try:
             async with asyncio.timeout(_SILENCE_SECONDS):
                 message = await call.read()
-        except AioRpcError as error:
-            raise rpc_error(error) from None
         except TimeoutError:
             raise lost(f"the server was silent for {_SILENCE_SECONDS:.0f} s") from None
         except asyncio.CancelledError:

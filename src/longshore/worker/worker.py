@@ -11,6 +11,7 @@ from typing import Any, TypeVar, overload
 
 import grpc
 
+from longshore.client.servers import split_addresses
 from longshore.v1.worker_service_pb2 import Hello
 from longshore.worker.actions import Action, Kind, Service, Where, summary
 from longshore.worker.running import Running
@@ -169,15 +170,15 @@ class Worker:
     ) -> None:
         """Work for the first of the servers that answers, until told to stop; then drain.
 
-        `stopping` tells it to stop; without it the signals SIGTERM and SIGINT do. Work then
-        has the grace to end; a second signal ends the grace. Nothing else ends it: it
-        reconnects after every failure, and if its session is lost it stops its work and
-        begins a new one. `welcomed` is set once a server knows what it offers and may give it
-        work. Raises `ValueError` if there is nothing to offer.
+        `servers` is `host:port`, several with commas between, or a sequence. `stopping` tells
+        it to stop; without it the signals SIGTERM and SIGINT do. Work then has the grace to
+        end; a second signal ends the grace. Nothing else ends it: it reconnects after every
+        failure, and if its session is lost it stops its work and begins a new one. `welcomed`
+        is set once a server knows what it offers and may give it work. Raises `ValueError` if there is nothing to offer, or no server.
         """
         if self._running is not None:
             raise RuntimeError(f"worker {self.name!r} runs already")
-        addresses = [servers] if isinstance(servers, str) else list(servers)
+        addresses = split_addresses(servers)
         running = Running(self.hello(), self.actions, self.executor, welcomed)
         self._running = running
         try:

@@ -1,0 +1,74 @@
+"""A peer for clients: every method of the contract, answered as the test says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor_pool import Default
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from grpc import StatusCode
+
+
+class Recorder(grpc.GenericRpcHandler):
+    """Keeps what it is asked, and says what was laid ready: messages, or statuses.
+
+    Without anything ready a call is answered with an empty message, and a stream is silent.
+    """
+
+    def __init__(self) -> None:
+        self.address = ""
+        self.asked: list[Any] = []
+        self.ready: list[Message | StatusCode] = []
+
+    def service(self, handler_call_details: Any) -> Any:
+        service, name = handler_call_details.method.removeprefix("/").split("/")
+        method = Default().FindServiceByName(service).methods_by_name[name]
+        read = GetMessageClass(method.input_type).FromString
+        if method.server_streaming:
+            return grpc.unary_stream_rpc_method_handler(self._streamed(method), read, _encode)
+        return grpc.unary_unary_rpc_method_handler(self._answered(method), read, _encode)
+
+    def _answered(self, method: MethodDescriptor) -> Any:
+        async def answer(request: Any, context: Any) -> Any:
+            self.asked.append(request)
+            said = self.ready.pop(0) if self.ready else GetMessageClass(method.output_type)()
+            if isinstance(said, StatusCode):
+                await context.abort(said, "as the test has it")
+            return said
+
+        return answer
+
+    def _streamed(self, method: MethodDescriptor) -> Any:
+        async def stream(request: Any, context: Any) -> AsyncIterator[Any]:
+            self.asked.append(request)
+            while self.ready:
+                said = self.ready.pop(0)
+                if isinstance(said, StatusCode):
+                    await context.abort(said, "as the test has it")
+                yield said
+            await asyncio.Event().wait()
+
+        return stream
+
+
+def _encode(message: Message) -> bytes:
+    return message.SerializeToString()
+
+
+@asynccontextmanager
+async def recorder(listen: str = "127.0.0.1:0") -> AsyncGenerator[Recorder]:
+    server = grpc.aio.server()
+    found = Recorder()
+    server.add_generic_rpc_handlers([found])
+    found.address = f"127.0.0.1:{server.add_insecure_port(listen)}"
+    await server.start()
+    try:
+        yield found
+    finally:
+        await server.stop(0)
