@@ -31,6 +31,12 @@ _HINTS: Final = {
     "WRONG_STATE": "`longshore history {operation_id}` shows what has happened to it",
 }
 
+#: The same for what the transport says, without a reason.
+_NEXT_STEPS: Final = {
+    StatusCode.DEADLINE_EXCEEDED: "--timeout gives it more time",
+    StatusCode.UNIMPLEMENTED: "this server does not serve it: `longshore status` tells its version",
+}
+
 _NO_ACTION: Final = (
     "`longshore services` shows what there is, and a submit with `--allow-unregistered` takes "
     "what no worker has offered yet"
@@ -55,8 +61,8 @@ def advice(error: CallError, server: str) -> str:
         lines.append(f"the server's log tells more under {error.correlation_id}")
     if error.retry_after is not None:
         lines.append(f"try again in {error.retry_after:g} s")
-    if error.code is StatusCode.DEADLINE_EXCEEDED:
-        lines.append("--timeout gives it more time")
+    if error.code in _NEXT_STEPS:
+        lines.append(_NEXT_STEPS[error.code])
     if hint := _hint(error):
         lines.append(hint.format_map(defaultdict(lambda: "…", error.metadata)))
     return "\n".join(lines)

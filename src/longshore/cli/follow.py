@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any
 
 import click
@@ -12,8 +11,8 @@ from longshore.cli.describing import called
 from longshore.cli.output import is_terminal, say
 from longshore.cli.running import EXIT_WORK, Asking
 from longshore.cli.views import JsonLines, Lines, Live, View
-from longshore.cli.wording import failure_lines
-from longshore.client import Watch, from_struct, shown
+from longshore.cli.wording import failure_lines, struct_text
+from longshore.client import Watch, shown
 from longshore.client.handles import has_ended, state_name
 from longshore.client.kinds import Operation
 from longshore.v1.operation_pb2 import State
@@ -71,8 +70,7 @@ def _say_that_it_goes_on(operation: Operation) -> None:
 def _conclude(operation: Operation) -> None:
     status = operation.status
     if status.state == State.STATE_SUCCEEDED:
-        indent = 2 if is_terminal() else None
-        say(json.dumps(from_struct(status.result), ensure_ascii=False, indent=indent))
+        say(struct_text(status.result, indent=2 if is_terminal() else None))
         return
     message = f"{called(operation)} {state_name(status.state)}"
     lines = failure_lines(status.error) if status.HasField("error") else [status.message]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 
 from google.protobuf.struct_pb2 import Struct
 
 from longshore.cli.describing import subject
-from longshore.cli.wording import failure_lines, moment, progress, span
-from longshore.client import from_struct
+from longshore.cli.wording import failure_lines, moment, progress, span, struct_text
 from longshore.client.handles import state_name
 from longshore.client.kinds import Operation
 from longshore.v1.job_service_pb2 import Job
@@ -44,7 +42,7 @@ def sheet(operation: Operation) -> Rows:
     yield from sorted(status.properties.items())
     yield "error", "\n".join(failure_lines(status.error)) if status.HasField("error") else ""
     if status.HasField("result"):
-        yield "result", _json(status.result, indent=2)
+        yield "result", struct_text(status.result, indent=2)
 
 
 def _what(operation: Operation) -> Rows:
@@ -70,12 +68,12 @@ def _job(job: Job) -> Rows:
     chain = job.dataflow
     yield "dataflow", chain.dfiid if chain.dfiid != job.metadata.id else ""
     yield "attributes", _pairs(chain.user_attributes)
-    yield "variables", _json(job.spec.variables)
+    yield "variables", _given(job.spec.variables)
 
 
 def _launch(launch: Launch) -> Rows:
     yield "service", launch.spec.service
-    yield "arguments", _json(launch.spec.arguments)
+    yield "arguments", _given(launch.spec.arguments)
 
 
 def _how(options: Options) -> Rows:
@@ -100,7 +98,5 @@ def _pairs(pairs: Mapping[str, str]) -> str:
     return ", ".join(f"{name}={text}" for name, text in sorted(pairs.items()))
 
 
-def _json(struct: Struct, indent: int | None = None) -> str:
-    if not struct.fields:
-        return ""
-    return json.dumps(from_struct(struct), ensure_ascii=False, indent=indent, sort_keys=True)
+def _given(struct: Struct) -> str:
+    return struct_text(struct) if struct.fields else ""

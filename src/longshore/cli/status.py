@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 import click
 
@@ -13,6 +14,8 @@ from longshore.cli.wording import moment
 from longshore.client.handles import state_name
 from longshore.v1.operation_pb2 import Kind
 from longshore.v1.server_service_pb2 import GetStatusResponse, ServerMode, ServerStatus
+
+_KINDS: Final = {Kind.KIND_TASK: "tasks", Kind.KIND_JOB: "jobs", Kind.KIND_LAUNCH: "launches"}
 
 
 @click.command(epilog=examples("status", "status --json"))
@@ -33,5 +36,4 @@ def _sheet(answer: GetStatusResponse) -> Iterator[tuple[str, str]]:
     yield "started", moment(answer.start_time)
     yield "id", answer.id
     for one in answer.counts:
-        kind = Kind.Name(one.kind).removeprefix("KIND_").lower()
-        yield f"{kind}s {state_name(one.state)}", str(one.count)
+        yield f"{_KINDS[one.kind]} {state_name(one.state)}", str(one.count)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import status_pb2
 from rich.filesize import decimal
 
+from longshore.client import from_struct
 from longshore.client.errors import Failure, read_failure
 from longshore.client.handles import state_name
 from longshore.v1.operation_pb2 import (
@@ -149,3 +152,8 @@ def _failure_lines(failure: Failure, indent: str) -> list[str]:
     for cause in failure.causes:
         lines += _failure_lines(cause, f"{indent}  ")
     return lines
+
+
+def struct_text(struct: Struct, *, indent: int | None = None) -> str:
+    """Return free-form data as JSON, with its keys in order."""
+    return json.dumps(from_struct(struct), ensure_ascii=False, indent=indent, sort_keys=True)
