@@ -257,6 +257,17 @@ async def test_the_revision_never_runs_ahead_of_what_was_handed_out(
     assert watch.revision == 8
 
 
+async def test_only_streams_that_come_back_are_spread_over_time(
+    peer: Peer, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("longshore.client.watching._SPREAD_SECONDS", 1e9)
+    peer.submits = [v1.SubmitTaskResponse(task=stands("7").changes[0].task)]
+    peer.watches = [[stands("7", 5), DONE]]
+    handle = await client.tasks.submit("scan")
+    async with asyncio.timeout(20):
+        assert len([change async for change in handle.watch()]) == 1
+
+
 async def test_a_wait_for_a_change_can_be_given_up_and_taken_up_again(
     peer: Peer, client: Client
 ) -> None:
