@@ -3,7 +3,9 @@
     pytest_plugins = ["longshore.testing.plugin"]
 
 It is no entry point, so that pytest imports nothing of it for those who only run Longshore.
-It needs pytest-asyncio: `pip install longshore[testing]`.
+It needs pytest-asyncio: `pip install longshore[testing]`. A loop for each test does as well as
+one for all of them, as long as fixtures and tests have the same: set both
+`asyncio_default_fixture_loop_scope` and `asyncio_default_test_loop_scope`, or neither.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ _PATIENCE_SECONDS: Final = 1.0
 
 #: So many batches in a row must change nothing. Whoever is woken by an alarm needs a turn of
 #: the loop before its change is in one.
-_QUIET_BATCHES: Final = 2
+_QUIET_BATCHES: Final = 3
 
 
 class Settling:
