@@ -6,8 +6,8 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, TypeAlias
 
 import structlog
 
@@ -20,6 +20,9 @@ from longshore.server.codec import ProtoCodec
 from longshore.stores.sqlite.store import SqliteStore
 from longshore.worker import Worker
 
+Preparation: TypeAlias = Callable[[str], Awaitable[None]]
+"""Is given the address of a server that has begun to listen."""
+
 log = structlog.get_logger()
 
 _LAST_WORDS_SECONDS: Final = 1.0  #: For calls to be answered after the store has failed.
@@ -31,10 +34,12 @@ async def run_server(
     workers: Sequence[Worker],
     grace_seconds: float,
     settings: EngineSettings,
+    prepare: Preparation | None = None,
 ) -> None:
     """Serve the store at a path until a signal, then drain; a second signal ends the process.
 
-    Raises `StoreUnavailable` when the store cannot be had, or fails, and `CannotListen`.
+    `prepare` is done before the workers start. Raises what it raises, `StoreUnavailable` when
+    the store cannot be had, or fails, and `CannotListen`.
     """
     _collect_garbage_rarely()
     stopped = _stopped_by_signals()
@@ -42,6 +47,8 @@ async def run_server(
     async with engine, Server(engine, listen) as server:
         say(f"longshore listening on {server.address}")
         async with Inside(server.address, grace_seconds) as inside:
+            if prepare is not None:
+                await prepare(inside.address)
             for worker in workers:
                 inside.start(worker)
             ends: list[asyncio.Future[Any]] = [stopped, engine.failed, *inside.running]

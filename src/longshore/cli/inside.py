@@ -17,7 +17,7 @@ class Inside:
 
     def __init__(self, address: str, grace_seconds: float) -> None:
         self.running: list[asyncio.Task[None]] = []
-        self._address = _reachable(address)
+        self.address = _reachable(address)  #: Where its server is found.
         self._grace_seconds = grace_seconds
         self._leaving = asyncio.Event()
 
@@ -29,7 +29,7 @@ class Inside:
     ) -> asyncio.Task[None]:
         """Begin to run a worker; `welcomed` is set once it can be given work."""
         run = worker.run(
-            self._address,
+            self.address,
             grace_seconds=self._grace_seconds,
             stopping=self._leaving,
             welcomed=welcomed,
