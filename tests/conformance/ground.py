@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections import Counter
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
@@ -101,11 +102,8 @@ class Ground(RuleBasedStateMachine):
             )
         living = [number for number, work in model.work.items() if not work.expired]
         assert numbers(await self.world.find(limit=1_000)) == living[::-1]
-        counts: dict[tuple[int, int], int] = {}
-        for number in living:
-            pair = (1, int(model.work[number].state))
-            counts[pair] = counts.get(pair, 0) + 1
-        assert await store.counts("default") == counts
+        counts = Counter(("default", 1, int(model.work[number].state)) for number in living)
+        assert (await store.counts("default")).operations == counts
         catalog = await store.catalog()
         assert (catalog.mode, catalog.compacted) == (model.mode, model.compacted)
         assert catalog.revision == model.revision

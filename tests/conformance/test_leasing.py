@@ -188,11 +188,11 @@ async def test_the_place_in_the_queue_is_told(world: World) -> None:
     await world.submit(queue="other", priority=9)
     (record,) = await world.store.get("default", [11])
     assert record is not None
-    assert await world.store.ahead(record.operation, 100) == 10
-    assert await world.store.ahead(record.operation, 4) == 4
+    assert (await world.store.standing(record.operation, 100)).ahead == 10
+    assert (await world.store.standing(record.operation, 4)).ahead == 4
     (record,) = await world.store.get("default", [6])
     assert record is not None
-    assert await world.store.ahead(record.operation, 100) == 2
+    assert (await world.store.standing(record.operation, 100)).ahead == 2
 
 
 async def test_the_lease_of_a_batch_of_reports_keeps_the_order(world: World) -> None:

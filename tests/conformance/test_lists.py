@@ -10,8 +10,16 @@ from longshore.core.changes import Caller, Cancel
 from longshore.core.filters import Compare
 from longshore.core.operations import Kind, Part, State
 from longshore.core.orders import NEWEST_FIRST, Order, SortKey, parse_order
-from longshore.core.store import Page
-from tests.conformance.world import SECOND, World, done, numbers, submit_change
+from longshore.core.store import Counts, Page
+from tests.conformance.world import (
+    MINUTE,
+    NOON,
+    SECOND,
+    World,
+    done,
+    numbers,
+    submit_change,
+)
 
 ME = Caller("default", "ada")
 
@@ -167,7 +175,12 @@ async def test_reserved_queues_are_listed_only_when_asked_for(world: World) -> N
     assert (numbers(page), page.total) == ([3, 1], 2)
     page = await world.find(reserved=True, with_total=True)
     assert (numbers(page), page.total) == ([3, 2, 1], 3)
-    assert await world.store.counts("default") == {(Kind.TASK, State.QUEUED): 2}
+    counts = await world.store.counts("default")
+    assert counts.operations == {
+        ("default", Kind.TASK, State.QUEUED): 1,
+        ("longshore", Kind.TASK, State.QUEUED): 1,
+    }
+    assert set(counts.oldest) == {"default", "longshore"}
 
 
 async def test_totals_are_exact(world: World) -> None:
@@ -189,19 +202,29 @@ async def test_counts_follow_every_change(world: World) -> None:
     )
     session = await world.open_session()
     assignment = await world.lease_one(session)
-    assert await world.store.counts("default") == {
-        (Kind.TASK, State.QUEUED): 1,
-        (Kind.TASK, State.RUNNING): 1,
-        (Kind.JOB, State.QUEUED): 1,
+    assert (await world.store.counts("default")).operations == {
+        ("default", Kind.TASK, State.QUEUED): 1,
+        ("default", Kind.TASK, State.RUNNING): 1,
+        ("default", Kind.JOB, State.QUEUED): 1,
     }
     await world.report(session, assignment, done())
     await world.do(Cancel(ME, 3))
-    assert await world.store.counts("default") == {
-        (Kind.TASK, State.QUEUED): 1,
-        (Kind.TASK, State.SUCCEEDED): 1,
-        (Kind.JOB, State.CANCELED): 1,
+    assert (await world.store.counts("default")).operations == {
+        ("default", Kind.TASK, State.QUEUED): 1,
+        ("default", Kind.TASK, State.SUCCEEDED): 1,
+        ("default", Kind.JOB, State.CANCELED): 1,
     }
-    assert await world.store.counts("nobody") == {}
+    assert await world.store.counts("nobody") == Counts({}, {})
+
+
+async def test_the_oldest_that_waits_is_told_by_queue(world: World) -> None:
+    await world.submit(queue="night", not_before=NOON + MINUTE)
+    world.pass_time(SECOND)
+    await world.submit(queue="night")
+    world.pass_time(SECOND)
+    await world.submit("bag", queue="night", priority=9)
+    await world.submit(suspended=True)
+    assert (await world.store.counts("default")).oldest == {"night": NOON + SECOND}
 
 
 async def test_only_the_documents_asked_for_are_read(world: World) -> None:

@@ -17,6 +17,7 @@ from longshore.core.changes import (
 )
 from longshore.core.errors import LeaseLost, SessionTakenOver
 from longshore.core.events import EventKind
+from longshore.core.installation import Queue
 from longshore.core.operations import Part, State
 from longshore.core.policies import Policy
 from tests.conformance.world import (
@@ -149,7 +150,7 @@ async def test_what_a_worker_offers_is_published(world: World) -> None:
     await world.open_session(services=[Publication("archive", b"v1")], queues=["night", "day"])
     catalog = await world.store.catalog()
     assert catalog.services == {("default", "archive"): b"v1"}
-    assert catalog.queues == {("default", "night"), ("default", "day")}
+    assert catalog.queues == {("default", "night"): Queue(), ("default", "day"): Queue()}
     await world.open_session(
         secret=b"other", services=[Publication("archive", b"v2"), Publication("ocr", b"v1")]
     )

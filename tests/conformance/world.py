@@ -63,9 +63,11 @@ def submit_change(
     key: str | None = None,
     digest: bytes = b"digest",
     attributes: Any = None,
+    plan: bytes | None = None,
     **more: Any,
 ) -> Submit:
     """Return a submit with everything that a test does not care about filled in."""
+    request = request or request_for(action)
     return Submit(
         Caller(tenant, principal),
         kind,
@@ -73,10 +75,11 @@ def submit_change(
         queue,
         tuple(sorted(set(actions or (action,)))),
         steps,
-        request or request_for(action),
+        request,
         policy=None if policy is None else policy.encode(),
         key=None if key is None else Key(key, digest),
         attributes=None if attributes is None else encoded(attributes).decode(),
+        plan=request if plan is None and kind != Kind.TASK else plan,
         **more,
     )
 

@@ -214,7 +214,7 @@ def resubmit(change: Resubmit, batch: Batch) -> Submitted:
             policy=policy.encode(),
             facts_request_id=change.caller.request_id,
             traceparent=facts.traceparent,
-            attributes=json.dumps(attributes, ensure_ascii=False) if attributes else None,
+            attributes=_encoded(attributes),
             plan=batch.document(source.number, Part.PLAN),
             account=_account_of(attributes),
             concurrency_key=source.concurrency_key,
@@ -232,6 +232,12 @@ def _attributes_of_next(facts: Facts, change: Resubmit) -> dict[str, Any]:
     if "lcid" in attributes:
         attributes["lcid"] = change.caller.request_id
     return attributes
+
+
+def _encoded(attributes: dict[str, Any]) -> str | None:
+    if not attributes:
+        return None
+    return json.dumps(attributes, separators=(",", ":"), ensure_ascii=False)
 
 
 def _account_of(attributes: dict[str, Any]) -> Account | None:

@@ -35,7 +35,7 @@ _OPEN_LANES: Final = """
     )
 """
 _FAIR: Final = """
-    SELECT DISTINCT tenant, queue FROM lanes WHERE EXISTS (
+    SELECT tenant, queue FROM lanes WHERE EXISTS (
         SELECT 1 FROM operations
         WHERE lane = lanes.number AND state = 2 AND fairness_key IS NOT NULL
     )

@@ -58,11 +58,11 @@ _HOLDERS: Final = """
 """
 _KEY_RUNNING: Final = """
     SELECT count(*) FROM operations INDEXED BY keyed
-    WHERE tenant = ? AND concurrency_key = ? AND state = 3
+    WHERE tenant = ? AND concurrency_key = ? AND state = 3 AND state <= 3
 """
 _KEY_HOLDERS: Final = """
     SELECT id FROM operations INDEXED BY keyed
-    WHERE tenant = ? AND concurrency_key = ? AND state = 3 LIMIT 10
+    WHERE tenant = ? AND concurrency_key = ? AND state = 3 AND state <= 3 LIMIT 10
 """
 
 

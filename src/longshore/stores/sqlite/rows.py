@@ -35,11 +35,11 @@ _HEADS: Final = f"""
 _RUNNING_IN: Final = "SELECT sum(count) FROM counts WHERE state = 3 AND lane IN (:list)"
 _LEASES: Final = """
     SELECT count(*) FROM operations INDEXED BY keyed
-    WHERE tenant = ? AND concurrency_key = ? AND state = 3
+    WHERE tenant = ? AND concurrency_key = ? AND state = 3 AND state <= 3
 """
 _PARKED: Final = f"""
     SELECT {OPERATION} FROM operations INDEXED BY keyed
-    WHERE tenant = ? AND concurrency_key = ? AND state = 2 AND wake_time = {PARKED}
+    WHERE tenant = ? AND concurrency_key = ? AND state = 2 AND state <= 3 AND wake_time = {PARKED}
     ORDER BY priority DESC, position, number LIMIT ?
 """
 _FRONT: Final = """

@@ -53,7 +53,7 @@ _TABLES: Final = (
     """
     CREATE INDEX keyed ON operations
         (tenant, concurrency_key, state, wake_time, priority DESC, position)
-        WHERE concurrency_key IS NOT NULL AND state IN (2, 3)
+        WHERE concurrency_key IS NOT NULL AND state <= 3
     """,
     # Whose turn comes when; see `core.fairness`.
     """
