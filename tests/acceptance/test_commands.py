@@ -4,33 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import pty
 import re
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 import pytest_asyncio
 
-from tests.acceptance.processes import COMMAND, ROOT, Program, Server
-from tests.acceptance.waiting import within
+from tests.acceptance.commands import call, on_a_terminal
+from tests.acceptance.processes import Program, Server
 
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
-
-
-class Answer(NamedTuple):
-    """What a command left behind."""
-
-    code: int
-    out: list[str]
-    err: str
-
-    @property
-    def json(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.out]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -42,49 +27,9 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
         yield server
 
 
-async def call(server: Server, *words: str | Path, **environment: str) -> Answer:
-    environment = {"LONGSHORE_SERVER": server.address, **environment}
-    async with Program(*words, environment=environment) as program:
-        code = await program.ended()
-    return Answer(code, program.out, "\n".join(program.err))
-
-
 async def submitted(server: Server, *words: str | Path) -> str:
     (task_id,) = (await call(server, "submit", "task", *words)).out
     return task_id
-
-
-async def on_a_terminal(server: Server, *words: str | Path) -> tuple[int, str]:
-    """Run a command on a pseudo terminal; return its exit code and what was drawn."""
-    ours, theirs = pty.openpty()
-    process = await asyncio.create_subprocess_exec(
-        COMMAND,
-        *map(str, words),
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env={
-            **os.environ,
-            "LONGSHORE_SERVER": server.address,
-            "TERM": "xterm",
-            "COLUMNS": "120",
-        },
-        cwd=ROOT,
-    )
-    os.close(theirs)
-    drawn = await within(asyncio.to_thread(_read, ours), "the end of a command on a terminal")
-    return await process.wait(), drawn
-
-
-def _read(terminal: int) -> str:
-    pieces: list[bytes] = []
-    try:
-        while piece := os.read(terminal, 65_536):
-            pieces.append(piece)
-    except OSError:  # the other side is closed
-        pass
-    os.close(terminal)
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", b"".join(pieces).decode())
 
 
 async def test_the_first_line_of_a_server_names_its_address(server: Server) -> None:

@@ -154,6 +154,7 @@ class Live:
             total=how_far.total or None,
             completed=how_far.done,
             said=printable(said),
+            refresh=True,
         )
 
     def _drop(self, operation_id: str) -> None:

@@ -1,0 +1,72 @@
+"""Commands as people and scripts type them, and what they leave behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pty
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.acceptance.processes import COMMAND, ROOT, Program, Server
+from tests.acceptance.waiting import within
+
+
+class Answer(NamedTuple):
+    """What a command left behind."""
+
+    code: int
+    out: list[str]
+    err: str
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.out)
+
+    @property
+    def json(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out]
+
+
+async def call(server: Server, *words: str | Path, **environment: str) -> Answer:
+    environment = {"LONGSHORE_SERVER": server.address, **environment}
+    async with Program(*words, environment=environment) as program:
+        code = await program.ended()
+    return Answer(code, program.out, "\n".join(program.err))
+
+
+async def on_a_terminal(
+    server: Server, *words: str | Path, columns: int = 120
+) -> tuple[int, str]:
+    """Run a command on a pseudo terminal; return its exit code and what was drawn."""
+    ours, theirs = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        COMMAND,
+        *map(str, words),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={
+            **os.environ,
+            "LONGSHORE_SERVER": server.address,
+            "TERM": "xterm",
+            "COLUMNS": str(columns),
+        },
+        cwd=ROOT,
+    )
+    os.close(theirs)
+    drawn = await within(asyncio.to_thread(_read, ours), "the end of a command on a terminal")
+    return await process.wait(), drawn
+
+
+def _read(terminal: int) -> str:
+    pieces: list[bytes] = []
+    try:
+        while piece := os.read(terminal, 65_536):
+            pieces.append(piece)
+    except OSError:  # the other side is closed
+        pass
+    os.close(terminal)
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", b"".join(pieces).decode())
