@@ -66,9 +66,13 @@ class ServiceNotFound(NotFound):
 
 
 class ActionNotFound(NotFound):
-    """No worker ever offered this action."""
+    """No worker ever offered this action, or the contract that was named has none of it."""
 
-    def __init__(self, action: str, service: str = "") -> None:
+    def __init__(self, action: str, service: str = "", contract: str = "") -> None:
+        if contract:
+            message = f"contract {contract!r} has no action {action!r}"
+            super().__init__(message, action=action, contract=contract)
+            return
         of = f" of service {service!r}" if service else ""
         super().__init__(
             f"no action {action!r}{of}; start a worker that offers it, or set "

@@ -13,6 +13,7 @@ PAGE_SIZE: Final = 1_000
 PAGE_SIZE_DEFAULT: Final = 100
 BATCH_SUBMIT: Final = 1_000
 BATCH_GET: Final = 10_000
+MOVED_AT_ONCE: Final = 1_000  #: Launches of one move.
 LABELS: Final = 64
 LABEL_CHARACTERS: Final = 63
 NAME_CHARACTERS: Final = 63  #: Names of queues, actions, services, workers and keys.

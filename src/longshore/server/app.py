@@ -14,12 +14,15 @@ from longshore.core.limits import MESSAGE_BYTES
 from longshore.engine.engine import Engine
 from longshore.server.catalog_service import CatalogService
 from longshore.server.directory import Directory
+from longshore.server.job_service import JobService
+from longshore.server.launch_service import LaunchService
 from longshore.server.messages import Messages
 from longshore.server.methods import Service, handlers_of
 from longshore.server.operation_service import OperationService
 from longshore.server.queue_service import QueueService
 from longshore.server.reflection import add_reflection
 from longshore.server.server_service import ServerService
+from longshore.server.submissions import Submissions
 from longshore.server.task_service import TaskService
 from longshore.server.watches import Watches
 from longshore.server.worker_service import WorkerService
@@ -61,9 +64,12 @@ class Server:
     async def __aenter__(self) -> Self:
         directory = Directory(self._engine.catalog)
         messages = Messages(directory)
+        submissions = Submissions(directory)
         watches = Watches(self._engine, messages)
         services: tuple[Service, ...] = (
-            TaskService(self._engine, directory, messages, watches),
+            TaskService(self._engine, submissions, messages, watches),
+            JobService(self._engine, directory, submissions, messages, watches),
+            LaunchService(self._engine, submissions, messages, watches),
             OperationService(self._engine, messages, watches),
             CatalogService(self._engine),
             QueueService(self._engine),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
+from longshore.core.installation import BUILT_IN_QUEUES
 from longshore.core.store import Catalog
 from longshore.engine.catalog import CatalogCache
+from longshore.server.contracts import contract_of
 from longshore.server.parameters import Table
-from longshore.v1.catalog_service_pb2 import Service
-
-DEFAULT_QUEUE: Final = "default"  #: Is there, whether or not a worker has named it.
+from longshore.v1.catalog_service_pb2 import Contract, Service
 
 
 @lru_cache(maxsize=1_024)
@@ -28,7 +28,7 @@ def _tables(document: bytes) -> Mapping[str, Table]:
 class Offers(NamedTuple):
     """What a tenant's workers have ever offered."""
 
-    services: frozenset[str]
+    services: Mapping[str, Service]
     #: By service and action; under the empty service those of all services.
     actions: Mapping[tuple[str, str], tuple[Table, ...]]
     queues: frozenset[str]
@@ -46,9 +46,9 @@ class Offers(NamedTuple):
         actions = _by_service_and_action(documents)
         passwords = {key: _passwords(tables) for key, tables in actions.items()}
         return cls(
-            frozenset(documents),
+            {slug: service_of(document) for slug, document in documents.items()},
             actions,
-            frozenset(queues | {DEFAULT_QUEUE}),
+            BUILT_IN_QUEUES | queues,
             {key: names for key, names in passwords.items() if names},
         )
 
@@ -70,7 +70,7 @@ def _passwords(tables: Iterable[Table]) -> frozenset[str]:
 
 
 class Directory:
-    """The offers of every tenant, compiled anew when the catalog has changed."""
+    """What submits can name; offers are compiled anew when the catalog has changed."""
 
     def __init__(self, catalog: CatalogCache) -> None:
         self._catalog = catalog
@@ -87,3 +87,8 @@ class Directory:
         if found is None:
             found = self._offers[tenant] = Offers.of(current, tenant)
         return found
+
+    def contract(self, tenant: str, name: str) -> Contract | None:
+        """Return a tenant's contract; nobody may change it."""
+        kept = self._catalog.current.contracts.get((tenant, name))
+        return None if kept is None else contract_of(kept)

@@ -101,7 +101,7 @@ class EncodedChanges:
     def _operation(self, record: Record, *, full: bool) -> bytes:
         # The field of a task, job or launch in an `AnyChange`; in the change of one kind too.
         field = _EVENT + record.operation.kind
-        return wire.part(field, self._messages.task(record, full=full))
+        return wire.part(field, self._messages.operation(record, full=full))
 
     def _keep(self, key: _Key, encoded: bytes) -> None:
         if key not in self._kept:

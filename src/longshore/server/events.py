@@ -26,6 +26,7 @@ DETAILS: Final = {
     "progress": EventKind.PROGRESS,
     "log": EventKind.LOG,
     "property_set": EventKind.PROPERTY_SET,
+    "moved": EventKind.MOVED,
     "expired": EventKind.EXPIRED,
 }
 
@@ -120,6 +121,13 @@ def _property_set(message: pb.Event, _event: Event, detail: Detail) -> None:
     message.property_set.CopyFrom(pb.PropertySet(name=detail["name"], value=detail["value"]))
 
 
+def _moved(message: pb.Event, _event: Event, detail: Detail) -> None:
+    moved = pb.Moved(
+        from_queue=detail["from"], to_queue=detail["to"], priority=detail["priority"]
+    )
+    message.moved.CopyFrom(moved)
+
+
 def _expired(message: pb.Event, _event: Event, _detail: Detail) -> None:
     message.expired.SetInParent()
 
@@ -132,5 +140,6 @@ _TELL: Final[dict[int, Callable[[pb.Event, Event, Detail], None]]] = {
     EventKind.PROGRESS: _progress,
     EventKind.LOG: _log,
     EventKind.PROPERTY_SET: _property_set,
+    EventKind.MOVED: _moved,
     EventKind.EXPIRED: _expired,
 }

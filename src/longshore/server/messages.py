@@ -6,38 +6,38 @@ bytes; it is taken apart only where something must be left out.
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
-from typing import Final, cast
-
-from google.rpc.status_pb2 import Status
+from typing import Any, Final, TypeAlias, cast
 
 from longshore.core.changes import Submit, Submitted
 from longshore.core.ids import text_of
-from longshore.core.operations import Glance, Part, Record
-from longshore.core.paths import Path
-from longshore.server import wire
+from longshore.core.operations import Kind, Part, Record
+from longshore.server import passwords, wire
 from longshore.server.directory import Directory
-from longshore.server.paths import parse_value
+from longshore.server.identities import metadata_bytes
 from longshore.server.statuses import status_bytes
 from longshore.v1 import operation_pb2 as pb
-from longshore.v1.task_service_pb2 import SubmitTaskResponse, Task, TaskSpec
+from longshore.v1.job_service_pb2 import Dataflow, Job, JobSpec, SubmitJobRequest, Workflow
+from longshore.v1.launch_service_pb2 import Launch, SubmitLaunchRequest
+from longshore.v1.task_service_pb2 import SubmitTaskRequest, SubmitTaskResponse, Task, TaskSpec
+
+Submission: TypeAlias = SubmitTaskRequest | SubmitJobRequest | SubmitLaunchRequest
 
 FULL_PARTS: Final = tuple(part for part in Part if part is not Part.CONTEXT)
 BASIC_PARTS: Final = tuple(part for part in FULL_PARTS if part is not Part.RESULT)
 
-_BRIEF_ERROR_BYTES: Final = 100
-
+# Tasks, jobs and launches, and the answers about them, have these in the same places.
 _METADATA, _OPTIONS = Task.METADATA_FIELD_NUMBER, Task.OPTIONS_FIELD_NUMBER
 _STATUS: Final = Task.STATUS_FIELD_NUMBER
-_QUEUE, _PRIORITY = pb.Options.QUEUE_FIELD_NUMBER, pb.Options.PRIORITY_FIELD_NUMBER
-_ID_TAG: Final = wire.part(pb.Metadata.ID_FIELD_NUMBER, bytes(36))[:-36]
-_NUMBER: Final = pb.Metadata.NUMBER_FIELD_NUMBER
-_CREATE_TIME: Final = pb.Metadata.CREATE_TIME_FIELD_NUMBER
-_REQUEST_ID: Final = pb.Metadata.REQUEST_ID_FIELD_NUMBER
-_TASK: Final = SubmitTaskResponse.TASK_FIELD_NUMBER
+_SUBMITTED: Final = SubmitTaskResponse.TASK_FIELD_NUMBER
 _CREATED: Final = SubmitTaskResponse.CREATED_FIELD_NUMBER
 
+_QUEUE, _PRIORITY = pb.Options.QUEUE_FIELD_NUMBER, pb.Options.PRIORITY_FIELD_NUMBER
+
 _read_task = Task.FromString
+_read_job = Job.FromString
+_read_launch = Launch.FromString
 
 
 def parts_of(*, full: bool) -> tuple[Part, ...]:
@@ -50,54 +50,68 @@ class Messages:
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
+        self._show = {Kind.TASK: self._task, Kind.JOB: self._job, Kind.LAUNCH: self._launch}
 
-    def task(self, record: Record, *, full: bool) -> bytes:
-        """Return an encoded `Task`; without `full` that of `VIEW_BASIC`."""
+    def operation(self, record: Record, *, full: bool) -> bytes:
+        """Return an encoded `Task`, `Job` or `Launch`; without `full` that of `VIEW_BASIC`."""
+        return self._show[Kind(record.operation.kind)](record, full)
+
+    def _task(self, record: Record, full: bool) -> bytes:
         document = record.documents[Part.REQUEST]
         task = _read_task(document)
-        hidden = self._hide_passwords(task.spec, record.operation.tenant)
-        if not full:
-            _leave_out_payload(task.spec)
-        if hidden or not full:
+        spec, offers = task.spec, self._directory.offers(record.operation.tenant)
+        changed = passwords.hide_in_calls(spec.actions, spec.service, offers)
+        if full:
+            secret = passwords.secret_paths(spec.actions, spec.service, offers)
+            changed |= passwords.hide(spec.context, secret)
+        else:
+            _leave_out_payload(spec)
+        if changed or not full:
             document = task.SerializeToString()
-        return document + self._rest(record, task.spec, task.options, full=full)
+        return document + _rest(record, spec, task.options, full=full)
 
-    def _rest(
-        self, record: Record, spec: TaskSpec, options: pb.Options, *, full: bool
-    ) -> bytes:
-        """Return what a task is besides its request."""
-        status = status_bytes(record.operation, record.documents, spec, full=full)
-        return b"".join(
-            (
-                wire.part(_METADATA, _metadata(record, options)),
-                _moving_options(record.queue, record.operation.priority),
-                wire.part(_STATUS, status),
-            )
-        )
+    def _job(self, record: Record, full: bool) -> bytes:
+        document, plan = record.documents[Part.REQUEST], _plan_of(record)
+        job = _read_job(document)
+        offers = self._directory.offers(record.operation.tenant)
+        changed = not full
+        if full:
+            secret = passwords.secret_paths(plan.actions, plan.service, offers)
+            changed = passwords.hide(job.spec.variables, secret)
+        else:
+            job.spec.ClearField("variables")
+        if changed:
+            document = job.SerializeToString()
+        return document + _of_job(record) + _rest(record, plan, job.options, full=full)
 
-    def accepted(
-        self, change: Submit, outcome: Submitted, spec: TaskSpec, options: pb.Options
-    ) -> bytes:
-        """Return an encoded `Task` that was submitted just now, without reading it again."""
-        operation, facts = outcome.operation, outcome.facts
-        if operation.steps or self._has_passwords(spec, change.caller.tenant):
-            documents: dict[int, bytes] = {Part.REQUEST: change.request}
-            return self.task(Record(operation, facts, change.queue, documents), full=True)
-        identity = _ID_TAG + text_of(operation.id).encode()
-        metadata = identity + wire.number(_NUMBER, operation.number)
-        metadata += _accepted_metadata(
-            operation.kind,
-            operation.tenant,
-            facts.submitter,
-            facts.create_time,
-            facts.request_id,
-        )
-        if facts.attributes is not None and options.labels:
-            metadata += pb.Metadata(labels=options.labels).SerializeToString()
+    def _launch(self, record: Record, full: bool) -> bytes:
+        document, plan = record.documents[Part.REQUEST], _plan_of(record)
+        launch = _read_launch(document)
+        offers = self._directory.offers(record.operation.tenant)
+        changed = not full
+        if full:
+            arguments, action = launch.spec.arguments, plan.actions[0].action
+            changed = passwords.hide_arguments(arguments, plan.service, action, offers)
+        else:
+            launch.spec.ClearField("arguments")
+        if changed:
+            document = launch.SerializeToString()
+        return document + _rest(record, plan, launch.options, full=full)
+
+    def accepted(self, change: Submit, outcome: Submitted, asked: Submission) -> bytes:
+        """Return what was submitted just now as `operation` does, if possible unread."""
+        operation = outcome.operation
+        if not isinstance(asked, SubmitTaskRequest) or operation.steps:
+            return self.operation(accepted_record(change, outcome), full=True)
+        spec = asked.spec
+        offers = self._directory.offers(operation.tenant)
+        if passwords.any_passwords(spec.actions, spec.service, offers):
+            return self.operation(accepted_record(change, outcome), full=True)
         status = wire.number(pb.Status.REVISION_FIELD_NUMBER, operation.revision)
         status += _accepted_status(
             operation.state, operation.update_time, spec.actions[0].action
         )
+        metadata = metadata_bytes(operation, outcome.facts, asked.options.labels)
         return b"".join(
             (
                 change.request,
@@ -107,80 +121,45 @@ class Messages:
             )
         )
 
-    def _has_passwords(self, spec: TaskSpec, tenant: str) -> bool:
-        passwords, service = self._directory.offers(tenant).passwords, spec.service
-        return bool(passwords) and any(
-            (service, one.action) in passwords for one in spec.actions
+
+def accepted_record(change: Submit, outcome: Submitted) -> Record:
+    """Return the record of what was submitted just now."""
+    documents: dict[int, bytes] = {Part.REQUEST: change.request}
+    if change.plan is not None:
+        documents[Part.PLAN] = change.plan
+    return Record(outcome.operation, outcome.facts, change.queue, documents)
+
+
+def submitted(operation: bytes, *, created: bool) -> bytes:
+    """Return an encoded answer to a submit."""
+    return wire.part(_SUBMITTED, operation) + (wire.number(_CREATED, 1) if created else b"")
+
+
+def _rest(record: Record, plan: TaskSpec, options: pb.Options, *, full: bool) -> bytes:
+    """Return what an operation is besides its request."""
+    operation = record.operation
+    status = status_bytes(operation, record.documents, plan, full=full)
+    return b"".join(
+        (
+            wire.part(_METADATA, metadata_bytes(operation, record.facts, options.labels)),
+            _moving_options(record.queue, operation.priority),
+            wire.part(_STATUS, status),
         )
-
-    def _hide_passwords(self, spec: TaskSpec, tenant: str) -> bool:
-        """Put null in the place of passwords; tell whether there were any."""
-        passwords = self._directory.offers(tenant).passwords
-        found = False
-        for call in spec.actions if passwords else ():
-            for name in passwords.get((spec.service, call.action), ()):
-                found |= _hide(call, name)
-        return found
+    )
 
 
-def submitted(task: bytes, *, created: bool) -> bytes:
-    """Return an encoded `SubmitTaskResponse`."""
-    return wire.part(_TASK, task) + (wire.number(_CREATED, 1) if created else b"")
+def _plan_of(record: Record) -> TaskSpec:
+    """Return what workers run for a job or a launch."""
+    return _read_task(record.documents[Part.PLAN]).spec
 
 
-def brief(glance: Glance, error: bytes | None) -> bytes:
-    """Return an encoded `Task` as look-ups of thousands show it, without what may be long."""
-    time = wire.time
-    metadata = _ID_TAG + text_of(glance.id).encode()
-    metadata += time(_CREATE_TIME, glance.create_time)
-    status = _brief_head(glance.state, glance.cancel)
-    status += time(pb.Status.UPDATE_TIME_FIELD_NUMBER, glance.update_time)
-    status += time(pb.Status.START_TIME_FIELD_NUMBER, glance.start_time)
-    if glance.end_time is not None:
-        status += time(pb.Status.END_TIME_FIELD_NUMBER, glance.end_time)
-        status += time(pb.Status.EXPIRE_TIME_FIELD_NUMBER, glance.wake_time)
-        if error is not None:
-            status += wire.part(pb.Status.ERROR_FIELD_NUMBER, _brief_error(error))
-    return wire.part(_METADATA, metadata) + wire.part(_STATUS, status)
-
-
-@lru_cache(maxsize=64)
-def _brief_head(state: int, cancel: int) -> bytes:
-    head = pb.Status(cancel_requested=cancel != 0)
-    head.state = cast("pb.State.ValueType", state)
-    return head.SerializeToString()
-
-
-def _brief_error(document: bytes) -> bytes:
-    error = Status.FromString(document)
-    message = error.message.encode()[:_BRIEF_ERROR_BYTES].decode(errors="ignore")
-    cut: bytes = Status(code=error.code, message=message).SerializeToString()
-    return cut
-
-
-def _metadata(record: Record, options: pb.Options) -> bytes:
-    operation, facts = record.operation, record.facts
-    pieces = [
-        _ID_TAG,
-        text_of(operation.id).encode(),
-        wire.number(_NUMBER, operation.number),
-        _owner(operation.kind, operation.tenant, facts.submitter),
-        wire.time(_CREATE_TIME, facts.create_time),
-        wire.part(_REQUEST_ID, facts.request_id.encode()),
-    ]
-    if facts.attributes is not None and options.labels:
-        pieces.append(pb.Metadata(labels=options.labels).SerializeToString())
-    return b"".join(pieces)
-
-
-# Within a call or a millisecond, what was accepted differs in little but its id.
-@lru_cache(maxsize=64)
-def _accepted_metadata(
-    kind: int, tenant: str, submitter: str, create_time: int, request_id: str
-) -> bytes:
-    owner = _owner(kind, tenant, submitter)
-    request = wire.part(_REQUEST_ID, request_id.encode())
-    return owner + wire.time(_CREATE_TIME, create_time) + request
+def _of_job(record: Record) -> bytes:
+    """Return what tells a job from others that were asked for in the same words."""
+    attributes: dict[str, Any] = json.loads(record.facts.attributes or "{}")
+    workflow = Workflow(id=text_of(record.operation.id))
+    dataflow = Dataflow(dfiid=attributes.get("dfiid", ""), lcid=attributes.get("lcid", ""))
+    spec = JobSpec(external_id=attributes.get("external_id", ""))
+    return Job(spec=spec, workflow=workflow, dataflow=dataflow).SerializeToString()
 
 
 @lru_cache(maxsize=256)
@@ -195,13 +174,6 @@ def _accepted_status(state: int, update_time: int, action: str) -> bytes:
 
 
 @lru_cache(maxsize=1_024)
-def _owner(kind: int, tenant: str, submitter: str) -> bytes:
-    metadata = pb.Metadata(tenant=tenant, submitter=submitter)
-    metadata.kind = cast("pb.Kind.ValueType", kind)
-    return metadata.SerializeToString()
-
-
-@lru_cache(maxsize=1_024)
 def _moving_options(queue: str, priority: int) -> bytes:
     """Return what may be other than it was in the request, also if it is 0 now."""
     options = wire.part(_QUEUE, queue.encode()) + wire.number(_PRIORITY, priority)
@@ -212,15 +184,3 @@ def _leave_out_payload(spec: TaskSpec) -> None:
     spec.ClearField("context")
     for call in spec.actions:
         call.ClearField("arguments")
-
-
-def _hide(call: pb.ActionCall, name: str) -> bool:
-    """Hide an argument, whether it is given as it is or as a quoted literal."""
-    found = name in call.arguments.fields
-    if found:
-        call.arguments.fields[name].null_value = 0  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
-    text = call.argument_paths.get(name)
-    if text is not None and not isinstance(parse_value(text), Path):
-        call.argument_paths[name] = "''"
-        found = True
-    return found

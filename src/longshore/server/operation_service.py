@@ -59,7 +59,7 @@ class OperationService:
         full = request.view != View.VIEW_BASIC
         record = await self._get(request.id, call, parts_of(full=full))
         field = _OPERATION[Kind(record.operation.kind)]
-        return wire.part(field, self._messages.task(record, full=full))
+        return wire.part(field, self._messages.operation(record, full=full))
 
     async def _get(self, asked: str, call: Call, parts: tuple[int, ...] = ()) -> Record:
         tenant = call.caller.tenant

@@ -10,16 +10,18 @@ from typing import Final, NamedTuple
 from longshore.core import limits, policies
 from longshore.core.errors import Violation
 from longshore.core.filters import is_reserved
+from longshore.core.installation import DEFAULT_QUEUE
 from longshore.core.policies import Policy
-from longshore.server.checks import Flaws, at_most, slug, span_of, time_of
-from longshore.server.directory import DEFAULT_QUEUE, Offers
+from longshore.server.checks import Flaws, at_most, printable, slug, span_of, time_of
+from longshore.server.directory import Offers
 from longshore.v1.operation_pb2 import DeliveryMode, Options, RetryPolicy
 
 _LATER: Final = "not served by this version"
-_COMING_LATER: Final = frozenset(
-    {"callback", "delivery", "concurrency_key", "concurrency_limit", "fairness_key"}
+_COMING_LATER: Final = frozenset({"callback", "delivery"})
+_OF_POLICY: Final = frozenset(
+    {"retry", "run_timeout", "expire_after", "start_time", "concurrency_limit"}
 )
-_OF_POLICY: Final = frozenset({"retry", "run_timeout", "expire_after", "start_time"})
+_KEYED: Final = frozenset({"concurrency_key", "concurrency_limit", "fairness_key"})
 _MULTIPLIER_HIGHEST: Final = 1_000.0  #: More would overflow after enough attempts.
 
 
@@ -33,17 +35,26 @@ class Wanted(NamedTuple):
     policy: str | None = None
     not_before: int | None = None
     labels: Mapping[str, str] | None = None
+    concurrency_key: str | None = None
+    fairness_key: str | None = None
 
 
 DEFAULTS: Final = Wanted()
 
 
-def read_options(options: Options, offers: Offers, flaws: Flaws) -> Wanted:
-    """Return what is asked for; adds every violation. Raises `LimitExceeded`."""
+def read_options(
+    options: Options, offers: Offers, flaws: Flaws, queue: str = DEFAULT_QUEUE
+) -> Wanted:
+    """Return what is asked for, in that queue if no other; adds every violation.
+
+    Raises `LimitExceeded`.
+    """
     given = {field.name for field, _ in options.ListFields()}
     if not given.isdisjoint(_COMING_LATER):
         _refuse_what_comes_later(options, flaws)
-    queue = options.queue or DEFAULT_QUEUE
+    if not given.isdisjoint(_KEYED):
+        _check_keys(options, flaws)
+    queue = options.queue or queue
     if queue not in offers.queues:
         slug(queue, "options.queue", flaws)
     if is_reserved(queue):
@@ -62,7 +73,23 @@ def read_options(options: Options, offers: Offers, flaws: Flaws) -> Wanted:
         policy and _encoded(policy),
         policy and policy.not_before,
         _labels(options.labels, flaws) if "labels" in given else None,
+        options.concurrency_key or None,
+        options.fairness_key or None,
     )
+
+
+def _check_keys(options: Options, flaws: Flaws) -> None:
+    for field in ("concurrency_key", "fairness_key"):
+        key: str = getattr(options, field)
+        at_most(f"options.{field}", limits.NAME_CHARACTERS, len(key))
+        printable(key, f"options.{field}", flaws)
+    field, limit = "options.concurrency_limit", options.concurrency_limit
+    if limit and not options.concurrency_key:
+        flaws.append(Violation(field, "goes with a concurrency_key only"))
+    elif limit < 0:
+        flaws.append(Violation(field, "at least 1"))
+    elif options.concurrency_key and not limit:
+        flaws.append(Violation(field, "a concurrency_key needs one, at least 1", "MISSING"))
 
 
 @lru_cache(maxsize=1_024)
@@ -81,7 +108,8 @@ def _policy(options: Options, flaws: Flaws) -> Policy:
         expire_after = span_of(options.expire_after, field, flaws, least=least)
     if has("start_time"):
         start_time = time_of(options.start_time, "options.start_time", flaws)
-    return Policy(*policy[:4], timeout, expire_after, start_time)
+    limit = max(0, options.concurrency_limit)
+    return Policy(*policy[:4], timeout, expire_after, start_time, limit)
 
 
 def _retry(retry: RetryPolicy, flaws: Flaws) -> Policy:

@@ -10,7 +10,7 @@ from longshore.core.changes import Caller
 from longshore.core.filters import names_reserved_queue
 from longshore.core.ids import text_of
 from longshore.core.limits import PAGE_BYTES
-from longshore.core.operations import Kind, Record
+from longshore.core.operations import Kind, Record, State
 from longshore.core.orders import Order, parse_order
 from longshore.core.page_tokens import PageToken, list_question
 from longshore.core.store import Page, Query, Store
@@ -61,26 +61,33 @@ async def read_page(
     """
     wanted = parse_filter(request.filter, kind)
     order = parse_order(request.order_by, kind)
-    size = page_size(request.page_size)
-    asked = list_question(caller.tenant, kind, wanted, order)
-    token = None
-    if request.page_token:
-        token = PageToken.decode(request.page_token, asked, order.types)
     query = Query(
         tenant=caller.tenant,
         kind=kind,
         filter=wanted,
         order=order,
-        after=None if token is None else token.after,
-        limit=min(size, _AT_ONCE),
+        after=None,
+        limit=page_size(request.page_size),
         parts=parts_of(full=full),
         reserved=names_reserved_queue(wanted),
         with_total=request.with_total,
     )
+    asked = list_question(caller.tenant, kind, wanted, order)
+    return await read_query(store, query, asked, request.page_token, encode)
+
+
+async def read_query(
+    store: Store, query: Query, asked: str, page_token: str, encode: Callable[[Record], bytes]
+) -> Listed:
+    """Return the page of a query that a token asks for. Raises `InvalidPageToken`."""
+    token = PageToken.decode(page_token, asked, query.order.types) if page_token else None
+    size = query.limit
+    after = None if token is None else token.after
+    query = query._replace(after=after, limit=min(size, _AT_ONCE))
     first = await store.find(query)
-    rows, after = await _rows(store, query, first, size, encode)
+    rows, place = await _rows(store, query, first, size, encode)
     revision = first.revision if token is None else token.revision
-    following = "" if after is None else PageToken(asked, after, revision).encode()
+    following = "" if place is None else PageToken(asked, place, revision).encode()
     return Listed(rows, following, first.total, revision)
 
 
@@ -129,6 +136,14 @@ def _attribute(name: str) -> Callable[[Record], str]:
     return read
 
 
+def _number(name: str) -> Callable[[Record], int]:
+    def read(record: Record) -> int:
+        attributes = record.facts.attributes
+        return int(json.loads(attributes).get(name, 0)) if attributes else 0
+
+    return read
+
+
 _VALUES: Final[dict[str, Callable[[Record], str | int]]] = {
     "id": lambda record: text_of(record.operation.id),
     "number": lambda record: record.operation.number,
@@ -141,4 +156,10 @@ _VALUES: Final[dict[str, Callable[[Record], str | int]]] = {
     "name": _attribute("name"),
     "service": _attribute("service"),
     "account": _attribute("account"),
+    "contract": _attribute("contract"),
+    "template_id": _number("template_id"),
+    "template_name": _attribute("template_name"),
+    "template_revision": _number("template_revision"),
+    "position": lambda record: record.operation.position,
+    "running": lambda record: int(record.operation.state == State.RUNNING),
 }

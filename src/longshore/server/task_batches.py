@@ -10,14 +10,16 @@ from longshore.core.changes import Submit, Submitted, Target
 from longshore.core.errors import OperationNotFound
 from longshore.core.ids import target_of
 from longshore.core.limits import BATCH_GET, BATCH_SUBMIT, MESSAGE_BYTES
-from longshore.core.operations import Glance, Kind, Part, Record, State
+from longshore.core.operations import Glance, Kind, Part, State
 from longshore.engine.engine import Engine
 from longshore.server import wire
 from longshore.server.checks import at_most
 from longshore.server.errors import status_of
-from longshore.server.messages import Messages, brief, parts_of, submitted
+from longshore.server.glances import brief
+from longshore.server.messages import Messages, accepted_record, parts_of, submitted
 from longshore.server.methods import Call
 from longshore.server.submissions import Submissions
+from longshore.server.submits import named_in_spec
 from longshore.v1 import task_service_pb2 as pb
 
 _RESULTS: Final = pb.BatchSubmitTasksResponse.RESULTS_FIELD_NUMBER
@@ -55,12 +57,12 @@ class TaskBatches:
             if isinstance(outcome, Submitted) and isinstance(change, Submit):
                 full = size < _ROOM_BYTES
                 if outcome.created and full:
-                    task = self._messages.accepted(change, outcome, one.spec, one.options)
+                    task = self._messages.accepted(change, outcome, one)
                 else:
                     task = await self._shown(change, outcome, full=full)
                 result = wire.part(_SUBMITTED, submitted(task, created=outcome.created))
             else:
-                error = cast("BaseException", outcome)
+                error = named_in_spec(cast("BaseException", outcome))
                 result = wire.part(_ERROR, status_of(error).SerializeToString())
             results.append(result)
             size += len(result)
@@ -68,19 +70,18 @@ class TaskBatches:
 
     def _change(self, request: pb.SubmitTaskRequest, call: Call) -> Submit | Exception:
         try:
-            return self._submissions.change(request, call)
+            return self._submissions.task(request, call.caller, call.traceparent)
         except Exception as error:  # noqa: BLE001  whatever it is, it concerns this one alone
             return error
 
     async def _shown(self, change: Submit, outcome: Submitted, *, full: bool) -> bytes:
         """Return an encoded task, in `VIEW_BASIC` once an answer has grown large."""
-        documents: dict[int, bytes] = {Part.REQUEST: change.request}
-        new = Record(outcome.operation, outcome.facts, change.queue, documents)
+        new = accepted_record(change, outcome)
         if outcome.created:
-            return self._messages.task(new, full=False)
+            return self._messages.operation(new, full=False)
         number, tenant = outcome.operation.number, change.caller.tenant
         (earlier,) = await self._engine.store.get(tenant, (number,), parts_of(full=full))
-        return self._messages.task(earlier or new, full=full)
+        return self._messages.operation(earlier or new, full=full)
 
     async def get(self, request: pb.BatchGetTasksRequest, call: Call) -> bytes:
         """Look up how tasks stand; ids that name none are told apart."""

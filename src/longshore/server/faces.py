@@ -1,0 +1,199 @@
+"""Faces: the methods that tasks, jobs and launches have in common, written once.
+
+The messages of the three services are alike but for their names, down to the numbers of their
+fields; where bytes are joined, those of tasks stand for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias, cast
+
+import uuid_utils
+
+from longshore.core.changes import (
+    Caller,
+    Cancel,
+    Change,
+    Resubmit,
+    Resume,
+    Submit,
+    Submitted,
+    Suspend,
+)
+from longshore.core.errors import AccountNotFound, OperationNotFound
+from longshore.core.ids import target_of
+from longshore.core.limits import CANCEL_MESSAGE_BYTES
+from longshore.core.operations import Kind, Operation, Record
+from longshore.engine.engine import Engine
+from longshore.server import wire
+from longshore.server.checks import at_most
+from longshore.server.messages import (
+    Messages,
+    Submission,
+    accepted_record,
+    parts_of,
+    submitted,
+)
+from longshore.server.methods import Call
+from longshore.server.pages import Listed, read_page
+from longshore.server.submits import named_in_spec
+from longshore.server.watches import Watches, Wish
+from longshore.v1 import job_service_pb2 as jobs
+from longshore.v1 import launch_service_pb2 as launches
+from longshore.v1 import task_service_pb2 as tasks
+from longshore.v1.operation_pb2 import View
+
+Run: TypeAlias = tasks.RunTaskRequest | jobs.RunJobRequest | launches.RunLaunchRequest
+Get: TypeAlias = tasks.GetTaskRequest | jobs.GetJobRequest | launches.GetLaunchRequest
+List: TypeAlias = tasks.ListTasksRequest | jobs.ListJobsRequest | launches.ListLaunchesRequest
+Watch: TypeAlias = (
+    tasks.WatchTasksRequest | jobs.WatchJobsRequest | launches.WatchLaunchesRequest
+)
+Canceling: TypeAlias = (
+    tasks.CancelTaskRequest | jobs.CancelJobRequest | launches.CancelLaunchRequest
+)
+Suspending: TypeAlias = (
+    tasks.SuspendTaskRequest | jobs.SuspendJobRequest | launches.SuspendLaunchRequest
+)
+Resuming: TypeAlias = (
+    tasks.ResumeTaskRequest | jobs.ResumeJobRequest | launches.ResumeLaunchRequest
+)
+Resubmitting: TypeAlias = (
+    tasks.ResubmitTaskRequest | jobs.ResubmitJobRequest | launches.ResubmitLaunchRequest
+)
+
+#: All answers with one operation have it in the same place.
+_OPERATION: Final = tasks.GetTaskResponse.TASK_FIELD_NUMBER
+_ROWS: Final = tasks.ListTasksResponse.TASKS_FIELD_NUMBER
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """Serves one kind of operation."""
+
+    kind: Kind
+    engine: Engine
+    messages: Messages
+    watches: Watches
+    #: Makes the change of a submit: request, caller, trace context.
+    change: Callable[[Any, Caller, str | None], Submit]
+
+    async def submit(self, request: Submission, call: Call) -> bytes:
+        change = self.change(request, call.caller, call.traceparent)
+        try:
+            outcome = cast("Submitted", await self.engine.writer.write(change))
+        except AccountNotFound as error:
+            raise named_in_spec(error) from None
+        if outcome.created:
+            shown = self.messages.accepted(change, outcome, request)
+        else:
+            shown = await self.shown(outcome.operation.number, call)
+        return submitted(shown, created=outcome.created)
+
+    async def run(self, request: Run, call: Call) -> AsyncGenerator[bytes, None]:
+        full = _in_full(request.view)
+        change = self.change(request, call.caller, call.traceparent)
+        try:
+            outcome = cast("Submitted", await self.engine.writer.write(change))
+        except AccountNotFound as error:
+            raise named_in_spec(error) from None
+        operation = outcome.operation
+        if outcome.created:
+            record = accepted_record(change, outcome)
+            revision = operation.revision
+        else:
+            revision = self.engine.feed.revision
+            record = await self.record(operation.number, call, full=full)
+            revision = max(revision, record.operation.revision)
+        logs = request.include_logs
+        wish = Wish(call.caller.tenant, self.kind, include_logs=logs, full=full)
+        stream = self.watches.submitted(wish, record, revision, created=outcome.created)
+        async with aclosing(stream) as messages:
+            async for message in messages:
+                yield message
+
+    async def get(self, request: Get, call: Call) -> bytes:
+        full = _in_full(request.view)
+        return wire.part(_OPERATION, await self.shown(request.id, call, full=full))
+
+    async def list(self, request: List, call: Call) -> bytes:
+        full = request.view == View.VIEW_FULL
+        page = await read_page(
+            self.engine.store,
+            call.caller,
+            self.kind,
+            request,
+            lambda record: self.messages.operation(record, full=full),
+            full=full,
+        )
+        return listed(page)
+
+    def watch(self, request: Watch, call: Call) -> AsyncGenerator[bytes, None]:
+        has_revision = request.HasField("after_revision")
+        wish = Wish(
+            call.caller.tenant,
+            self.kind,
+            request.ids,
+            request.filter,
+            request.after_revision if has_revision else None,
+            request.include_logs,
+            _in_full(request.view),
+        )
+        return self.watches.watch(wish)
+
+    async def cancel(self, request: Canceling, call: Call) -> bytes:
+        at_most("message", CANCEL_MESSAGE_BYTES, len(request.message.encode()))
+        target, message = target_of(request.id), request.message
+        change = Cancel(call.caller, target, self.kind, message, request.force)
+        return await self.steer(change, call)
+
+    async def suspend(self, request: Suspending, call: Call) -> bytes:
+        return await self.steer(Suspend(call.caller, target_of(request.id), self.kind), call)
+
+    async def resume(self, request: Resuming, call: Call) -> bytes:
+        return await self.steer(Resume(call.caller, target_of(request.id), self.kind), call)
+
+    async def resubmit(self, request: Resubmitting, call: Call) -> bytes:
+        change = Resubmit(
+            call.caller,
+            target_of(request.id),
+            uuid_utils.uuid7().bytes,
+            self.kind,
+            request.from_failed,
+        )
+        outcome = cast("Submitted", await self.engine.writer.write(change))
+        return wire.part(_OPERATION, await self.shown(outcome.operation.number, call))
+
+    async def steer(self, change: Change, call: Call) -> bytes:
+        """Write a change of one operation and return the answer with it as it is then."""
+        operation = cast("Operation", await self.engine.writer.write(change))
+        return wire.part(_OPERATION, await self.shown(operation.number, call))
+
+    async def shown(self, asked: str | int, call: Call, *, full: bool = True) -> bytes:
+        """Return an encoded operation. Raises `OperationNotFound`."""
+        return self.messages.operation(await self.record(asked, call, full=full), full=full)
+
+    async def record(self, asked: str | int, call: Call, *, full: bool) -> Record:
+        """Return an operation by id or number. Raises `OperationNotFound`."""
+        target = asked if isinstance(asked, int) else target_of(asked)
+        parts = parts_of(full=full)
+        (record,) = await self.engine.store.get(call.caller.tenant, (target,), parts)
+        if record is None or record.operation.kind != self.kind:
+            raise OperationNotFound(str(asked))
+        return record
+
+
+def listed(page: Listed) -> bytes:
+    """Return an encoded answer to a list."""
+    rest = tasks.ListTasksResponse(
+        next_page_token=page.next_page_token, revision=page.revision, total_size=page.total
+    )
+    return wire.parts(_ROWS, page.rows) + rest.SerializeToString()
+
+
+def _in_full(view: View.ValueType) -> bool:
+    """Tell whether everything is shown, which is the default outside lists."""
+    return view != View.VIEW_BASIC
