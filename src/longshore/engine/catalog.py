@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from longshore.core.events import FIRST_SYSTEM_KIND, Event
 from longshore.core.store import Catalog, Store
@@ -13,6 +13,7 @@ class CatalogCache:
 
     def __init__(self, store: Store, current: Catalog) -> None:
         self._store = store
+        self._listeners: list[Callable[[], object]] = []
         self.current = current
 
     async def follow(self, events: Iterable[Event]) -> None:
@@ -22,3 +23,10 @@ class CatalogCache:
 
     async def refresh(self) -> None:
         self.current = await self._store.catalog()
+        for listener in tuple(self._listeners):
+            listener()
+
+    def listen(self, listener: Callable[[], object]) -> Callable[[], None]:
+        """Call a function whenever the catalog was read again; returns what ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)

@@ -41,6 +41,12 @@ def printable(text: str, field: str, flaws: Flaws) -> None:
         flaws.append(Violation(field, "only printable characters are allowed"))
 
 
+def prose(text: str, field: str, flaws: Flaws) -> None:
+    """A text for people of any number of lines."""
+    if not all(line.isprintable() for line in text.replace("\t", " ").split("\n")):
+        flaws.append(Violation(field, "only lines of printable characters are allowed"))
+
+
 def slug(text: str, field: str, flaws: Flaws) -> None:
     """A name for programs. A slash would make `a/b` of another service's `b`."""
     at_most(field, NAME_CHARACTERS, len(text))
