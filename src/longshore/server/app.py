@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import TracebackType
 from typing import Final, Self
 
@@ -21,6 +22,7 @@ from longshore.server.methods import Service, handlers_of
 from longshore.server.operation_service import OperationService
 from longshore.server.queue_service import QueueService
 from longshore.server.reflection import add_reflection
+from longshore.server.scheduler import Scheduler
 from longshore.server.server_service import ServerService
 from longshore.server.submissions import Submissions
 from longshore.server.task_service import TaskService
@@ -59,6 +61,7 @@ class Server:
         self._server = grpc.aio.server(options=_OPTIONS)
         self._health = health.aio.HealthServicer()
         self._names: list[str] = []
+        self._scheduling: asyncio.Task[None] | None = None
         self.address = listen
 
     async def __aenter__(self) -> Self:
@@ -71,7 +74,7 @@ class Server:
             JobService(self._engine, directory, submissions, messages, watches),
             LaunchService(self._engine, submissions, messages, watches),
             OperationService(self._engine, messages, watches),
-            CatalogService(self._engine),
+            CatalogService(self._engine, directory, submissions),
             QueueService(self._engine),
             WorkerService(self._engine),
             ServerService(self._engine),
@@ -84,6 +87,8 @@ class Server:
         add_reflection(self._server, (*self._names, health.SERVICE_NAME))
         self.address = self._bind()
         await self._server.start()
+        scheduler = Scheduler(self._engine, submissions)
+        self._scheduling = asyncio.create_task(scheduler.run(), name="scheduler")
         for name in ("", *self._names):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         return self
@@ -109,8 +114,15 @@ class Server:
         Calls that are under way get the grace; after it they are cut.
         """
         await self.retire()
+        await self._stop_scheduling()
         self._engine.drain()
         await self._server.stop(grace_seconds)
+
+    async def _stop_scheduling(self) -> None:
+        """Leave what is due from now on to other servers, or to the next start."""
+        if self._scheduling is not None:
+            self._scheduling.cancel()
+            await asyncio.gather(self._scheduling, return_exceptions=True)
 
     async def __aexit__(
         self,
@@ -118,4 +130,5 @@ class Server:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        await self._stop_scheduling()
         await self._server.stop(None)
