@@ -28,7 +28,21 @@ from longshore.v1.server_service_pb2 import (
 from tests.service.harness import OFFERS, World, publish, refused, stevedore, submission
 
 SERVED = {
-    "CatalogService": {"GetService", "ListServices"},
+    "CatalogService": {
+        "ApplyContract",
+        "ApplySchedule",
+        "DeleteContract",
+        "DeleteSchedule",
+        "DeregisterAccount",
+        "GetContract",
+        "GetSchedule",
+        "GetService",
+        "ListAccounts",
+        "ListContracts",
+        "ListSchedules",
+        "ListServices",
+        "RegisterAccount",
+    },
     "OperationService": {"ExplainOperation", "GetHistory", "GetOperation", "WatchOperations"},
     "QueueService": {"ListQueues", "UpdateQueue"},
     "ServerService": {"GetCaller", "GetStatus", "SetMode"},
@@ -49,19 +63,6 @@ SERVED = {
 }
 
 LATER = {
-    "CatalogService": {
-        "ApplyContract",
-        "ApplySchedule",
-        "DeleteContract",
-        "DeleteSchedule",
-        "DeregisterAccount",
-        "GetContract",
-        "GetSchedule",
-        "ListAccounts",
-        "ListContracts",
-        "ListSchedules",
-        "RegisterAccount",
-    },
     "TaskService": {"AcknowledgeResults", "FetchTaskResult", "StreamResults"},
 }
 LATER_SERVICES = ("FileService", "JobService", "LaunchService")
