@@ -132,7 +132,11 @@ async def test_every_command_of_the_readme_succeeds(shell: Shell, server: str) -
     assert "Hello, Ada!" in printed["python client.py"]
     assert "Hello, Grace!" in printed["longshore run task greet name=Grace --json"]
     assert "bag" in printed["longshore get 1"]
-    assert "it starts at" in printed["longshore explain 3"]
+    assert (
+        "files are what was packed"
+        in printed["longshore run launch verify-bag folder=build/bag"]
+    )
+    assert "it starts at" in printed["longshore explain 5"]
     assert "1 passed" in next(text for one, text in printed.items() if one.startswith("pytest"))
 
 
