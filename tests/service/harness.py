@@ -16,6 +16,7 @@ from google.protobuf.struct_pb2 import Struct
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 
+from longshore.engine.clock import Clock
 from longshore.engine.engine import Engine
 from longshore.engine.settings import EngineSettings
 from longshore.server.app import Server
@@ -24,6 +25,8 @@ from longshore.stores.sqlite.store import SqliteStore
 from longshore.v1 import operation_pb2, task_service_pb2, worker_service_pb2
 from longshore.v1.catalog_service_pb2 import Parameter, ParameterType, Service, ServiceAction
 from longshore.v1.catalog_service_pb2_grpc import CatalogServiceStub
+from longshore.v1.job_service_pb2_grpc import JobServiceStub
+from longshore.v1.launch_service_pb2_grpc import LaunchServiceStub
 from longshore.v1.operation_service_pb2_grpc import OperationServiceStub
 from longshore.v1.queue_service_pb2_grpc import QueueServiceStub
 from longshore.v1.server_service_pb2_grpc import ServerServiceStub
@@ -44,6 +47,8 @@ class World:
         self.server = server
         self.channel = channel
         self.tasks: Any = TaskServiceStub(channel)
+        self.jobs: Any = JobServiceStub(channel)
+        self.launches: Any = LaunchServiceStub(channel)
         self.operations: Any = OperationServiceStub(channel)
         self.catalog: Any = CatalogServiceStub(channel)
         self.queues: Any = QueueServiceStub(channel)
@@ -70,9 +75,11 @@ class World:
 
 
 @asynccontextmanager
-async def serving(store: Path, settings: EngineSettings | None = None) -> AsyncGenerator[World]:
-    """Serve a store until the block ends."""
-    engine = Engine(SqliteStore(store, ProtoCodec()), settings)
+async def serving(
+    store: Path, settings: EngineSettings | None = None, clock: Clock | None = None
+) -> AsyncGenerator[World]:
+    """Serve a store until the block ends, by a clock of its own if one is given."""
+    engine = Engine(SqliteStore(store, ProtoCodec()), settings, clock)
     async with (
         engine,
         Server(engine, "127.0.0.1:0") as server,
