@@ -10,8 +10,9 @@ from longshore.cli.commands import Listing, examples
 from longshore.cli.output import say, say_json
 from longshore.cli.running import Asking, asks
 from longshore.cli.suggestions import services
-from longshore.cli.tables import Column, say_table
+from longshore.cli.tables import Column, say_list
 from longshore.cli.wording import moment
+from longshore.v1.catalog_service_pb2 import Account
 
 _COLUMNS: Final = (Column("SERVICE"), Column("USERNAME"), Column("REGISTERED"))
 
@@ -34,12 +35,7 @@ def accounts() -> None:
 async def list_(asking: Asking) -> None:
     """List your accounts, by service and username."""
     found = [one async for one in asking.client.catalog.accounts()]
-    if asking.as_json:
-        for one in found:
-            say_json(one)
-    else:
-        rows = ((one.service, one.username, moment(one.create_time)) for one in found)
-        say_table(_COLUMNS, rows)
+    say_list(found, _COLUMNS, _row, as_json=asking.as_json)
 
 
 @accounts.command(epilog=examples("accounts register mail ada"))
@@ -64,3 +60,7 @@ async def deregister(asking: Asking, service: str, username: str) -> None:
     await asking.client.catalog.deregister_account(service, username)
     if not asking.as_json:
         say(f"{username} is no longer registered with {service}; tasks that name it go on")
+
+
+def _row(account: Account) -> tuple[str, ...]:
+    return (account.service, account.username, moment(account.create_time))

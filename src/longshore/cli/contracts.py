@@ -7,11 +7,11 @@ from typing import Final, TextIO
 import click
 
 from longshore.cli.commands import Listing, examples
-from longshore.cli.documents import naming, read_documents
+from longshore.cli.documents import files_argument, naming, read_documents
 from longshore.cli.output import say, say_json
 from longshore.cli.running import Asking, asks
 from longshore.cli.suggestions import contracts as known
-from longshore.cli.tables import Column, Fit, say_table
+from longshore.cli.tables import Column, Fit, say_list
 from longshore.cli.yaml_text import to_yaml
 from longshore.v1.catalog_service_pb2 import Contract, ContractAction
 
@@ -40,11 +40,7 @@ def contracts() -> None:
 async def list_(asking: Asking) -> None:
     """List contracts by name, with the revision of each action's template."""
     found = [one async for one in asking.client.catalog.contracts()]
-    if asking.as_json:
-        for one in found:
-            say_json(one)
-    else:
-        say_table(_COLUMNS, ((one.name, one.type, one.actor, _actions(one)) for one in found))
+    say_list(found, _COLUMNS, _row, as_json=asking.as_json)
 
 
 @contracts.command(epilog=examples("contracts show archive > archive.yaml"))
@@ -65,9 +61,7 @@ async def show(asking: Asking, name: str) -> None:
 @contracts.command(
     epilog=examples("contracts apply archive.yaml", "contracts apply - < archive.json")
 )
-@click.argument(
-    "files", nargs=-1, required=True, type=click.File(encoding="utf-8"), metavar="FILE..."
-)
+@files_argument
 @asks
 async def apply(asking: Asking, files: tuple[TextIO, ...]) -> None:
     """Make the contracts in files of YAML or JSON, or make them what is there.
@@ -93,6 +87,10 @@ async def delete(asking: Asking, names: tuple[str, ...]) -> None:
         await asking.client.catalog.delete_contract(name)
         if not asking.as_json:
             say(f"contract {name} is deleted; jobs that it has started go on")
+
+
+def _row(contract: Contract) -> tuple[str, ...]:
+    return (contract.name, contract.type, contract.actor, _actions(contract))
 
 
 def _actions(contract: Contract) -> str:

@@ -28,6 +28,12 @@ _PLACE: Final = re.compile(r' at "?\w+(?:\.(\S+?))?"?$')
 _NO_TEXT: Final = re.compile(r"expected string or bytes-like object, got '(\w+)'")
 
 
+#: What a command reads documents from.
+files_argument: Final = click.argument(
+    "files", nargs=-1, required=True, type=click.File(encoding="utf-8"), metavar="FILE..."
+)
+
+
 class BadDocument(click.ClickException):
     """A file does not hold what is wanted; says which one, where in it, and why."""
 

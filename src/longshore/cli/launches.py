@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Final
 
 import click
@@ -58,7 +57,7 @@ async def queue(asking: Asking, kind: str | None) -> None:
         for one in found:
             say_json(one.message)
     else:
-        say_table(_COLUMNS, _rows(found, datetime.now(UTC)))
+        say_table(_COLUMNS, _rows(found))
 
 
 @launches.command(epilog=examples("launches move top 17 18", "launches move down 17"))
@@ -90,13 +89,13 @@ _WORDS: Final = {
 }
 
 
-def _rows(found: list[LaunchHandle], now: datetime) -> list[tuple[str, ...]]:
+def _rows(found: list[LaunchHandle]) -> list[tuple[str, ...]]:
     """Return a row for each launch; what waits has a place, from 1."""
     running = sum(one.state == "RUNNING" for one in found)
-    return [_row(one, place, now) for place, one in enumerate(found, 1 - running)]
+    return [_row(one, place) for place, one in enumerate(found, 1 - running)]
 
 
-def _row(one: LaunchHandle, place: int, now: datetime) -> tuple[str, ...]:
+def _row(one: LaunchHandle, place: int) -> tuple[str, ...]:
     launch = one.message
     runs = one.state == "RUNNING"
     return (
@@ -106,6 +105,6 @@ def _row(one: LaunchHandle, place: int, now: datetime) -> tuple[str, ...]:
         one.state,
         str(launch.options.priority),
         launch.metadata.submitter,
-        age(launch.status.start_time if runs else launch.metadata.create_time, now),
+        age(launch.status.start_time if runs else launch.metadata.create_time),
         one.id,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import click
@@ -55,8 +54,7 @@ async def list_(
         if len(found) == limit and not all_:
             break
     if not asking.as_json:
-        now = datetime.now(UTC)
-        say_table(_columns(kind), (_row(one, now) for one in found))
+        say_table(_columns(kind), map(_row, found))
 
 
 def _columns(kind: str) -> tuple[Column, ...]:
@@ -71,14 +69,14 @@ def _columns(kind: str) -> tuple[Column, ...]:
     )
 
 
-def _row(handle: Handle[Any, Any], now: datetime) -> tuple[str, ...]:
+def _row(handle: Handle[Any, Any]) -> tuple[str, ...]:
     operation = handle.message
     return (
         str(handle.number),
         handle.state,
         subject(operation.spec),
         operation.options.queue,
-        age(operation.metadata.create_time, now),
+        age(operation.metadata.create_time),
         progress(handle.progress) if handle.state == "RUNNING" else "",
         handle.id,
     )

@@ -30,17 +30,14 @@ _IDS: Final = click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @asks
 async def get(asking: Asking, ids: tuple[str, ...]) -> int:
     """Show operations by id or number, with all that is known of them."""
-    first = True
 
     async def show(handle: AnyHandle) -> None:
-        nonlocal first
         if asking.as_json:
             say_json(handle.message)
             return
-        if not first:
-            say("")
-        first = False
         say_sheet(sheet(handle.message))
+        if len(ids) > 1:
+            say("")
 
     return await _each(asking, ids, show)
 

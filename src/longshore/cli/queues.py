@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Final
 
 import click
@@ -11,7 +10,7 @@ from longshore.cli.commands import Listing, examples
 from longshore.cli.output import say, say_json
 from longshore.cli.running import Asking, asks
 from longshore.cli.suggestions import queues as known
-from longshore.cli.tables import Column, Fit, say_table
+from longshore.cli.tables import Column, Fit, say_list
 from longshore.cli.wording import age, moment
 from longshore.v1.queue_service_pb2 import Queue
 
@@ -44,12 +43,7 @@ def queue() -> None:
 async def list_(asking: Asking) -> None:
     """List queues by name: how much waits and runs, and what holds it."""
     found = [one async for one in asking.client.queues.list()]
-    if asking.as_json:
-        for one in found:
-            say_json(one)
-    else:
-        now = datetime.now(UTC)
-        say_table(_COLUMNS, (_row(one, now) for one in found))
+    say_list(found, _COLUMNS, _row, as_json=asking.as_json)
 
 
 @queue.command(epilog=examples("queue pause night", "queue pause night default"))
@@ -93,12 +87,12 @@ def _tell(asking: Asking, one: Queue, what: str) -> None:
         say(f"queue {one.name} {what}")
 
 
-def _row(one: Queue, now: datetime) -> tuple[str, ...]:
+def _row(one: Queue) -> tuple[str, ...]:
     return (
         one.name,
         str(one.waiting),
         str(one.running),
         str(one.concurrency_limit or ""),
-        age(one.oldest_time, now),
+        age(one.oldest_time),
         f"since {moment(one.pause_time)} by {one.paused_by}" if one.paused else "",
     )

@@ -8,11 +8,11 @@ import click
 
 from longshore.cli.commands import Listing, examples
 from longshore.cli.describing import subject
-from longshore.cli.documents import naming, read_documents
+from longshore.cli.documents import files_argument, naming, read_documents
 from longshore.cli.output import say, say_json
 from longshore.cli.running import Asking, asks
 from longshore.cli.suggestions import schedules as known
-from longshore.cli.tables import Column, Fit, say_table
+from longshore.cli.tables import Column, Fit, say_list
 from longshore.cli.wording import moment, span
 from longshore.cli.yaml_text import to_yaml
 from longshore.v1.catalog_service_pb2 import Schedule
@@ -43,11 +43,7 @@ def schedules() -> None:
 async def list_(asking: Asking) -> None:
     """List schedules by name: when each submits next, and the id of what it submitted last."""
     found = [one async for one in asking.client.catalog.schedules()]
-    if asking.as_json:
-        for one in found:
-            say_json(one)
-    else:
-        say_table(_COLUMNS, map(_row, found))
+    say_list(found, _COLUMNS, _row, as_json=asking.as_json)
 
 
 @schedules.command(epilog=examples("schedules show nightly > nightly.yaml"))
@@ -68,9 +64,7 @@ async def show(asking: Asking, name: str) -> None:
 @schedules.command(
     epilog=examples("schedules apply nightly.yaml", "schedules apply - < nightly.json")
 )
-@click.argument(
-    "files", nargs=-1, required=True, type=click.File(encoding="utf-8"), metavar="FILE..."
-)
+@files_argument
 @asks
 async def apply(asking: Asking, files: tuple[TextIO, ...]) -> None:
     """Make the schedules in files of YAML or JSON, or make them what is there.

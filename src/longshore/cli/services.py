@@ -11,7 +11,7 @@ from longshore.cli.commands import examples
 from longshore.cli.output import printable, say, say_json, say_sheet
 from longshore.cli.running import Asking, asks
 from longshore.cli.suggestions import services as known
-from longshore.cli.tables import Column, Fit, say_table
+from longshore.cli.tables import Column, Fit, say_list
 from longshore.v1.catalog_service_pb2 import Parameter, ParameterType, Service, ServiceAction
 from longshore.v1.operation_pb2 import ServiceKind
 
@@ -37,11 +37,7 @@ async def services(asking: Asking, slug: str | None) -> None:
         say_json(one) if asking.as_json else _show(one)
         return
     found = await asking.client.catalog.services()
-    if asking.as_json:
-        for one in found:
-            say_json(one)
-    else:
-        say_table(_COLUMNS, map(_row, found))
+    say_list(found, _COLUMNS, _row, as_json=asking.as_json)
 
 
 def _row(service: Service) -> tuple[str, ...]:

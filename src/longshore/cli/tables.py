@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
+from typing import Final, TypeVar
 
+from google.protobuf.message import Message
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from longshore.cli.output import is_terminal, on_one_line, say
+from longshore.cli.output import is_terminal, on_one_line, say, say_json
+
+M = TypeVar("M", bound=Message)
 
 _GAP: Final = 2  #: Cells between two columns.
 
@@ -45,6 +48,21 @@ def say_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
         return
     for row in [[column.head for column in columns], *clean]:
         say("\t".join(row))
+
+
+def say_list(
+    messages: Sequence[M],
+    columns: Sequence[Column],
+    row: Callable[[M], Sequence[str]],
+    *,
+    as_json: bool,
+) -> None:
+    """Print messages: each a row of a table, or a line of JSON."""
+    if as_json:
+        for message in messages:
+            say_json(message)
+    else:
+        say_table(columns, map(row, messages))
 
 
 def draw(columns: Sequence[Column], rows: Sequence[Sequence[str]], console: Console) -> None:

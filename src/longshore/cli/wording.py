@@ -43,11 +43,11 @@ def moment(time: Timestamp) -> str:
     return local.replace(tzinfo=None).isoformat(" ", "milliseconds")
 
 
-def age(time: Timestamp, now: datetime) -> str:
+def age(time: Timestamp) -> str:
     """Return how long ago something was: `45s`, `3m`, `7h`, `12d`."""
     if not time.ListFields():
         return ""
-    seconds = max((now - time.ToDatetime(tzinfo=UTC)).total_seconds(), 0)
+    seconds = max((datetime.now(UTC) - time.ToDatetime(tzinfo=UTC)).total_seconds(), 0)
     for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
         if seconds >= size:
             return f"{seconds // size:.0f}{unit}"
