@@ -20,7 +20,10 @@ from google.protobuf.message_factory import GetMessageClass
 
 from longshore.client import Client
 from longshore.server.catalog_service import CatalogService
+from longshore.server.job_service import JobService
+from longshore.server.launch_service import LaunchService
 from longshore.server.operation_service import OperationService
+from longshore.server.queue_service import QueueService
 from longshore.server.server_service import ServerService
 from longshore.server.task_service import TaskService
 from longshore.server.worker_service import WorkerService
@@ -28,7 +31,16 @@ from tests.acceptance.processes import COMMAND, ROOT
 from tests.acceptance.waiting import eventually_answered, within
 
 README = (ROOT / "README.md").read_text()
-SERVICES = (CatalogService, OperationService, ServerService, TaskService, WorkerService)
+SERVICES = (
+    CatalogService,
+    JobService,
+    LaunchService,
+    OperationService,
+    QueueService,
+    ServerService,
+    TaskService,
+    WorkerService,
+)
 
 
 def blocks(language: str) -> list[str]:
