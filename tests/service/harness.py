@@ -16,7 +16,7 @@ from google.protobuf.struct_pb2 import Struct
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 
-from longshore.engine.clock import Clock
+from longshore.engine.clock import Clock, SystemClock
 from longshore.engine.engine import Engine
 from longshore.engine.settings import EngineSettings
 from longshore.server.app import Server
@@ -79,7 +79,8 @@ async def serving(
     store: Path, settings: EngineSettings | None = None, clock: Clock | None = None
 ) -> AsyncGenerator[World]:
     """Serve a store until the block ends, by a clock of its own if one is given."""
-    engine = Engine(SqliteStore(store, ProtoCodec()), settings, clock)
+    clock = clock or SystemClock()
+    engine = Engine(SqliteStore(store, ProtoCodec(), clock.now), settings, clock)
     async with (
         engine,
         Server(engine, "127.0.0.1:0") as server,

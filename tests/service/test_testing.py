@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from longshore.client import CallError, NotFound, WorkFailed
+from longshore.client import CallError, NotFound, WorkFailed, call
 from longshore.testing import Longshore, harbour, running
+from longshore.v1.catalog_service_pb2 import Schedule
+from longshore.v1.task_service_pb2 import TaskSpec
 from longshore.worker import Context, Worker
 
 pytest_plugins = ["longshore.testing.plugin", "pytester"]
@@ -121,6 +123,20 @@ async def test_what_is_due_on_the_way_begins_at_its_time(longshore: Longshore) -
         began = (await handle.status()).start_time.ToDatetime(UTC)
         assert time <= began < time + timedelta(minutes=5)
     assert longshore.clock.now() >= start + DAY
+
+
+async def test_a_schedule_submits_at_each_of_its_times(longshore: Longshore) -> None:
+    await longshore.clock.set(MOMENT)
+    spec = TaskSpec(actions=[call("greet", {"name": "Ada"})])
+    await longshore.client.catalog.apply_schedule(
+        Schedule(name="hourly", cron="0 * * * *", task=spec)
+    )
+    await longshore.clock.advance(hours=6)
+    handles = [handle async for handle in longshore.client.tasks.list(order_by="number")]
+    created = [handle.message.metadata.create_time.ToDatetime(UTC) for handle in handles]
+    assert [time.hour for time in created] == [2, 3, 4, 5, 6, 7]
+    assert {time.minute for time in created} == {0}
+    assert {handle.state for handle in handles} == {"SUCCEEDED"}
 
 
 async def test_more_may_be_due_at_once_than_fits_into_a_batch(longshore: Longshore) -> None:
