@@ -24,8 +24,9 @@ types: setup ## the opinions of two type checkers
 	$(BIN)/mypy
 	$(BIN)/pyright
 
-gen: setup ## generate gen/ from protos/
+gen: setup ## generate gen/ from protos/, and the types of the sync client
 	$(BIN)/python protos/generate.py
+	$(BIN)/python tools/sync_types.py
 
 bench: setup ## measure, and print the table of ratios
 	$(BIN)/python -m tests.benchmarks

@@ -28,6 +28,14 @@ class Client:
     those of the contract, `longshore.v1`.
     """
 
+    tasks: Tasks
+    jobs: Jobs
+    launches: Launches
+    operations: Operations
+    catalog: Catalog
+    queues: Queues
+    server: Server
+
     def __init__(
         self,
         servers: str | Sequence[str] = DEFAULT_SERVER,

@@ -49,18 +49,18 @@ class Change(Protocol):
     def HasField(self, field_name: Literal["event"], /) -> bool: ...
 
 
-C = TypeVar("C", bound=Change)
-C_co = TypeVar("C_co", bound=Change, covariant=True)
+E = TypeVar("E", bound=Change)
+E_co = TypeVar("E_co", bound=Change, covariant=True)
 
 
-class Told(Protocol[C_co]):
+class Told(Protocol[E_co]):
     """A message of any watch."""
 
     @property
     def revision(self) -> int: ...
 
     @property
-    def changes(self) -> Iterable[C_co]: ...
+    def changes(self) -> Iterable[E_co]: ...
 
     @property
     def end(self) -> End.ValueType: ...
@@ -81,7 +81,7 @@ class Stream(Protocol):
 Open = Callable[[int | None, bool], Awaitable[Stream]]
 
 
-class Watch(Generic[C]):
+class Watch(Generic[E]):
     """Changes in the order of their revisions, each once and none left out.
 
     Iterate over it. A stream that breaks is opened again after the last revision seen, as
@@ -93,22 +93,24 @@ class Watch(Generic[C]):
     event. If the connection breaks before all of that was told it is told again.
     """
 
+    #: Resume after this revision later: all changes up to it were handed out. None while the
+    #: present state is being told.
+    revision: int | None
+
     def __init__(self, open_: Open, after_revision: int | None, patience: float | None) -> None:
-        #: Resume after this revision later: all changes up to it were handed out. None while
-        #: the present state is being told.
         self.revision = after_revision
         self._open = open_
         self._patience = patience
         self._call: Stream | None = None
         self._begun = False
-        self._changes: deque[C] = deque()
+        self._changes: deque[E] = deque()
         self._told_revision: int | None = None
         self._ended = False
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> C:
+    async def __anext__(self) -> E:
         while True:
             while self._changes:
                 change = self._changes.popleft()
@@ -137,7 +139,7 @@ class Watch(Generic[C]):
         self._changes.clear()
         self._hang_up()
 
-    def _is_new(self, change: C) -> bool:
+    def _is_new(self, change: E) -> bool:
         """Note how far the caller now knows; false for what it knows already."""
         if not change.HasField("event"):
             return True
@@ -146,7 +148,7 @@ class Watch(Generic[C]):
         self.revision = change.event.revision
         return True
 
-    def _take(self, message: Told[C]) -> None:
+    def _take(self, message: Told[E]) -> None:
         self._patience = None
         self._changes.extend(message.changes)
         self._told_revision = message.revision if message.HasField("revision") else None
@@ -155,7 +157,7 @@ class Watch(Generic[C]):
         if message.end != End.END_UNSPECIFIED:
             self._hang_up()
 
-    async def _next(self) -> Told[C]:
+    async def _next(self) -> Told[E]:
         """Return the next message, of this stream or of one that takes its place."""
         if self._call is not None:
             try:
@@ -170,7 +172,7 @@ class Watch(Generic[C]):
         self._begun = True
         return await retrying(is_broken, self._patience)(self._begin)
 
-    async def _begin(self) -> Told[C]:
+    async def _begin(self) -> Told[E]:
         """Open the stream and return its first message."""
         self._call = await self._open(self.revision, self._patience is None)
         try:
@@ -179,7 +181,7 @@ class Watch(Generic[C]):
             self._hang_up()
             raise
 
-    async def _read(self, call: Stream) -> Told[C]:
+    async def _read(self, call: Stream) -> Told[E]:
         try:
             async with asyncio.timeout(_SILENCE_SECONDS):
                 message = await call.read()
@@ -191,7 +193,7 @@ class Watch(Generic[C]):
             raise lost("the stream was cancelled") from None
         if message is EOF:
             raise lost("the stream ended in the middle")
-        return cast("Told[C]", message)
+        return cast("Told[E]", message)
 
     def _hang_up(self) -> None:
         if self._call is not None:
