@@ -1,7 +1,7 @@
 """The demonstration: a worker that does archive work on any folder of its machine.
 
-`worker` is what `longshore serve --demo` runs. It shows the worker SDK in use and is no part
-of the product's promises.
+`worker` is what `longshore serve --demo` runs, `archive.yaml` is the contract that it applies.
+It shows the worker SDK in use and is no part of the product's promises.
 """
 
 from __future__ import annotations
