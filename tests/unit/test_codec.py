@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from longshore.core.failures import Code
 from longshore.core.limits import STRUCT_DEPTH
-from longshore.core.operations import Kind
 from longshore.core.paths import Child, Path
 from longshore.core.plans import StepFailed
 from longshore.server import structs
@@ -88,7 +87,7 @@ def test_a_single_call_is_handed_on_as_bytes() -> None:
     spec = TaskSpec(
         service="archive", actions=[ActionCall(action="digest", arguments=arguments)]
     )
-    call = codec.call(Kind.TASK, Task(spec=spec).SerializeToString())
+    call = codec.call(Task(spec=spec).SerializeToString())
     assert call == ("archive", "digest", arguments.SerializeToString())
 
 
@@ -101,7 +100,7 @@ def test_a_plan_is_read_with_its_paths() -> None:
         assign=[Assignment(target="out/bag", value="bag")],
     )
     spec = TaskSpec(actions=[step], context=struct({"a": [1]}))
-    plan = codec.plan(Kind.TASK, Task(spec=spec).SerializeToString())
+    plan = codec.plan(Task(spec=spec).SerializeToString())
     (call,) = plan.calls
     assert plan.context == {"a": [1]}
     assert call.arguments == {"n": 1}

@@ -4,20 +4,33 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 from google.rpc.status_pb2 import Status
 
 from longshore.core.changes import Mode
 from longshore.core.events import Event, EventKind, detail
 from longshore.core.leasing import StepState
-from longshore.core.operations import Cancel, Facts, Glance, Operation, Part, Record, State
+from longshore.core.operations import (
+    Cancel,
+    Facts,
+    Glance,
+    Kind,
+    Operation,
+    Part,
+    Record,
+    State,
+)
 from longshore.core.store import Catalog
 from longshore.server import wire
 from longshore.server.directory import Directory
 from longshore.server.events import event_message
-from longshore.server.messages import Messages, brief
+from longshore.server.glances import brief
+from longshore.server.messages import Messages
 from longshore.server.structs import to_struct
 from longshore.v1 import operation_pb2 as pb
+from longshore.v1.job_service_pb2 import Dataflow, Job, JobSpec, Workflow
+from longshore.v1.launch_service_pb2 import Launch, LaunchSpec
 from longshore.v1.task_service_pb2 import Task, TaskSpec
 
 NOW = 1_750_000_000_123
@@ -25,7 +38,7 @@ ID = bytes.fromhex("0198c2d400007000800000000000000f")
 
 
 def messages() -> Messages:
-    catalog = Catalog(1, 0, Mode.ACTIVE, True, {}, frozenset(), {}, {})
+    catalog = Catalog(1, 0, Mode.ACTIVE, True, {}, {}, {}, {}, {}, {})
     return Messages(Directory(cast("Any", SimpleNamespace(current=catalog))))
 
 
@@ -54,6 +67,8 @@ def operation(**fields: Any) -> Operation:
         end_time=None,
         policy=None,
         message=None,
+        concurrency_key=None,
+        fairness_key=None,
     )
     return new._replace(**fields)
 
@@ -64,7 +79,7 @@ def shown(spec: TaskSpec, *, full: bool = True, **fields: Any) -> Task:
     documents[Part.REQUEST] = Task(spec=spec, options=options).SerializeToString()
     facts = Facts("ada", "r-1", NOW - 5, None, '{"labels":{"a":"b"}}')
     record = Record(operation(**fields), facts, "day", documents)
-    return Task.FromString(messages().task(record, full=full))
+    return Task.FromString(messages().operation(record, full=full))
 
 
 ONE = TaskSpec(actions=[pb.ActionCall(action="noop")])
@@ -88,6 +103,52 @@ def test_queue_and_priority_are_those_of_now() -> None:
     options = shown(ONE).options
     assert (options.queue, options.priority) == ("day", 0)
     assert options.labels == {"a": "b"}
+
+
+def record(kind: Kind, request: Message, plan: TaskSpec, attributes: str) -> Record:
+    documents = {
+        int(Part.REQUEST): request.SerializeToString(),
+        int(Part.PLAN): Task(spec=plan).SerializeToString(),
+    }
+    facts = Facts("ada", "r-1", NOW, None, attributes)
+    row = operation(kind=kind, steps=2 if kind == Kind.JOB else 0)
+    return Record(row, facts, "night", documents)
+
+
+def test_a_job_is_its_request_and_what_tells_it_from_others() -> None:
+    request = Job(
+        spec=JobSpec(contract="museum", action="ingest", variables=to_struct({"a": 1})),
+        options=pb.Options(priority=3),
+        trigger="upload",
+        workflow=Workflow(template_id=7),
+        dataflow=Dataflow(user_attributes={"u": "v"}),
+    )
+    attributes = '{"external_id":"x","dfiid":"d","lcid":"l"}'
+    kept = record(Kind.JOB, request, TWO, attributes)
+    job = Job.FromString(messages().operation(kept, full=True))
+    assert (job.spec.contract, job.spec.external_id) == ("museum", "x")
+    assert job.spec.variables == to_struct({"a": 1})
+    assert (job.workflow.template_id, job.workflow.id) == (7, job.metadata.id)
+    assert (job.dataflow.dfiid, job.dataflow.lcid) == ("d", "l")
+    assert job.dataflow.user_attributes == {"u": "v"}
+    assert (job.options.queue, job.options.priority) == ("night", 0)
+    assert [one.action for one in job.status.actions] == ["a", "b"]
+    basic = Job.FromString(messages().operation(kept, full=False))
+    assert not basic.spec.HasField("variables")
+    assert (basic.spec.external_id, basic.trigger) == ("x", "upload")
+    assert len(basic.status.actions) == 2
+
+
+def test_a_launch_is_its_request_and_shows_its_one_action() -> None:
+    request = Launch(spec=LaunchSpec(service="rules", arguments=to_struct({"a": 1})))
+    plan = TaskSpec(service="rules", actions=[pb.ActionCall(action="check")])
+    kept = record(Kind.LAUNCH, request, plan, '{"service":"rules"}')
+    launch = Launch.FromString(messages().operation(kept, full=True))
+    assert launch.spec == request.spec
+    assert launch.metadata.kind == pb.KIND_LAUNCH
+    assert [one.action for one in launch.status.actions] == ["check"]
+    basic = Launch.FromString(messages().operation(kept, full=False))
+    assert basic.spec == LaunchSpec(service="rules")
 
 
 def test_a_result_is_shown_in_full_only() -> None:
@@ -171,6 +232,7 @@ def test_every_kind_of_event_has_its_detail(kind: EventKind) -> None:
         EventKind.LOG: {"kind": "OUTPUT", "message": "m", "start_time": NOW - 1_500},
         EventKind.PROPERTY_SET: {"name": "a", "value": "b"},
         EventKind.PROGRESS: {"done": 1.0},
+        EventKind.MOVED: {"from": "day", "to": "night", "priority": 3},
     }
     event = told(kind, **members.get(kind, {}))
     assert event.WhichOneof("detail") == kind.name.lower()

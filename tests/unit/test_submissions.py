@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -8,14 +9,30 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from longshore.core import policies
-from longshore.core.changes import Caller, Mode
+from longshore.core.changes import Account, Caller, Mode
+from longshore.core.errors import LongshoreError
+from longshore.core.ids import text_of
+from longshore.core.installation import Contract as Kept
+from longshore.core.installation import Queue, Template
+from longshore.core.operations import Kind
 from longshore.core.store import Catalog
 from longshore.server.decoding import decode
 from longshore.server.directory import Directory
-from longshore.server.methods import Call
+from longshore.server.structs import to_object, to_struct
 from longshore.server.submissions import Submissions
 from longshore.v1 import operation_pb2 as pb
-from longshore.v1.catalog_service_pb2 import Parameter, ParameterType, Service, ServiceAction
+from longshore.v1.catalog_service_pb2 import (
+    Contract,
+    ContractAction,
+    Parameter,
+    ParameterType,
+    Service,
+    ServiceAction,
+    WorkflowTemplate,
+)
+from longshore.v1.job_service_pb2 import Job, JobSpec, SubmitJobRequest
+from longshore.v1.launch_service_pb2 import Launch, LaunchSpec, SubmitLaunchRequest
+from longshore.v1.operation_pb2 import ServiceKind
 from longshore.v1.task_service_pb2 import SubmitTaskRequest, Task, TaskSpec
 
 DIGEST = ServiceAction(
@@ -24,23 +41,51 @@ DIGEST = ServiceAction(
         Parameter(slug="path", type=ParameterType.PARAMETER_TYPE_STRING, optional=True)
     ],
 )
-SERVICES = {"archive": [DIGEST, ServiceAction(slug="bag")], "": [ServiceAction(slug="noop")]}
+SERVICES = {
+    "archive": Service(actions=[DIGEST, ServiceAction(slug="bag")]),
+    "rules": Service(kind=ServiceKind.SERVICE_KIND_RULESET, actions=[DIGEST]),
+    "": Service(actions=[ServiceAction(slug="noop")]),
+}
+TEMPLATE = WorkflowTemplate(
+    name="ingest v1",
+    description="In it goes.",
+    actions=[
+        pb.ActionCall(action="digest", argument_paths={"path": "file"}),
+        pb.ActionCall(action="bag"),
+    ],
+)
+CONTRACT = Contract(
+    name="museum",
+    type="deposit",
+    actor="the museum",
+    actions=[
+        ContractAction(
+            name="ingest",
+            trigger="upload",
+            queue="night",
+            variables=to_struct({"file": "a.txt", "owner": {"name": "ada", "age": 36}}),
+            template=TEMPLATE,
+        ),
+        ContractAction(name="plain", template=TEMPLATE),
+    ],
+)
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 def submissions() -> Submissions:
-    documents = {
-        ("default", slug): Service(slug=slug, actions=actions).SerializeToString()
-        for slug, actions in SERVICES.items()
-    }
-    queues = frozenset({("default", "night")})
-    catalog = Catalog(1, 0, Mode.ACTIVE, True, documents, queues, {}, {})
+    documents: dict[tuple[str, str], bytes] = {}
+    for slug, service in SERVICES.items():
+        service.slug = slug
+        documents["default", slug] = service.SerializeToString()
+    queues = {("default", "night"): Queue()}
+    template = Template("ingest", 7, 3, b"")
+    contracts = {("default", "museum"): Kept(CONTRACT.SerializeToString(), (template,))}
+    catalog = Catalog(1, 0, Mode.ACTIVE, True, documents, queues, contracts, {}, {}, {})
     return Submissions(Directory(cast("Any", SimpleNamespace(current=catalog))))
 
 
 def change(request: SubmitTaskRequest, traceparent: str | None = None) -> Any:
-    call = Call(Caller(request_id="from-the-call"), traceparent, cast("Any", None))
-    return submissions().change(request, call)
+    return submissions().task(request, Caller(request_id="from-the-call"), traceparent)
 
 
 def request(*calls: pb.ActionCall, **fields: Any) -> SubmitTaskRequest:
@@ -137,3 +182,118 @@ def test_fields_of_a_newer_contract_are_kept() -> None:
     newer = request().SerializeToString() + b"\x0a\x05\xfa\x3e\x02hi"  # spec: field 1007
     made = change(decode(SubmitTaskRequest, newer))
     assert b"\xfa\x3e\x02hi" in made.request
+
+
+def test_keys_and_limits_become_what_decisions_read() -> None:
+    options = pb.Options(concurrency_key="c", concurrency_limit=2, fairness_key="f")
+    made = change(request(options=options))
+    assert (made.concurrency_key, made.fairness_key) == ("c", "f")
+    assert policies.decode(made.policy).concurrency_limit == 2
+
+
+def test_an_account_is_looked_up_with_its_service() -> None:
+    made = change(request(pb.ActionCall(action="bag"), service="archive", account="ada"))
+    assert made.account == Account("archive", "ada")
+    assert made.attributes == '{"service":"archive","account":"ada"}'
+
+
+def job(request_id: str = "", options: pb.Options | None = None, **spec: Any) -> Any:
+    spec = {"contract": "museum", "action": "ingest", **spec}
+    asked = SubmitJobRequest(spec=JobSpec(**spec), options=options, request_id=request_id)
+    return submissions().job(asked, Caller(request_id="from-the-call"), TRACE)
+
+
+def test_a_job_is_the_plan_of_its_contract() -> None:
+    made = job(variables=to_struct({"owner": {"name": "bo"}, "more": [1]}))
+    assert (made.kind, made.steps) == (Kind.JOB, 2)
+    assert made.actions == ("bag", "digest")
+    plan = Task.FromString(made.plan).spec
+    assert list(plan.actions) == list(TEMPLATE.actions)
+    assert to_object(plan.context) == {"file": "a.txt", "owner": {"name": "bo"}, "more": [1]}
+    assert made.traceparent == TRACE
+
+
+def test_a_job_keeps_what_its_contract_said() -> None:
+    made = job(variables=to_struct({"a": 1}), external_id="x-1", user_attributes={"u": "v"})
+    shown = Job.FromString(made.request)
+    assert (shown.contract_type, shown.actor, shown.trigger) == (
+        "deposit",
+        "the museum",
+        "upload",
+    )
+    assert (shown.workflow.template_id, shown.workflow.template_revision) == (7, 3)
+    assert shown.workflow.template_description == "In it goes."
+    assert shown.spec.variables == to_struct({"a": 1})
+    assert not shown.spec.external_id  # It is shown from the attributes, of the first only.
+    assert shown.dataflow.user_attributes == shown.spec.user_attributes == {"u": "v"}
+
+
+def test_what_jobs_are_filtered_by_is_kept_as_json() -> None:
+    made = job(request_id="r-1", external_id="x-1", options=pb.Options(labels={"k": "v"}))
+    assert json.loads(made.attributes) == {
+        "contract": "museum",
+        "action": "ingest",
+        "trigger": "upload",
+        "contract_type": "deposit",
+        "actor": "the museum",
+        "external_id": "x-1",
+        "template_id": 7,
+        "template_name": "ingest v1",
+        "template_revision": 3,
+        "dfiid": text_of(made.id),
+        "lcid": "r-1",
+        "labels": {"k": "v"},
+    }
+
+
+def test_the_queue_of_a_job_is_its_own_then_that_of_the_contract() -> None:
+    assert job().queue == "night"
+    assert job(options=pb.Options(priority=1)).queue == "night"
+    assert job(options=pb.Options(queue="default")).queue == "default"
+    assert job(action="plain").queue == "default"
+
+
+def test_an_external_id_is_one_of_a_contract_and_an_action() -> None:
+    first = job(external_id="x", variables=to_struct({"a": 1})).external_key
+    assert first == job(external_id="x").external_key
+    assert first != job(external_id="y").external_key
+    assert first != job(external_id="x", action="plain").external_key
+    assert len(first) > 64  # so that no request id is ever the same
+    assert job().external_key is None
+
+
+def test_a_repeated_job_is_known_by_what_was_asked_for() -> None:
+    first = job(request_id="r", external_id="x")
+    assert first.key == job(request_id="r", external_id="x").key
+    assert first.key != job(request_id="r", external_id="y").key
+    assert first.key != job(request_id="r", external_id="x", variables=to_struct({})).key
+
+
+def launch(request_id: str = "", options: pb.Options | None = None, **spec: Any) -> Any:
+    asked = SubmitLaunchRequest(spec=LaunchSpec(**spec), options=options, request_id=request_id)
+    return submissions().launch(asked, Caller(request_id="from-the-call"), TRACE)
+
+
+def test_a_launch_is_the_one_action_of_its_service() -> None:
+    made = launch(service="rules", arguments=to_struct({"path": "a"}))
+    assert (made.kind, made.steps, made.queue) == (Kind.LAUNCH, 0, "rulesets")
+    assert made.actions == ("rules/digest",)
+    assert made.attributes == '{"service":"rules"}'
+    plan = Task.FromString(made.plan).spec
+    assert (plan.service, plan.actions[0].action) == ("rules", "digest")
+    assert plan.actions[0].arguments == to_struct({"path": "a"})
+    assert Launch.FromString(made.request).spec.arguments == to_struct({"path": "a"})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pb.Options(queue="default"),
+        pb.Options(queue="operations"),
+        pb.Options(fairness_key="a"),
+    ],
+)
+def test_a_launch_stays_in_the_order_of_its_queue(options: pb.Options) -> None:
+    with pytest.raises(LongshoreError, match="options"):
+        launch(service="rules", options=options)
+    assert launch(service="rules", options=pb.Options(queue="rulesets")).queue == "rulesets"

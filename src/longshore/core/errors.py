@@ -98,9 +98,7 @@ class QueueNotFound(NotFound):
 
     def __init__(self, queue: str) -> None:
         super().__init__(
-            f"no queue {queue!r}; start a worker that serves it, or set "
-            "options.allow_unregistered",
-            queue=queue,
+            f"no queue {queue!r}: no worker, contract or update has named it", queue=queue
         )
 
 

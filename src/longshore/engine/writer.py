@@ -228,7 +228,7 @@ class Writer:
 
 def _size(change: Change) -> int:
     if type(change) is Submit:
-        return len(change.request)
+        return len(change.request) + len(change.plan or b"")
     if type(change) is Report:
         return len(getattr(change.body, "results", b""))
     return 0

@@ -62,7 +62,7 @@ def check_actions(
         check_arguments(fields, call.argument_paths, tables, place, flaws)
         if call.argument_paths or call.assign or call.results:
             simple = False
-            _check_expressions(call, place, flaws)
+            _check_expressions(call, tables or (), place, flaws)
     if count == 1:
         return Needs((keys[0],), simple, missing)
     return Needs(tuple(sorted(set(keys))), simple, missing)
@@ -90,22 +90,34 @@ def check_arguments(
     flaws += first or ()
 
 
-def _check_expressions(call: ActionCall, path: str, flaws: Flaws) -> None:
+def _check_expressions(
+    call: ActionCall, tables: Sequence[Table], path: str, flaws: Flaws
+) -> None:
     for name, text in call.argument_paths.items():
         field = f"{path}.argument_paths[{name}]"
         if name in call.arguments.fields:
             flaws.append(Violation(field, "stands in arguments as well; only one can count"))
-        _read(parse_value, text, field, flaws)
+        secret = any(name in table.passwords for table in tables)
+        _read(parse_value, text, field, flaws, secret=secret)
     for index, assignment in enumerate(call.assign):
         _read(parse_target, assignment.target, f"{path}.assign[{index}].target", flaws)
         _read(parse_value, assignment.value, f"{path}.assign[{index}].value", flaws)
 
 
-def _read(parse: Callable[[str], object], text: str, field: str, flaws: Flaws) -> None:
+def _read(
+    parse: Callable[[str], object],
+    text: str,
+    field: str,
+    flaws: Flaws,
+    *,
+    secret: bool = False,
+) -> None:
     try:
         parse(text)
     except InvalidPath as error:
-        flaws.append(Violation(field, str(error)))
+        # A password that somebody forgot to quote is not repeated.
+        wrong = f"no path, quoted literal or concat(…) (at {error.position})"
+        flaws.append(Violation(field, wrong if secret else str(error)))
 
 
 def at(field: str, error: NotFound) -> NotFound:
