@@ -53,7 +53,9 @@ def submit(change: Submit, batch: Batch) -> Submitted:
         raise AccountNotFound(*change.account)
     lane = batch.lane(caller.tenant, change.queue, change.actions)
     number = batch.last_number + 1
-    position, fairness_key = _placed(change, number, batch)
+    position, fairness_key = number, None
+    if change.kind == Kind.LAUNCH or change.fairness_key is not None or batch.fair:
+        position, fairness_key = _placed(change, number, batch)
     facts = Facts(
         caller.principal,
         change.facts_request_id,
@@ -114,8 +116,6 @@ def _placed(change: Submit, number: int, batch: Batch) -> tuple[int, str | None]
     if change.kind == Kind.LAUNCH:
         # One that was moved to the bottom may stand beyond the next number.
         return max(number, batch.last_launch(tenant, change.priority) + 1), None
-    if change.fairness_key is None and not batch.fair:
-        return number, None
     return place(batch, (tenant, change.queue, change.priority), change.fairness_key, number)
 
 

@@ -12,28 +12,24 @@ from longshore.server import wire
 from longshore.v1 import operation_pb2 as pb
 
 _ID_TAG: Final = wire.part(pb.Metadata.ID_FIELD_NUMBER, bytes(36))[:-36]
-_NUMBER: Final = pb.Metadata.NUMBER_FIELD_NUMBER
+_NUMBER_TAG: Final = wire.number(pb.Metadata.NUMBER_FIELD_NUMBER, 0)[:-1]
 _CREATE_TIME: Final = pb.Metadata.CREATE_TIME_FIELD_NUMBER
 _REQUEST_ID: Final = pb.Metadata.REQUEST_ID_FIELD_NUMBER
 
 
 def metadata_bytes(operation: Operation, facts: Facts, labels: Mapping[str, str]) -> bytes:
     """Return an encoded `Metadata`."""
-    pieces = [
-        _ID_TAG,
-        text_of(operation.id).encode(),
-        wire.number(_NUMBER, operation.number),
-        _common(
-            operation.kind,
-            operation.tenant,
-            facts.submitter,
-            facts.create_time,
-            facts.request_id,
-        ),
-    ]
-    if labels:
-        pieces.append(pb.Metadata(labels=labels).SerializeToString())
-    return b"".join(pieces)
+    submitter, request_id, create_time = facts[:3]
+    common = _common(operation.kind, operation.tenant, submitter, create_time, request_id)
+    # Joined with operators, and tags as they are: it is done for everything that is accepted.
+    metadata = (
+        _ID_TAG
+        + text_of(operation.id).encode()
+        + _NUMBER_TAG
+        + wire.varint(operation.number)
+        + common
+    )
+    return metadata + pb.Metadata(labels=labels).SerializeToString() if labels else metadata
 
 
 def brief_metadata(operation_id: bytes, create_time: int) -> bytes:

@@ -7,6 +7,7 @@ bytes; it is taken apart only where something must be left out.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, TypeAlias, cast
 
@@ -31,9 +32,12 @@ BASIC_PARTS: Final = tuple(part for part in FULL_PARTS if part is not Part.RESUL
 _METADATA, _OPTIONS = Task.METADATA_FIELD_NUMBER, Task.OPTIONS_FIELD_NUMBER
 _STATUS: Final = Task.STATUS_FIELD_NUMBER
 _SUBMITTED: Final = SubmitTaskResponse.TASK_FIELD_NUMBER
-_CREATED: Final = SubmitTaskResponse.CREATED_FIELD_NUMBER
+_WAS_CREATED: Final = wire.number(SubmitTaskResponse.CREATED_FIELD_NUMBER, 1)
 
 _QUEUE, _PRIORITY = pb.Options.QUEUE_FIELD_NUMBER, pb.Options.PRIORITY_FIELD_NUMBER
+
+_REVISION_TAG: Final = wire.number(pb.Status.REVISION_FIELD_NUMBER, 0)[:-1]
+_NO_LABELS: Final[Mapping[str, str]] = {}
 
 _read_task = Task.FromString
 _read_job = Job.FromString
@@ -107,17 +111,17 @@ class Messages:
         offers = self._directory.offers(operation.tenant)
         if passwords.any_passwords(spec.actions, spec.service, offers):
             return self.operation(accepted_record(change, outcome), full=True)
-        status = wire.number(pb.Status.REVISION_FIELD_NUMBER, operation.revision)
-        status += _accepted_status(
-            operation.state, operation.update_time, spec.actions[0].action
-        )
-        metadata = metadata_bytes(operation, outcome.facts, asked.options.labels)
-        return b"".join(
-            (
-                change.request,
-                wire.part(_METADATA, metadata),
-                _moving_options(change.queue, operation.priority),
-                wire.part(_STATUS, status),
+        action = spec.actions[0].action
+        labels = asked.options.labels if asked.HasField("options") else _NO_LABELS
+        return (
+            change.request
+            + wire.part(_METADATA, metadata_bytes(operation, outcome.facts, labels))
+            + _moving_options(change.queue, operation.priority)
+            + wire.part(
+                _STATUS,
+                _REVISION_TAG
+                + wire.varint(operation.revision)
+                + _accepted_status(operation.state, operation.update_time, action),
             )
         )
 
@@ -132,7 +136,7 @@ def accepted_record(change: Submit, outcome: Submitted) -> Record:
 
 def submitted(operation: bytes, *, created: bool) -> bytes:
     """Return an encoded answer to a submit."""
-    return wire.part(_SUBMITTED, operation) + (wire.number(_CREATED, 1) if created else b"")
+    return wire.part(_SUBMITTED, operation) + (_WAS_CREATED if created else b"")
 
 
 def _rest(record: Record, plan: TaskSpec, options: pb.Options, *, full: bool) -> bytes:

@@ -53,11 +53,12 @@ class TaskBatches:
         outcomes = [next(written) if isinstance(one, Submit) else one for one in asked]
         results: list[bytes] = []
         size = 0
+        accepted = self._messages.accepted
         for one, change, outcome in zip(requests, asked, outcomes, strict=True):
-            if isinstance(outcome, Submitted) and isinstance(change, Submit):
+            if type(outcome) is Submitted and type(change) is Submit:
                 full = size < _ROOM_BYTES
                 if outcome.created and full:
-                    task = self._messages.accepted(change, outcome, one)
+                    task = accepted(change, outcome, one)
                 else:
                     task = await self._shown(change, outcome, full=full)
                 result = wire.part(_SUBMITTED, submitted(task, created=outcome.created))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, TypeAlias
 
 import uuid_utils
@@ -41,7 +42,6 @@ def task_change(
     if flaws:
         raise InvalidFields(flaws)
     submits.refuse_unknown(wanted, offers, missing or needs.missing)
-    members = {"name": spec.name, "service": service, "account": account}
     # By position, in the order of `Submit`: a name for each costs as much as a check.
     return Submit(
         caller,
@@ -57,7 +57,7 @@ def task_change(
         wanted.not_before,
         request_id or caller.request_id,
         submits.trace_of(traceparent),
-        submits.attributes_of(members, wanted.labels),
+        _attributes(spec, wanted.labels),
         submits.key_of(request_id, document),
         None,  # plan
         None,  # external_key
@@ -77,13 +77,27 @@ def _document(request: TaskSubmission, *, keyed: bool) -> bytes:
 
 
 def _check_spec(spec: TaskSpec, flaws: Flaws) -> None:
-    for field, text in (("spec.name", spec.name), ("spec.account", spec.account)):
-        if text:
-            at_most(field, TITLE_CHARACTERS, len(text))
-            printable(text, field, flaws)
-    if spec.account and not spec.service:
-        flaws.append(Violation("spec.service", "an account is one with a service", "MISSING"))
+    name, account = spec.name, spec.account
+    if name:
+        _check_title(name, "spec.name", flaws)
+    if account:
+        _check_title(account, "spec.account", flaws)
+        if not spec.service:
+            needed = "an account is one with a service"
+            flaws.append(Violation("spec.service", needed, "MISSING"))
     if spec.HasField("context"):
         flaw = flaw_of_object(spec.context.fields)
         if flaw is not None:
             flaws.append(Violation(f"spec.context{flaw.where}", flaw.description))
+
+
+def _check_title(text: str, field: str, flaws: Flaws) -> None:
+    at_most(field, TITLE_CHARACTERS, len(text))
+    printable(text, field, flaws)
+
+
+def _attributes(spec: TaskSpec, labels: Mapping[str, str] | None) -> str | None:
+    name, service, account = spec.name, spec.service, spec.account
+    if not (name or service or account or labels):
+        return None
+    return submits.attributes_of({"name": name, "service": service, "account": account}, labels)

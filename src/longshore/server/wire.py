@@ -17,6 +17,8 @@ _VARINT, _DELIMITED = 0, 2
 
 
 def _varint(number: int) -> bytes:
+    if 16_384 <= number < 2_097_152:  # Most revisions and numbers of operations.
+        return bytes((number & 0x7F | 0x80, number >> 7 & 0x7F | 0x80, number >> 14))
     encoded = bytearray()
     while number > 0x7F:
         encoded.append(number & 0x7F | 0x80)
@@ -40,7 +42,9 @@ def number(field: int, value: int) -> bytes:
 
 def part(field: int, content: bytes) -> bytes:
     """Return a field with a message, text or bytes, also if it is empty."""
-    return _SMALL[field << 3 | _DELIMITED] + varint(len(content)) + content
+    size = len(content)
+    length = _SMALL[size] if size < 16_384 else _varint(size)
+    return _SMALL[field << 3 | _DELIMITED] + length + content
 
 
 def parts(field: int, contents: Iterable[bytes]) -> bytes:
