@@ -113,7 +113,7 @@ class Shell:
 
 @pytest.fixture
 async def shell(checkout: Path, server: str) -> AsyncIterator[Shell]:
-    for block in blocks("python"):
+    for block in [*blocks("python"), *blocks("yaml")]:
         name = block.splitlines()[0].removeprefix("# ")
         (checkout / name).write_text(block.replace("127.0.0.1:50051", server))
     process = await asyncio.create_subprocess_exec(

@@ -20,10 +20,10 @@ def is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def printable(text: str) -> str:
+def printable(text: str, indent: int = 4) -> str:
     """Return a text that cannot steer a terminal; a new line stays one, indented."""
     lines = text.rstrip("\n").split("\n")
-    return "\n    ".join(line.translate(_LINE_CONTROLS) for line in lines)
+    return f"\n{' ' * indent}".join(line.translate(_LINE_CONTROLS) for line in lines)
 
 
 def on_one_line(text: str) -> str:
@@ -53,7 +53,7 @@ def as_dict(message: Message) -> dict[str, Any]:
 
 def say_sheet(rows: Iterable[tuple[str, str]]) -> None:
     """Print names and values, one below the other; what has no value is left out."""
-    filled = [(name, printable(value)) for name, value in rows if value]
+    filled = [(name, value) for name, value in rows if value]
     width = max((len(name) for name, _ in filled), default=0)
     for name, value in filled:
-        say(f"{name:{width}}  {value}")
+        say(f"{name:{width}}  {printable(value, indent=width + 2)}")

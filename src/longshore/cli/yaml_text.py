@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from google.api.field_behavior_pb2 import OUTPUT_ONLY, field_behavior
 from google.protobuf.message import Message
@@ -14,6 +14,8 @@ from ruamel.yaml.constructor import SafeConstructor
 from longshore.cli.output import as_dict
 
 M = TypeVar("M", bound=Message)
+
+_NEVER_FOLDED: Final = 1_048_576  #: A text of a contract is one line, however long.
 
 
 def new_yaml() -> Any:
@@ -29,6 +31,7 @@ def to_yaml(message: Message) -> str:
     yaml = new_yaml()
     yaml.default_flow_style = False
     yaml.allow_unicode = True
+    yaml.width = _NEVER_FOLDED
     written = io.StringIO()
     asked_for = _asked_for(message)
     yaml.dump(_in_order(as_dict(asked_for), asked_for.DESCRIPTOR), written)
