@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -378,3 +378,41 @@ async def test_watches_and_handles_outlive_a_restart_of_the_server(tmp_path: Pat
         assert change.task.status.message == "after the restart"
         with pytest.raises(WorkCanceled, match="after the restart"):
             await result
+
+
+async def test_clients_and_workers_go_on_at_the_next_server_when_one_stops(
+    tmp_path: Path, unused_tcp_port_factory: Callable[[], int]
+) -> None:
+    store = tmp_path / "longshore.db"
+    here, there = (f"127.0.0.1:{unused_tcp_port_factory()}" for _ in range(2))
+    go_on = lead("moving")
+    leaving = asyncio.Event()
+    mover = Worker("mover")
+    mover.action(step)
+    async with Client(f"{here},{there}") as client:
+        async with serving(store, here):
+            run = asyncio.create_task(
+                mover.run([here, there], grace_seconds=0, stopping=leaving)
+            )
+            handle = await client.tasks.submit(
+                "step", {"name": "moving", "times": 2}, allow_unregistered=True
+            )
+            watch = client.tasks.watch(handle.id, after_revision=0, include_logs=True)
+            go_on.release()
+            seen = [change.event.revision async for change in upto_log(watch)]
+            result = asyncio.ensure_future(handle.result())
+        async with serving(store, there):
+            assert (await client.tasks.get(handle.id)).id == handle.id
+            go_on.release()
+            seen += [change.event.revision async for change in watch]
+            assert await result == {"steps": 2}
+            assert seen == [event.revision for event in await history(client, handle.id)]
+            leaving.set()
+            await run
+
+
+async def upto_log(watch: Watch[TaskChange]) -> AsyncIterator[TaskChange]:
+    async for change in watch:
+        yield change
+        if change.event.HasField("log"):
+            return
