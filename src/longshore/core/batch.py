@@ -23,9 +23,11 @@ from longshore.core.operations import (
     Record,
     State,
     plan_part,
+    start_order,
 )
 from longshore.core.plans import Codec
-from longshore.core.rows import Head, Keyed, Rows
+from longshore.core.policies import limit_of
+from longshore.core.rows import Circle, Head, Keyed, Rows
 
 
 class Batch:
@@ -53,21 +55,25 @@ class Batch:
         self.sessions: dict[int, Session | None] = {}  #: None: ended.
         self.lanes: list[Lane] = []
         self.queues: dict[tuple[str, str], Queue] = {}  #: Made or changed.
-        self.fair = set(head.fair) if head.fair else set[tuple[str, str]]()
         self.contracts: dict[tuple[str, str], Contract | None] = {}  #: None: deleted.
         self.schedules: dict[tuple[str, str], Schedule | None] = {}  #: None: deleted.
         #: By tenant, principal, service and username; None: deregistered.
         self.accounts: dict[tuple[str, str, str, str], int | None] = {}
-        #: By tenant, queue and priority, as `fairness` uses them; the last by key as well.
-        self.fronts: dict[tuple[str, str, int], int | None] = {}
-        self.turns: dict[tuple[str, str, int, str], int] = {}
+        #: Where fairness keys have come into use; see `Head.circles`.
+        self.circles: dict[Circle, int] = {}
+        #: What `fairness` has found: by lane and priority, and by circle and key.
+        self.served: dict[tuple[int, int], int] = {}
+        self.turns: dict[tuple[Circle, str], int] = {}
         self.services: dict[tuple[str, str], bytes] = {}
         self.freed: Counter[int] = Counter()  #: Slots freed by session.
+        #: By tenant and concurrency key: leases that ended, and waiting work that left its place.
+        self.given_up: Counter[tuple[str, str]] = Counter()
         self.expired: list[int] = []
         self.removed: list[int] = []
         self._created_ids: dict[bytes, int] = {}
         self._waiting: defaultdict[int, list[int]] = defaultdict(list)
         self._leases: Counter[tuple[str, str]] = Counter()  #: Begun less ended, by key.
+        self._stored_leases: dict[tuple[str, str], int] = {}
         self._parked: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
         self._unparked: Counter[tuple[str, str]] = Counter()
         self._departed = 0  #: Rows that wait on disk and were touched.
@@ -156,7 +162,7 @@ class Batch:
         if touched:
             own = {number: self.operations[number] for number in touched}
             found += [one for one in own.values() if one.waiting and one.lane == lane]
-            found.sort(key=lambda one: (-one.priority, one.position, one.number))
+            found.sort(key=start_order)
         return found[:limit]
 
     def held_by(self, session: int) -> list[Operation]:
@@ -168,22 +174,37 @@ class Batch:
 
     def leases(self, tenant: str, concurrency_key: str) -> int:
         """Return how many operations with the key run."""
-        return self.rows.leases(tenant, concurrency_key) + self._leases[tenant, concurrency_key]
-
-    def parked(self, tenant: str, concurrency_key: str, limit: int) -> list[Operation]:
-        """Return the first of those that wait for their key, in the order of their places."""
         key = (tenant, concurrency_key)
-        stored = self.rows.parked(tenant, concurrency_key, limit + self._unparked[key])
-        self.remember(stored)
-        found = [one for one in stored if one.number not in self.operations]
-        own = {number: self.operations[number] for number in self._parked.get(key, ())}
-        found += [one for one in own.values() if one.parked]
-        found.sort(key=lambda one: (-one.priority, one.position, one.number))
-        return found[:limit]
+        if key not in self._stored_leases:
+            self._stored_leases[key] = self.rows.leases(tenant, concurrency_key)
+        return self._stored_leases[key] + self._leases[key]
+
+    def parked(
+        self, tenant: str, concurrency_key: str, leases: int, most: int
+    ) -> list[Operation]:
+        """Return of each lane and limit the first that wait for their key.
+
+        As many of each as its limit admits when there are so many leases, and at most `most`.
+        """
+        key = (tenant, concurrency_key)
+        groups: defaultdict[tuple[int, int], list[Operation]] = defaultdict(list)
+        for number in dict.fromkeys(self._parked.get(key, ())):
+            own = self.operations[number]
+            if own.parked:
+                groups[own.lane, limit_of(own)].append(own)
+        for lane, limit in self.rows.parked_groups(tenant, concurrency_key, leases):
+            count = min(most, limit - leases) + self._unparked[key]
+            stored = self.rows.parked(tenant, concurrency_key, lane, limit, count)
+            self.remember(stored)
+            groups[lane, limit] += [one for one in stored if one.number not in self.operations]
+        found: list[Operation] = []
+        for (_, limit), group in groups.items():
+            found += sorted(group, key=start_order)[: max(0, min(most, limit - leases))]
+        return found
 
     def running_in(self, tenant: str, queue: str) -> int:
         """Return how many operations of a queue run; of "" those of all tenants."""
-        lanes = set(self._lanes_in(tenant, queue))
+        lanes = set(self.lanes_in(tenant, queue))
         count = self.rows.running_in(sorted(lanes))
         for number, operation in self.operations.items():
             count += operation.state == State.RUNNING and operation.lane in lanes
@@ -192,20 +213,32 @@ class Batch:
                 count -= before.state == State.RUNNING and before.lane in lanes
         return count
 
-    def front(self, circle: tuple[str, str, int]) -> int | None:
-        """Return the position at which a queue is, of one priority, at this batch's begin."""
-        if circle not in self.fronts:
-            tenant, queue, priority = circle
-            lanes = self._lanes_in(tenant, queue)
-            self.fronts[circle] = self.rows.front(lanes, priority)
-        return self.fronts[circle]
+    def circle(self, circle: Circle) -> int | None:
+        """Return what `Head.circles` says of a circle; None if no keys are in use there."""
+        known = self.head.circles.get(circle)
+        return self.circles.get(circle) if known is None else known
 
-    def last_turn(self, circle: tuple[str, str, int], fairness_key: str) -> int:
+    def spans(self, lanes: Sequence[int], priority: int) -> dict[int, tuple[int, int]]:
+        """Return by lane the first and the last position of what may be leased of it."""
+        spans = self.rows.spans(lanes, priority)
+        for lane in lanes:
+            own = [self.operations[number] for number in self._waiting.get(lane, ())]
+            places = [
+                one.position
+                for one in own
+                if one.waiting and (one.lane, one.priority) == (lane, priority)
+            ]
+            if places:
+                places += spans.get(lane, ())
+                spans[lane] = min(places), max(places)
+        return spans
+
+    def last_turn(self, circle: Circle, fairness_key: str) -> int:
         """Return the position of the last that waits with a key; 0 if none does."""
-        turn = (*circle, fairness_key)
+        turn = (circle, fairness_key)
         if turn not in self.turns:
             tenant, queue, priority = circle
-            lanes = self._lanes_in(tenant, queue)
+            lanes = self.lanes_in(tenant, queue)
             self.turns[turn] = self.rows.last_turn(lanes, priority, fairness_key) or 0
         return self.turns[turn]
 
@@ -218,7 +251,7 @@ class Batch:
             for one in merged.values()
             if one.kind == Kind.LAUNCH and one.tenant == tenant and one.state < State.RUNNING
         ]
-        return sorted(found, key=lambda one: (-one.priority, one.position, one.number))
+        return sorted(found, key=start_order)
 
     def last_launch(self, tenant: str, priority: int) -> int:
         """Return the greatest position among a tenant's launches that have not ended, or 0."""
@@ -311,16 +344,19 @@ class Batch:
             self._waiting[operation.lane].append(number)
 
     def _put_keyed(self, operation: Operation, concurrency_key: str) -> None:
-        """Count leases by key, and keep track of what is parked."""
+        """Count leases by key, and keep track of what is parked and of what is given up."""
         number, key = operation.number, (operation.tenant, concurrency_key)
         earlier = self.operations.get(number)
         if earlier is None:
             earlier = self.before.get(number)
             if earlier is not None and earlier.parked:
                 self._unparked[key] += 1
-        self._leases[key] += operation.state == State.RUNNING
+        runs = operation.state == State.RUNNING
+        self._leases[key] += runs
         if earlier is not None:
             self._leases[key] -= earlier.state == State.RUNNING
+            if not runs and (earlier.state == State.RUNNING or _left_place(earlier, operation)):
+                self.given_up[key] += 1
         if operation.parked:
             self._parked[key].append(number)
 
@@ -367,7 +403,7 @@ class Batch:
         known = self.head.lanes.by_number.get(number)
         return known or next(lane for lane in self.lanes if lane.number == number)
 
-    def _lanes_in(self, tenant: str, queue: str) -> list[int]:
+    def lanes_in(self, tenant: str, queue: str) -> list[int]:
         """Return the lanes of a queue; of the tenant "" those of all tenants."""
         known = self.head.lanes.by_number.values()
         return [
@@ -397,7 +433,7 @@ class Batch:
             if session is not None:
                 head.sessions[number] = session
         head.queues.update(self.queues)
-        head.fair = self.fair
+        head.circles.update(self.circles)
         waiting = {lane for lane, numbers in self._waiting.items() if self._any_waits(numbers)}
         empty = {
             lane
@@ -408,3 +444,10 @@ class Batch:
 
     def _any_waits(self, numbers: list[int]) -> bool:
         return any(self.operations[number].waiting for number in numbers)
+
+
+def _left_place(earlier: Operation, operation: Operation) -> bool:
+    """Tell whether what waited does so no more, or elsewhere; unless it is parked there."""
+    if not earlier.waiting or operation.parked:
+        return False
+    return not operation.waiting or operation.place != earlier.place

@@ -26,7 +26,7 @@ from longshore.core.errors import (
 )
 from longshore.core.events import EventKind, detail
 from longshore.core.installation import Contract, Schedule, Template
-from longshore.core.lifecycle import submit
+from longshore.core.lifecycle import find_first, submit
 
 
 def apply_contract(change: ApplyContract, batch: Batch) -> Contract:
@@ -96,6 +96,8 @@ def fire_schedule(change: FireSchedule, batch: Batch) -> list[Submitted] | None:
         return None
     if change.submits and batch.mode == Mode.MAINTENANCE:
         raise Maintenance
+    for one in change.submits:
+        find_first(one, batch)  # A refusal must come before the first is accepted.
     done = [submit(one, batch) for one in change.submits]
     last_id = done[-1].operation.id if done else known.last_id
     fired = known._replace(next_time=change.next_time, last_id=last_id)

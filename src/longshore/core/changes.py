@@ -58,7 +58,7 @@ class Submit(NamedTuple):
     traceparent: str | None = None
     attributes: str | None = None
     key: Key | None = None
-    plan: bytes | None = None  #: What workers run, if that is not the request itself.
+    plan: bytes | None = None  #: What workers run; of jobs and launches, see `plan_part`.
     external_key: str | None = None  #: Finds the first with it, whatever its body.
     account: Account | None = None  #: One that the caller must have registered.
     concurrency_key: str | None = None

@@ -1,25 +1,20 @@
 """Concurrency keys: at most so many live leases of operations that share one.
 
 What cannot be leased for its key is parked, outside the index that leasing reads, so that a
-thousand of one key are not looked at again and again. When a lease with the key ends, the
-first of the parked compete again, in the order of their places.
+thousand of one key are not looked at again and again. Whenever a lease with the key ends, the
+first of the parked compete again. The first of each lane, because the next of another may
+wait for its worker or its queue; and the first of each limit, because limits may differ.
+
+So of each lane and limit as many compete, before the first that is parked, as it could have
+more leases. For that one more must compete for every lease that ends, and also for every
+competitor that is held, canceled or moved; `Batch.given_up` counts both.
 """
 
 from __future__ import annotations
 
-from typing import Final
-
-from longshore.core import policies
 from longshore.core.batch import Batch
 from longshore.core.operations import PARKED, Operation
-
-#: Parked operations that one ended lease is offered to, should their limits differ.
-_LOOKED_AT: Final = 8
-
-
-def limit_of(operation: Operation) -> int:
-    """Return how many leases with its key there may be when it is leased."""
-    return policies.decode(operation.policy).concurrency_limit
+from longshore.core.policies import limit_of
 
 
 def admits(operation: Operation, batch: Batch) -> bool:
@@ -33,10 +28,14 @@ def park(operation: Operation, batch: Batch) -> None:
     batch.put(operation._replace(wake_time=PARKED))
 
 
-def reopen(tenant: str, key: str, batch: Batch) -> None:
-    """Let as many of the parked compete again as may now be leased."""
-    leases = batch.leases(tenant, key)
-    for operation in batch.parked(tenant, key, _LOOKED_AT):
-        if leases < limit_of(operation):
-            batch.put(operation._replace(wake_time=None))
-            leases += 1
+def reopen(batch: Batch) -> None:
+    """Let as many of the parked compete again as leases and places were given up."""
+    while batch.given_up:
+        (tenant, key), count = batch.given_up.popitem()
+        for operation in batch.parked(tenant, key, batch.leases(tenant, key), count):
+            batch.put(competing(operation))
+
+
+def competing(operation: Operation) -> Operation:
+    """Return an operation that is parked no more."""
+    return operation._replace(wake_time=None) if operation.parked else operation

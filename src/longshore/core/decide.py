@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from longshore.core import (
     administration,
     catalog,
+    concurrency,
     launches,
     leasing,
     lifecycle,
@@ -91,6 +92,9 @@ def wanted(changes: Iterable[Change]) -> Wanted:
                 keys.append((caller.tenant, caller.principal, change.key.request_id))
             if change.external_key is not None:
                 keys.append((caller.tenant, caller.principal, change.external_key))
+        elif isinstance(change, MoveLaunches):
+            numbers += (one for one in change.targets if isinstance(one, int))
+            ids += (one for one in change.targets if not isinstance(one, int))
         elif isinstance(change, Report):
             numbers.append(change.number)
         elif isinstance(change, (Cancel, Suspend, Resume, Resubmit, Move)):
@@ -102,11 +106,18 @@ def wanted(changes: Iterable[Change]) -> Wanted:
     return Wanted(numbers, ids, keys)
 
 
-def decide(change: Change, batch: Batch) -> object:
-    """Return the outcome of a change, or the domain error that refuses it.
+def decide_all(changes: Iterable[Change], batch: Batch) -> list[object]:
+    """Return the outcomes of a batch's changes, in their order.
 
-    Anything else that is raised means that the batch can no longer be trusted.
+    A change that is refused has its domain error as the outcome. Anything else that is raised
+    means that the batch can no longer be trusted.
     """
+    outcomes = [_decide(change, batch) for change in changes]
+    concurrency.reopen(batch)
+    return outcomes
+
+
+def _decide(change: Change, batch: Batch) -> object:
     try:
         return _DECISIONS[type(change)](change, batch)
     except LongshoreError as refusal:

@@ -10,26 +10,72 @@ nothing of it.
 from __future__ import annotations
 
 from longshore.core.batch import Batch
-
-#: Tenant, queue and priority: among what has these in common leases go round.
-Circle = tuple[str, str, int]
+from longshore.core.lanes import Lane
+from longshore.core.operations import Kind, Operation
+from longshore.core.rows import Circle
 
 
 def place(
-    batch: Batch, circle: Circle, fairness_key: str | None, number: int
+    batch: Batch, lane: Lane, priority: int, fairness_key: str | None, number: int
 ) -> tuple[int, str | None]:
     """Return the position of an operation that begins to wait, and the key that it counts for.
 
     Where keys are in use, having none is a key like any other, "".
     """
-    if not fairness_key and circle[:2] not in batch.fair:
-        return number, None
+    circle = (lane.tenant, lane.queue, priority)
+    plain = batch.circle(circle)
+    if plain is None:
+        if not fairness_key:
+            return number, None
+        plain = batch.circles[circle] = _last_place(batch, circle)
     key = fairness_key or ""
-    batch.fair.add(circle[:2])
-    served = batch.front(circle)
+    # What waited before keys were in use has none written down.
+    last = batch.last_turn(circle, key) if key else max(batch.last_turn(circle, key), plain)
+    here = (lane.number, priority)
+    served = batch.served.get(here)
     if served is None:
-        batch.fronts[circle] = batch.turns[*circle, key] = number
-        return number, key
-    turn = min(number, max(served, batch.last_turn(circle, key)) + 1)
-    batch.turns[*circle, key] = turn
+        served = _served(batch, circle, lane.number)
+    # Where nothing waits the order begins anew, as that of submits.
+    turn = max(number, last + 1) if served is None else max(served, last) + 1
+    batch.served[here] = turn if served is None else served
+    batch.turns[circle, key] = turn
     return turn, key
+
+
+def placed_anew(operation: Operation, batch: Batch) -> Operation:
+    """Return an operation at the place that it gets if it begins to wait now."""
+    in_use = operation.fairness_key or batch.circles or batch.head.circles
+    if not in_use or operation.kind == Kind.LAUNCH:
+        return operation
+    lane = batch.lane_of(operation.lane)
+    position, key = place(
+        batch, lane, operation.priority, operation.fairness_key, operation.number
+    )
+    return operation._replace(position=position, fairness_key=key)
+
+
+def _last_place(batch: Batch, circle: Circle) -> int:
+    """Return the last position of all that waits in a circle; 0 if nothing does."""
+    tenant, queue, priority = circle
+    spans = batch.spans(batch.lanes_in(tenant, queue), priority)
+    return max((last for _, last in spans.values()), default=0)
+
+
+def _served(batch: Batch, circle: Circle, lane: int) -> int | None:
+    """Return the position that is being served where work of a lane competes.
+
+    A lane competes with those that a session serves together with it. Others may stand still
+    for want of a worker: what is placed after their position would always be the first. Of
+    several sessions that which has come furthest keeps what waits for it from being overtaken.
+    """
+    tenant, queue, priority = circle
+    spans = batch.spans(batch.lanes_in(tenant, queue), priority)
+    fronts = {one: first for one, (first, _) in spans.items()}
+    reached: list[int] = []
+    for session in batch.all_sessions():
+        lanes = set(batch.lanes_of(session))
+        if lane in lanes and not lanes.isdisjoint(fronts):
+            reached.append(min(fronts[one] for one in lanes & fronts.keys()))
+    if reached:
+        return max(reached)
+    return fronts.get(lane, min(fronts.values(), default=None))

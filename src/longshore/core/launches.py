@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from longshore.core.batch import Batch
 from longshore.core.changes import Direction, MoveLaunches
+from longshore.core.concurrency import competing
 from longshore.core.errors import WrongState
 from longshore.core.events import EventKind, detail
 from longshore.core.ids import text_of
@@ -68,19 +69,23 @@ def _places(
     direction: Direction,
 ) -> list[Place]:
     """Return the places of the new order, each after the one before."""
-    rest = [one for one in order if one.number not in chosen]
-    count = len(order) - len(rest)
-    if rest and direction == Direction.TOP:
-        edge = rest[0]
-        places = [(edge.priority, edge.position - count + index) for index in range(count)]
-        return [*places, *map(_place, rest)]
-    if rest and direction == Direction.BOTTOM:
-        edge = rest[-1]
-        places = [(edge.priority, edge.position + 1 + index) for index in range(count)]
-        return [*map(_place, rest), *places]
     if arranged == order:
         return [_place(one) for one in order]
-    return _apart(map(_place, order))
+    rest = [one for one in order if one.number not in chosen]
+    count = len(chosen)
+    match direction:
+        case Direction.TOP:
+            priority, first = _place(order[0])
+            return [(priority, first - count + index) for index in range(count)] + [
+                _place(one) for one in rest
+            ]
+        case Direction.BOTTOM:
+            priority, last = _place(order[-1])
+            return [_place(one) for one in rest] + [
+                (priority, last + 1 + index) for index in range(count)
+            ]
+        case _:
+            return _apart(map(_place, order))
 
 
 def _place(operation: Operation) -> Place:
@@ -102,7 +107,7 @@ def _moved(operation: Operation, place: Place, batch: Batch) -> Operation:
     queue = batch.lane_of(operation.lane).queue
     told = detail(**{"from": queue, "to": queue}, priority=place[0])
     revision = batch.emit(operation, EventKind.MOVED, operation.state, told)
-    moved = operation._replace(
+    moved = competing(operation)._replace(
         priority=place[0], position=place[1], update_time=batch.now, revision=revision
     )
     batch.put(moved)

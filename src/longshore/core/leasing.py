@@ -15,7 +15,7 @@ from longshore.core.events import EventKind
 from longshore.core.failures import Code, Failure
 from longshore.core.lanes import Session
 from longshore.core.lifecycle import end
-from longshore.core.operations import Operation, Part, State
+from longshore.core.operations import Operation, Part, State, start_order
 from longshore.core.queues import Room, Rooms
 
 #: Operations that one lease puts aside at most, for want of a lease with their key.
@@ -52,6 +52,7 @@ def lease(change: Lease, batch: Batch) -> list[Assignment]:
     """Give the first waiting operations to free slots, each to the session with most of them."""
     if batch.mode != Mode.ACTIVE:
         return []
+    concurrency.reopen(batch)
     outlets = _outlets(change.grants, batch)
     leased: list[Operation] = []
     parked = 0
@@ -103,11 +104,7 @@ def _outlets(grants: Iterable[Grant], batch: Batch) -> dict[int, _Outlet]:
 def _merged_heads(outlets: dict[int, _Outlet], batch: Batch) -> Iterable[Operation]:
     """Return the heads of all lanes in the order of priority, then position."""
     heads = [_heads(outlet, batch) for outlet in outlets.values()]
-    return heads[0] if len(heads) == 1 else heapq.merge(*heads, key=_order)
-
-
-def _order(operation: Operation) -> tuple[int, int, int]:
-    return -operation.priority, operation.position, operation.number
+    return heads[0] if len(heads) == 1 else heapq.merge(*heads, key=start_order)
 
 
 def _heads(outlet: _Outlet, batch: Batch) -> Iterator[Operation]:
@@ -115,10 +112,13 @@ def _heads(outlet: _Outlet, batch: Batch) -> Iterator[Operation]:
 
     Those that were yielded must have been leased or parked when the next is asked for.
     """
+    count = 0
     while capacity := outlet.capacity:
-        found = batch.heads(outlet.lane, capacity)
+        # Doubled, because each read begins at the front: many may be parked for few slots.
+        count = max(capacity, 2 * count)
+        found = batch.heads(outlet.lane, count)
         yield from found
-        if len(found) < capacity:
+        if len(found) < count:
             return
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from longshore.core import concurrency, limits, policies
+from longshore.core import limits, policies
 from longshore.core.batch import Batch
 from longshore.core.changes import (
     Account,
@@ -28,7 +28,7 @@ from longshore.core.errors import (
 )
 from longshore.core.events import EventKind, detail
 from longshore.core.failures import Code, Failure
-from longshore.core.fairness import place
+from longshore.core.fairness import place, placed_anew
 from longshore.core.ids import text_of
 from longshore.core.operations import PARKED, Facts, Kind, Operation, Part, State
 from longshore.core.operations import Cancel as CancelState
@@ -37,6 +37,14 @@ from longshore.core.rows import Keyed
 
 def submit(change: Submit, batch: Batch) -> Submitted:
     """Accept a new operation, or find the one that the same key submitted before."""
+    return find_first(change, batch) or _accept(change, batch)
+
+
+def find_first(change: Submit, batch: Batch) -> Submitted | None:
+    """Return what was submitted with a key of this submit; None if it is to be accepted.
+
+    Raises what refuses it.
+    """
     caller, key = change.caller, change.key
     if key is not None:
         keyed = batch.keyed(caller.tenant, caller.principal, key.request_id)
@@ -44,18 +52,30 @@ def submit(change: Submit, batch: Batch) -> Submitted:
         if keyed is not None and earlier is not None:
             return _submitted_before(keyed, earlier, key, batch)
     if change.external_key is not None:
-        first = _first_with(change.external_key, change, batch)
-        if first is not None:
-            return first
+        keyed = batch.keyed(caller.tenant, caller.principal, change.external_key)
+        earlier = None if keyed is None else batch.operation(keyed.number)
+        if earlier is not None:
+            return Submitted(earlier, batch.facts(earlier.number), created=False)
     if batch.mode == Mode.MAINTENANCE:
         raise Maintenance
     if change.account is not None and batch.account(caller, change.account) is None:
         raise AccountNotFound(*change.account)
+    return None
+
+
+def _accept(change: Submit, batch: Batch) -> Submitted:
+    caller, key = change.caller, change.key
     lane = batch.lane(caller.tenant, change.queue, change.actions)
     number = batch.last_number + 1
+    wake_time = _wake_time(change.not_before, batch.now, held=change.suspended)
     position, fairness_key = number, None
-    if change.kind == Kind.LAUNCH or change.fairness_key is not None or batch.fair:
-        position, fairness_key = _placed(change, number, batch)
+    if (
+        change.kind == Kind.LAUNCH
+        or change.fairness_key is not None
+        or batch.circles
+        or batch.head.circles
+    ):
+        position, fairness_key = _placed(change, lane, number, wake_time, batch)
     facts = Facts(
         caller.principal,
         change.facts_request_id,
@@ -81,7 +101,7 @@ def submit(change: Submit, batch: Batch) -> Submitted:
         0,  # token
         0,  # reports
         CancelState.NO,
-        _wake_time(change.not_before, batch.now, held=change.suspended),
+        wake_time,
         batch.revision + 1,
         None,  # start_time
         batch.now,  # update_time
@@ -101,22 +121,17 @@ def submit(change: Submit, batch: Batch) -> Submitted:
     return Submitted(operation, facts, created=True)
 
 
-def _first_with(external_key: str, change: Submit, batch: Batch) -> Submitted | None:
-    """Return the first submit with an external key, as long as its operation is kept."""
-    keyed = batch.keyed(change.caller.tenant, change.caller.principal, external_key)
-    operation = None if keyed is None else batch.operation(keyed.number)
-    if operation is None:
-        return None
-    return Submitted(operation, batch.facts(operation.number), created=False)
-
-
-def _placed(change: Submit, number: int, batch: Batch) -> tuple[int, str | None]:
+def _placed(
+    change: Submit, lane: int, number: int, wake_time: int | None, batch: Batch
+) -> tuple[int, str | None]:
     """Return the position of a new operation, and the fairness key that it counts for."""
-    tenant = change.caller.tenant
+    tenant, key = change.caller.tenant, change.fairness_key or None
     if change.kind == Kind.LAUNCH:
         # One that was moved to the bottom may stand beyond the next number.
         return max(number, batch.last_launch(tenant, change.priority) + 1), None
-    return place(batch, (tenant, change.queue, change.priority), change.fairness_key, number)
+    if change.suspended or wake_time is not None:
+        return number, key  # It gets its place when it begins to wait.
+    return place(batch, batch.lane_of(lane), change.priority, key, number)
 
 
 def _submitted_before(keyed: Keyed, operation: Operation, key: Key, batch: Batch) -> Submitted:
@@ -184,6 +199,8 @@ def resume(change: Resume, batch: Batch) -> Operation:
         raise _refuse(operation, "SUSPENDED")
     not_before = policies.decode(operation.policy).not_before
     wake_time = _wake_time(not_before, batch.now, held=False)
+    if wake_time is None:
+        operation = placed_anew(operation, batch)
     return move_to(operation, State.QUEUED, batch, wake_time=wake_time)
 
 
@@ -271,15 +288,7 @@ def move_to(
         state=state, wake_time=wake_time, update_time=batch.now, revision=revision
     )
     batch.put(moved)
-    _left(operation, batch)
     return moved
-
-
-def _left(operation: Operation, batch: Batch) -> None:
-    """Let others with its concurrency key compete for what an operation has given up."""
-    key = operation.concurrency_key
-    if key is not None and (operation.state == State.RUNNING or operation.waiting):
-        concurrency.reopen(operation.tenant, key, batch)
 
 
 def end(
@@ -303,8 +312,6 @@ def end(
     expire_time = batch.now + expire_after
     ended = operation.over(state, reports, expire_time, revision, batch.now, message)
     batch.put(ended)
-    if operation.concurrency_key is not None:
-        _left(operation, batch)
     if failure is not None:
         batch.documents[operation.number, Part.ERROR] = failure.document
     return ended
@@ -366,7 +373,6 @@ def requeue(
         message=None if failure is None else failure.message,
     )
     batch.put(queued)
-    _left(operation, batch)
     return queued
 
 
@@ -391,7 +397,9 @@ def wake(batch: Batch, limit: int = limits.WRITER_CHANGES) -> None:
 
 def _wake_one(operation: Operation, batch: Batch) -> None:
     if operation.state == State.QUEUED:
-        batch.put(operation._replace(wake_time=None))
+        # What is tried again keeps its place.
+        due = operation if operation.attempt else placed_anew(operation, batch)
+        batch.put(due._replace(wake_time=None))
     elif operation.state == State.RUNNING:
         if operation.cancel:
             end(operation, State.CANCELED, batch, message=operation.message)

@@ -103,6 +103,11 @@ class Operation(NamedTuple):
         return self.wake_time == PARKED and self.state == _QUEUED
 
     @property
+    def place(self) -> tuple[int, int, int]:
+        """Return where it waits: lane, priority and position."""
+        return self.lane, self.priority, self.position
+
+    @property
     def ended(self) -> bool:
         return self.state >= FIRST_TERMINAL
 
@@ -181,6 +186,11 @@ class Operation(NamedTuple):
             self.concurrency_key,
             self.fairness_key,
         )
+
+
+def start_order(operation: Operation) -> tuple[int, int, int]:
+    """Return what sorts waiting work in the order of its leases."""
+    return -operation.priority, operation.position, operation.number
 
 
 def plan_part(kind: int) -> Part:

@@ -7,6 +7,7 @@ import json
 from typing import NamedTuple
 
 from longshore.core import limits
+from longshore.core.operations import Operation
 
 
 class Policy(NamedTuple):
@@ -46,3 +47,8 @@ DEFAULT = Policy()
 def decode(text: str | None) -> Policy:
     """Return the policy that `Policy.encode` gave this text for."""
     return DEFAULT if text is None else Policy(**json.loads(text))
+
+
+def limit_of(operation: Operation) -> int:
+    """Return how many leases with its concurrency key there may be once it is leased."""
+    return decode(operation.policy).concurrency_limit

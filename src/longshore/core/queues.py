@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from longshore.core.batch import Batch
 from longshore.core.changes import Move, UpdateQueue
+from longshore.core.concurrency import competing
 from longshore.core.errors import WrongState
 from longshore.core.events import EventKind, detail
-from longshore.core.fairness import place
+from longshore.core.fairness import placed_anew
 from longshore.core.ids import text_of
 from longshore.core.installation import RULESETS_LIMIT, RULESETS_QUEUE, Queue
 from longshore.core.lanes import Lane
@@ -42,19 +43,14 @@ def move(change: Move, batch: Batch) -> Operation:
         return operation
     told = detail(**{"from": lane.queue, "to": change.queue}, priority=operation.priority)
     revision = batch.emit(operation, EventKind.MOVED, operation.state, told)
-    position, fairness_key = place(
-        batch,
-        (operation.tenant, change.queue, operation.priority),
-        operation.fairness_key,
-        operation.number,
-    )
-    moved = operation._replace(
+    moved = competing(operation)._replace(
         lane=batch.lane(operation.tenant, change.queue, lane.actions),
-        position=position,
-        fairness_key=fairness_key,
+        position=operation.number,
+        fairness_key=operation.fairness_key or None,
         update_time=batch.now,
         revision=revision,
     )
+    moved = placed_anew(moved, batch)
     batch.put(moved)
     return moved
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 from longshore.core.changes import Account, Mode
 from longshore.core.installation import Contract, Queue, Schedule
@@ -17,6 +17,10 @@ class Keyed(NamedTuple):
 
     number: int
     digest: bytes
+
+
+#: Tenant, queue and priority: among what has these in common leases go round.
+Circle: TypeAlias = tuple[str, str, int]
 
 
 class Rows(Protocol):
@@ -45,16 +49,24 @@ class Rows(Protocol):
         """Return how many operations with the key run."""
         ...
 
-    def parked(self, tenant: str, concurrency_key: str, limit: int) -> list[Operation]:
-        """Return the first of those that wait for their key, in the order of their places."""
+    def parked_groups(
+        self, tenant: str, concurrency_key: str, leases: int
+    ) -> list[tuple[int, int]]:
+        """Return the lanes and limits above `leases` of what waits for its key."""
         ...
 
-    def front(self, lanes: Sequence[int], priority: int) -> int | None:
-        """Return the least position among what may be leased of these lanes."""
+    def parked(
+        self, tenant: str, concurrency_key: str, lane: int, limit: int, count: int
+    ) -> list[Operation]:
+        """Return the first of a lane and limit that wait for their key, in their order."""
+        ...
+
+    def spans(self, lanes: Sequence[int], priority: int) -> dict[int, tuple[int, int]]:
+        """Return the least and the greatest position of what may be leased, by lane."""
         ...
 
     def last_turn(self, lanes: Sequence[int], priority: int, fairness_key: str) -> int | None:
-        """Return the greatest position among what waits with the key in these lanes."""
+        """Return the greatest position of what waits with the key, parked or not."""
         ...
 
     def waiting_launches(self, tenant: str) -> list[Operation]:
@@ -99,7 +111,7 @@ class Head:
     lanes: LaneBook = field(default_factory=LaneBook)
     sessions: dict[int, Session] = field(default_factory=dict[int, Session])
     queues: dict[tuple[str, str], Queue] = field(default_factory=dict[tuple[str, str], Queue])
-    #: Tenant and name of the queues in which fairness keys are in use.
-    fair: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    #: Where fairness keys are in use, with the last position of what waited there before.
+    circles: dict[Circle, int] = field(default_factory=dict[Circle, int])
     #: Lanes that may hold waiting work: all others surely hold none.
     open_lanes: set[int] = field(default_factory=set[int])

@@ -14,7 +14,7 @@ from sqlite_utils import Database
 
 from longshore.core.batch import Batch
 from longshore.core.changes import Change
-from longshore.core.decide import decide
+from longshore.core.decide import decide_all
 from longshore.core.errors import OutcomeUnknown, StoreUnavailable
 from longshore.core.operations import Operation, State
 from longshore.core.plans import Codec
@@ -95,7 +95,7 @@ class Applier:
             rows = SqliteRows(self._connection, self._running)
             batch = Batch(self._head, rows, self._codec, self._clock())
             batch.remember(rows.preload(changes))
-            outcomes = [decide(change, batch) for change in changes]
+            outcomes = decide_all(changes, batch)
             if batch.writes:
                 write(batch, self._connection)
                 write_installation(batch, self._database)

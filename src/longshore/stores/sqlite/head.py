@@ -34,12 +34,7 @@ _OPEN_LANES: Final = """
         WHERE lane = lanes.number AND state = 2 AND wake_time IS NULL
     )
 """
-_FAIR: Final = """
-    SELECT tenant, queue FROM lanes WHERE EXISTS (
-        SELECT 1 FROM operations
-        WHERE lane = lanes.number AND state = 2 AND fairness_key IS NOT NULL
-    )
-"""
+_CIRCLES: Final = "SELECT tenant, queue, priority, plain FROM circles"
 
 
 def load_head(connection: sqlite3.Connection) -> Head:
@@ -58,7 +53,10 @@ def load_head(connection: sqlite3.Connection) -> Head:
         lanes=LaneBook(_lanes(connection).values()),
         sessions=_sessions(connection),
         queues=installation.queues(connection),
-        fair=set(connection.execute(_FAIR)),
+        circles={
+            (tenant, queue, priority): plain
+            for tenant, queue, priority, plain in connection.execute(_CIRCLES)
+        },
         open_lanes={number for (number,) in connection.execute(_OPEN_LANES)},
     )
 
@@ -100,7 +98,7 @@ def _session(row: tuple[Any, ...]) -> Session:
 
 
 def write_head(batch: Batch, database: Database) -> None:
-    """Write the lanes, sessions and services that are new, and how far all has come."""
+    """Write the lanes, sessions, services and circles that are new, and how far all has come."""
     for lane in batch.lanes:
         _upsert(database, "lanes", lane._asdict())
     for number, session in batch.sessions.items():
@@ -111,6 +109,9 @@ def write_head(batch: Batch, database: Database) -> None:
     for (tenant, slug), document in batch.services.items():
         row = {"tenant": tenant, "slug": slug, "document": document}
         _upsert(database, "services", row)
+    for (tenant, queue, priority), plain in batch.circles.items():
+        circle = {"tenant": tenant, "queue": queue, "priority": priority, "plain": plain}
+        _upsert(database, "circles", circle)
     told = (
         batch.revision,
         batch.compacted,

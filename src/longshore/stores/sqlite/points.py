@@ -57,12 +57,12 @@ _HOLDERS: Final = """
     WHERE session IS NOT NULL AND tenant = ? AND lane IN (:list) LIMIT 10
 """
 _KEY_RUNNING: Final = """
-    SELECT count(*) FROM operations INDEXED BY keyed
-    WHERE tenant = ? AND concurrency_key = ? AND state = 3 AND state <= 3
+    SELECT count(*) FROM operations INDEXED BY holding
+    WHERE tenant = ? AND concurrency_key = ? AND session IS NOT NULL
 """
 _KEY_HOLDERS: Final = """
-    SELECT id FROM operations INDEXED BY keyed
-    WHERE tenant = ? AND concurrency_key = ? AND state = 3 AND state <= 3 LIMIT 10
+    SELECT id FROM operations INDEXED BY holding
+    WHERE tenant = ? AND concurrency_key = ? AND session IS NOT NULL LIMIT 10
 """
 
 

@@ -34,21 +34,38 @@ _HEADS: Final = f"""
 """
 _RUNNING_IN: Final = "SELECT sum(count) FROM counts WHERE state = 3 AND lane IN (:list)"
 _LEASES: Final = """
-    SELECT count(*) FROM operations INDEXED BY keyed
-    WHERE tenant = ? AND concurrency_key = ? AND state = 3 AND state <= 3
+    SELECT count(*) FROM operations INDEXED BY holding
+    WHERE tenant = ? AND concurrency_key = ? AND session IS NOT NULL
 """
+_LIMIT: Final = "json_extract(policy, '$.concurrency_limit')"
+_KEY_PARKED: Final = f"""
+    operations INDEXED BY parked
+    WHERE tenant = ? AND concurrency_key = ? AND wake_time = {PARKED}
+"""
+_NEXT_PARKED_LANE: Final = f"SELECT min(lane) FROM {_KEY_PARKED} AND lane > ?"
+_NEXT_PARKED_LIMIT: Final = f"SELECT {_LIMIT} FROM {_KEY_PARKED} AND lane = ? AND {_LIMIT} > ? ORDER BY {_LIMIT} LIMIT 1"
 _PARKED: Final = f"""
-    SELECT {OPERATION} FROM operations INDEXED BY keyed
-    WHERE tenant = ? AND concurrency_key = ? AND state = 2 AND state <= 3 AND wake_time = {PARKED}
-    ORDER BY priority DESC, position, number LIMIT ?
+    SELECT {OPERATION} FROM {_KEY_PARKED} AND lane = ? AND {_LIMIT} = ?
+    ORDER BY priority DESC, position LIMIT ?
 """
-_FRONT: Final = """
-    SELECT min(position) FROM operations INDEXED BY waiting
-    WHERE lane = ? AND priority = ? AND state = 2 AND wake_time IS NULL
+#: One probe of each end of the index per lane.
+_SPANS: Final = """
+    SELECT number, first, last FROM (
+        SELECT number, (
+            SELECT min(position) FROM operations INDEXED BY waiting
+            WHERE lane = lanes.number AND priority = ?1 AND state = 2 AND wake_time IS NULL
+        ) AS first, (
+            SELECT max(position) FROM operations INDEXED BY waiting
+            WHERE lane = lanes.number AND priority = ?1 AND state = 2 AND wake_time IS NULL
+        ) AS last FROM lanes
+    ) WHERE first IS NOT NULL AND number IN (:list)
 """
-_LAST_TURN: Final = """
-    SELECT max(position) FROM operations INDEXED BY turns
-    WHERE lane = ? AND fairness_key = ? AND priority = ? AND state = 2
+_LAST_TURN: Final = f"""
+    SELECT (
+        SELECT max(position) FROM operations INDEXED BY turns
+        WHERE lane = lanes.number AND fairness_key = ? AND priority = ? AND state = 2
+            AND (wake_time IS NULL OR wake_time = {PARKED})
+    ) FROM lanes WHERE number IN (:list)
 """
 _WAITING_LAUNCHES: Final = f"""
     SELECT {OPERATION} FROM operations INDEXED BY launches
@@ -163,16 +180,32 @@ class SqliteRows:
     def leases(self, tenant: str, concurrency_key: str) -> int:
         return int(self._one(_LEASES, tenant, concurrency_key)[0])
 
-    def parked(self, tenant: str, concurrency_key: str, limit: int) -> list[Operation]:
-        return self._operations(_PARKED, tenant, concurrency_key, limit)
+    def parked_groups(
+        self, tenant: str, concurrency_key: str, leases: int
+    ) -> list[tuple[int, int]]:
+        groups: list[tuple[int, int]] = []
+        key = (tenant, concurrency_key)
+        lane = self._one(_NEXT_PARKED_LANE, *key, -1)[0]
+        while lane is not None:
+            found = self._one(_NEXT_PARKED_LIMIT, *key, lane, leases)
+            while found is not None:
+                groups.append((lane, found[0]))
+                found = self._one(_NEXT_PARKED_LIMIT, *key, lane, found[0])
+            lane = self._one(_NEXT_PARKED_LANE, *key, lane)[0]
+        return groups
 
-    def front(self, lanes: Sequence[int], priority: int) -> int | None:
-        found = [self._one(_FRONT, lane, priority)[0] for lane in lanes]
-        return min((one for one in found if one is not None), default=None)
+    def parked(
+        self, tenant: str, concurrency_key: str, lane: int, limit: int, count: int
+    ) -> list[Operation]:
+        return self._operations(_PARKED, tenant, concurrency_key, lane, limit, count)
+
+    def spans(self, lanes: Sequence[int], priority: int) -> dict[int, tuple[int, int]]:
+        found = select_listed(self._connection, _SPANS, lanes, priority)
+        return {lane: (first, last) for lane, first, last in found}
 
     def last_turn(self, lanes: Sequence[int], priority: int, fairness_key: str) -> int | None:
-        found = [self._one(_LAST_TURN, lane, fairness_key, priority)[0] for lane in lanes]
-        return max((one for one in found if one is not None), default=None)
+        found = select_listed(self._connection, _LAST_TURN, lanes, fairness_key, priority)
+        return max((turn for (turn,) in found if turn is not None), default=None)
 
     def waiting_launches(self, tenant: str) -> list[Operation]:
         return self._operations(_WAITING_LAUNCHES, tenant)

@@ -7,6 +7,7 @@ from typing import Final
 from sqlite_utils import Database, Migrations
 
 from longshore.core.errors import StoreUnavailable
+from longshore.core.operations import PARKED
 
 _TABLES: Final = (
     # The small hot rows, and what lists filter by; see `core.operations`.
@@ -51,14 +52,20 @@ _TABLES: Final = (
     """,
     # What runs with a concurrency key, and what waits for one; see `core.concurrency`.
     """
-    CREATE INDEX keyed ON operations
-        (tenant, concurrency_key, state, wake_time, priority DESC, position)
-        WHERE concurrency_key IS NOT NULL AND state <= 3
+    CREATE INDEX holding ON operations (tenant, concurrency_key, session)
+        WHERE concurrency_key IS NOT NULL AND session IS NOT NULL
+    """,
+    f"""
+    CREATE INDEX parked ON operations (
+        tenant, concurrency_key, lane, json_extract(policy, '$.concurrency_limit'),
+        priority DESC, position
+    ) WHERE concurrency_key IS NOT NULL AND wake_time = {PARKED}
     """,
     # Whose turn comes when; see `core.fairness`.
-    """
+    f"""
     CREATE INDEX turns ON operations (lane, fairness_key, priority, position)
         WHERE fairness_key IS NOT NULL AND state = 2
+            AND (wake_time IS NULL OR wake_time = {PARKED})
     """,
     # The order in which launches start; see `core.launches`.
     """
@@ -136,6 +143,16 @@ _TABLES: Final = (
         pause_time INTEGER,
         "limit" INTEGER NOT NULL,
         PRIMARY KEY (tenant, name)
+    ) STRICT, WITHOUT ROWID
+    """,
+    # Where fairness keys are in use; see `core.rows.Head`.
+    """
+    CREATE TABLE circles (
+        tenant TEXT NOT NULL,
+        queue TEXT NOT NULL,
+        priority INTEGER NOT NULL,
+        plain INTEGER NOT NULL,
+        PRIMARY KEY (tenant, queue, priority)
     ) STRICT, WITHOUT ROWID
     """,
     """
