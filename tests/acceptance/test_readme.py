@@ -142,6 +142,7 @@ async def test_every_command_of_the_readme_succeeds(shell: Shell, server: str) -
             if command.endswith("&"):
                 await service_is_offered(server, "hello")
     assert "Hello, Ada!" in printed["python client.py"]
+    assert printed["python sync_client.py"].startswith("{")
     assert "Hello, Grace!" in printed["longshore run task greet name=Grace --json"]
     assert "bag" in printed["longshore get 1"]
     assert (
