@@ -174,10 +174,17 @@ async def test_accounts_are_registered_once(server: Server) -> None:
     assert gone.text.startswith("ada is no longer registered with archive")
 
 
-async def test_a_shell_is_offered_names_that_the_server_knows(server: Server) -> None:
+async def test_a_shell_is_offered_names_that_the_server_knows(
+    server: Server, tmp_path: Path
+) -> None:
+    config = tmp_path / "longshore.toml"
+    config.write_text(f'server = "{server.address}"')
+
     async def offered(line: str) -> set[str]:
         answer = await call(
             server,
+            LONGSHORE_SERVER="",
+            LONGSHORE_CONFIG=str(config),
             _LONGSHORE_COMPLETE="bash_complete",
             COMP_WORDS=line,
             COMP_CWORD=str(line.count(" ")),
@@ -190,7 +197,7 @@ async def test_a_shell_is_offered_names_that_the_server_knows(server: Server) ->
 
 
 async def test_the_next_of_several_servers_is_asked_where_one_is_not_there(
-    server: Server, tmp_path: Path
+    server: Server,
 ) -> None:
     both = f"127.0.0.1:1,{server.address}"
     assert (await call(server, "status", LONGSHORE_SERVER=both)).code == 0

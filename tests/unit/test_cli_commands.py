@@ -122,6 +122,21 @@ def test_a_shell_is_offered_nothing_where_no_server_answers(
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_shell_is_offered_what_it_can_be_where_the_file_of_settings_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "longshore.toml"
+    file.write_text("nonsense = [")
+    monkeypatch.setenv("LONGSHORE_CONFIG", str(file))
+    assert offered("mode", "act") == ["active"]
+
+
+def test_where_no_server_is_named_is_told_before_anything_is_asked() -> None:
+    result = CliRunner().invoke(main, ["status", "--server", ","])
+    assert result.exit_code == 2
+    assert "write host:port, or several with commas between" in result.output
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_shell_can_be_taught(shell: str) -> None:
     result = CliRunner().invoke(main, ["completion", shell], prog_name="longshore")

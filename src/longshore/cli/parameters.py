@@ -11,6 +11,9 @@ from typing import Any, Final, cast
 
 import click
 
+from longshore.client import InvalidValue
+from longshore.client.servers import split_addresses
+
 _UNITS: Final[dict[str, float]] = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
@@ -51,6 +54,20 @@ class Moment(click.ParamType[datetime]):
             return datetime.fromisoformat(str(value)).astimezone()
         except (ValueError, OverflowError):
             self.fail(f"{value!r} is no time; write 2026-03-01T12:00:00+01:00", param, ctx)
+
+
+class Servers(click.ParamType[str]):
+    """Where servers are: `host:port`, or several with commas between."""
+
+    name = "host:port[,…]"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        try:
+            return ",".join(split_addresses(str(value)))
+        except InvalidValue as error:
+            self.fail(f"{error}; write host:port, or several with commas between", param, ctx)
 
 
 class Pair(click.ParamType[tuple[str, str]]):

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from longshore.cli.advice import advice
-from longshore.cli.parameters import Span
+from longshore.cli.parameters import Servers, Span
 from longshore.cli.settings import config_option, setting
 from longshore.client import CallError, Client
 from longshore.client.connection import DEFAULT_SERVER
@@ -87,7 +87,7 @@ _ASKING: Final = (
     setting(
         "--server",
         default=DEFAULT_SERVER,
-        metavar="HOST:PORT[,…]",
+        type=Servers(),
         help="Whom to ask; the next where one is not there.",
     ),
     setting("--tenant", default="", show_default="your first", help="On whose behalf."),

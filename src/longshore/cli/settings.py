@@ -44,7 +44,7 @@ def config_option(command: F) -> F:
 
 
 def _read(context: click.Context, option: click.Parameter, file: Path | None) -> None:
-    if file is None or context.resilient_parsing:
+    if file is None:
         return
     try:
         with file.open("rb") as opened:

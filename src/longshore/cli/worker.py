@@ -9,7 +9,7 @@ import click
 from longshore.cli.commands import examples
 from longshore.cli.loading import load_worker
 from longshore.cli.logs import configure, log_level_option
-from longshore.cli.parameters import Span
+from longshore.cli.parameters import Servers, Span
 from longshore.cli.running import run_async
 from longshore.cli.settings import config_option, setting
 from longshore.client.connection import DEFAULT_SERVER
@@ -21,7 +21,7 @@ from longshore.client.connection import DEFAULT_SERVER
     )
 )
 @click.argument("target", metavar="MODULE:WORKER")
-@setting("--server", default=DEFAULT_SERVER, metavar="HOST:PORT", help="Whom to work for.")
+@setting("--server", type=Servers(), default=DEFAULT_SERVER, help="Whom to work for.")
 @click.option(
     "--slots",
     type=click.IntRange(min=1),
