@@ -166,9 +166,10 @@ async def stevedore(
     slots: int = 1,
     queues: Sequence[str] = ("default",),
     name: str = "stevedore",
+    tenant: str = "default",
 ) -> AsyncGenerator[Stevedore]:
     """Connect a worker until the block ends; its session then lives on for its time."""
-    stream = world.workers.Work()
+    stream = world.workers.Work(metadata=(("x-tenant-id", tenant),))
     worker = Stevedore(stream)
     hello = worker_service_pb2.Hello(
         worker=name,
