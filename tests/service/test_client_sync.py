@@ -192,3 +192,34 @@ def test_a_program_that_closes_nothing_ends_in_peace(address: str) -> None:
         timeout=30,
     )
     assert (ended.stdout, ended.stderr, ended.returncode) == ("{'sum': 3}\n", "", 0)
+
+
+FORK = """
+import os
+import warnings
+
+from longshore.client.sync import SyncClient
+
+client = SyncClient("{address}")
+client.connect()
+warnings.simplefilter("ignore")
+if os.fork():
+    os.wait()
+else:
+    try:
+        client.server.status()
+    except RuntimeError as error:
+        print(error, flush=True)
+    os._exit(0)
+"""
+
+
+def test_a_fork_is_told_that_it_cannot_use_the_client(address: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", FORK.format(address=address)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert ended.stdout == "the sync client does not outlive a fork: spawn the process\n"

@@ -25,11 +25,13 @@ class Portal:
     def call(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """Call a function on the loop, await what it returns if it can be, and return that.
 
-        Whatever ends the wait, such as Ctrl-C, cancels the call. Raises `RuntimeError` on the
-        loop's own thread, which would wait for itself.
+        Whatever ends the wait, such as Ctrl-C, cancels the call. Raises `RuntimeError` where it
+        would never end: on the loop's own thread, and in a fork, which has only one thread.
         """
         if threading.current_thread() is self._thread:
             raise RuntimeError("the loop of the sync client would wait for itself: use Client")
+        if not self._thread.is_alive():
+            raise RuntimeError("the sync client does not outlive a fork: spawn the process")
         running = asyncio.run_coroutine_threadsafe(
             _called(function, arguments, named), self._loop
         )

@@ -33,7 +33,11 @@ from longshore.client.portal import portal
 
 
 class SyncClient(ClosingFace):
-    __doc__ = client.Client.__doc__
+    """Asks Longshore for work, and blocks until it is answered; see `longshore.client.Client`.
+
+    Ctrl-C ends the wait for an answer, never the work. Once there is a client, processes are to
+    be spawned instead of forked: gRPC does not outlive a fork.
+    """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(portal().call(client.Client, *arguments, **named))
