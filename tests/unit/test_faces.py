@@ -37,7 +37,7 @@ def fields(module: object, name: str, one: str, all_: str) -> dict[str, tuple[in
     message: Any = getattr(module, name.format(one=one, all=all_)).DESCRIPTOR
     words = {all_.lower(): "all", one.lower(): "one"}
     return {
-        words.get(field.name, field.name): (field.number, field.type)
+        str(words.get(field.name, field.name)): (field.number, field.type)
         for field in message.fields
     }
 
