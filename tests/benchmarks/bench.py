@@ -39,22 +39,17 @@ class Bench:
         """Tell people who wait what goes on; figures go to standard output alone."""
         print(f"  … {what}", file=sys.stderr, flush=True)
 
-    async def interleaved(
-        self, baseline: Measure, candidate: Measure, rounds: int
-    ) -> tuple[list[float], list[float]]:
-        """Measure both in turn, A B A B, so that a noisy neighbour disturbs both alike.
+    async def interleaved(self, *measures: Measure, rounds: int) -> list[list[float]]:
+        """Measure all in turn, A B A B, so that a noisy neighbour disturbs them alike.
 
-        A first round of each warms up and is thrown away.
+        Returns the rounds of each. A first round of each warms up and is thrown away.
         """
-        bases: list[float] = []
-        candidates: list[float] = []
+        taken: list[list[float]] = []
         for turn in range(self.size(rounds, 1) + 1):
-            bases.append(await baseline())
-            candidates.append(await candidate())
-            self.say(
-                f"round {turn}: baseline {bases[-1]:,.4g}, candidate {candidates[-1]:,.4g}"
-            )
-        return bases[1:], candidates[1:]
+            taken.append([await measure() for measure in measures])
+            figures = ", ".join(f"{figure:,.4g}" for figure in taken[-1])
+            self.say(f"round {turn}: {figures}")
+        return [list(one) for one in zip(*taken[1:], strict=True)]
 
 
 @asynccontextmanager

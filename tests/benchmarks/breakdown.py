@@ -22,7 +22,7 @@ from longshore.engine.catalog import CatalogCache
 from longshore.engine.dispatcher import Dispatcher
 from longshore.engine.engine import Engine
 from longshore.engine.feed import Feed
-from longshore.server import methods, task_service, worker_messages
+from longshore.server import faces, methods, submissions, worker_messages
 from longshore.server.codec import ProtoCodec
 from longshore.server.directory import Directory
 from longshore.server.messages import Messages
@@ -48,19 +48,26 @@ Submit = Callable[[], Awaitable[bytes]]
 #: What a submit does on the event loop's thread, and the functions that do it.
 _STEPS: Final[dict[str, tuple[tuple[Any, str], ...]]] = {
     "decode": ((methods, "decode"),),
-    "checks, and the change made": ((Submissions, "change"),),
+    "checks, and the change made": ((submissions, "task_change"),),
     "rows read": ((SqliteRows, "preload"),),
-    "decision": ((applying, "decide"),),
-    "rows written": ((applying, "write"), (applying, "write_head")),
+    "decision": ((applying, "decide_all"),),
+    "rows written": (
+        (applying, "write"),
+        (applying, "write_installation"),
+        (applying, "write_head"),
+    ),
     "feed and dispatcher": (
         (CatalogCache, "follow"),
         (Dispatcher, "applied"),
         (Feed, "publish"),
     ),
-    "answer encoded": ((Messages, "accepted"), (task_service, "submitted")),
+    "answer encoded": ((Messages, "accepted"), (faces, "submitted")),
 }
 _COMMIT: Final = "commit"
-_FUNCTIONS: Final = {**_STEPS, _COMMIT: ((Applier, "_commit"),)}
+_FUNCTIONS: Final = {
+    **_STEPS,
+    _COMMIT: ((Applier, "_commit"), (Applier, "_commit_here")),
+}
 
 _LOOKS: Final = 10_000
 
@@ -116,7 +123,7 @@ async def _round(submit: Submit, calls: int) -> dict[str, float]:
         "a unary submit, on the event loop": total,
         **{f"  {name}": microseconds for name, microseconds in steps.items()},
         "  hand-over: writer, futures, turns of the loop": total - sum(steps.values()),
-        "  beside it: the disk sync, shared by a batch": meters[_COMMIT].spent / calls / 1e3,
+        "  waited for: the disk sync, shared by a batch": meters[_COMMIT].spent / calls / 1e3,
     }
 
 
@@ -185,7 +192,8 @@ async def _service(path: Path) -> AsyncGenerator[Submit]:
         engine.sessions.leave(await engine.sessions.open(greeting))
         directory = Directory(engine.catalog)
         messages = Messages(directory)
-        service = TaskService(engine, directory, messages, Watches(engine, messages))
+        watches = Watches(engine, messages)
+        service = TaskService(engine, Submissions(directory), messages, watches)
         yield partial(_handler(service), submit_request().SerializeToString(), _Context())
 
 
