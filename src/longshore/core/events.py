@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import json
 from typing import NamedTuple
 
@@ -42,6 +43,12 @@ class Event(NamedTuple):
     id: bytes
     tenant: str
     operation_kind: int
+
+
+@functools.lru_cache(maxsize=4_096)
+def attempt_detail(attempt: int, worker: str) -> str:
+    """Return the detail of the commonest events: an attempt began, or succeeded."""
+    return json.dumps({"attempt": attempt, "worker": worker}, separators=(",", ":"))
 
 
 def detail(**members: object) -> str | None:

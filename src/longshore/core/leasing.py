@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import heapq
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +10,7 @@ from typing import Final, NamedTuple
 from longshore.core import concurrency, limits, plans, policies
 from longshore.core.batch import Batch
 from longshore.core.changes import Assignment, Grant, Lease, Mode
-from longshore.core.events import EventKind
+from longshore.core.events import EventKind, attempt_detail
 from longshore.core.failures import Code, Failure
 from longshore.core.lanes import Session
 from longshore.core.lifecycle import end
@@ -122,18 +121,13 @@ def _heads(outlet: _Outlet, batch: Batch) -> Iterator[Operation]:
             return
 
 
-@functools.lru_cache(maxsize=4_096)
-def _lease_detail(attempt: int, worker: str) -> str:
-    return json.dumps({"attempt": attempt, "worker": worker}, separators=(",", ":"))
-
-
 def _lease_to(session: Session, operation: Operation, batch: Batch) -> Operation:
     attempt = operation.attempt + 1
     token = batch.emit(
         operation,
         EventKind.STATE_CHANGED,
         State.RUNNING,
-        _lease_detail(attempt, session.worker),
+        attempt_detail(attempt, session.worker),
     )
     timeout = policies.decode(operation.policy).run_timeout
     attempt_end = None if timeout is None else batch.now + timeout

@@ -26,7 +26,7 @@ from longshore.core.errors import (
     RequestIdReused,
     WrongState,
 )
-from longshore.core.events import EventKind, detail
+from longshore.core.events import EventKind, attempt_detail, detail
 from longshore.core.failures import Code, Failure
 from longshore.core.fairness import place, placed_anew
 from longshore.core.ids import text_of
@@ -302,10 +302,16 @@ def end(
 ) -> Operation:
     """Bring an operation to the state that it never leaves."""
     expire_after = policies.decode(operation.policy).expire_after
-    told = None
-    if message is not None or failure is not None or state == State.CANCELED:
+    attempt, worker = operation.attempt, operation.worker
+    if message is None and failure is None and state == State.SUCCEEDED:
+        told: str | None = attempt_detail(attempt, worker or "")
+    else:
         told = detail(
-            **{"from": State(operation.state).name}, message=message, error=_error(failure)
+            **{"from": State(operation.state).name},
+            attempt=attempt or None,
+            worker=worker,
+            message=message,
+            error=_error(failure),
         )
     revision = batch.emit(operation, EventKind.STATE_CHANGED, state, told)
     reports = operation.reports if reports is None else reports

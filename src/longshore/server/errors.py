@@ -188,7 +188,7 @@ def _unknown(field: str) -> Callable[[LongshoreError], BadRequest]:
 
 
 def _at(field: str) -> Callable[[LongshoreError], BadRequest]:
-    return lambda error: _bad_request([Violation(field, str(error))])
+    return lambda error: _bad_request([Violation(field, str(error).removeprefix(f"{field}: "))])
 
 
 def _fields(error: LongshoreError) -> BadRequest:
