@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from longshore.v1.operation_pb2 import Event, State
@@ -88,6 +88,30 @@ def check_ends(events: Sequence[Event]) -> None:
                 ), (operation_id, event)
             elif event.state in TERMINAL:
                 ended = event
+
+
+def most_running(events: Iterable[Event], groups: Mapping[str, str]) -> dict[str, int]:
+    """Return how many of each group's operations ran at once at most, at any revision.
+
+    `groups` names the group of an operation by its id; others are not looked at.
+    """
+    running: dict[str, set[str]] = defaultdict(set)
+    most: dict[str, int] = defaultdict(int)
+    for event in sorted(events, key=lambda event: event.revision):
+        group = groups.get(event.operation_id)
+        if group is None:
+            continue
+        if event.state == State.STATE_RUNNING:
+            running[group].add(event.operation_id)
+        else:
+            running[group].discard(event.operation_id)
+        most[group] = max(most[group], len(running[group]))
+    return dict(most)
+
+
+def leases(events: Iterable[Event]) -> list[str]:
+    """Return which operations were leased, in the order in which they were."""
+    return [event.operation_id for event in events if is_lease(event)]
 
 
 def check_everything(events: Sequence[Event], most_attempts: int = 3) -> None:

@@ -14,6 +14,7 @@ class Note(NamedTuple):
     operation_id: str
     attempt: int
     pid: int
+    step: int
 
 
 def read_journal(path: Path) -> list[Note]:
@@ -21,8 +22,8 @@ def read_journal(path: Path) -> list[Note]:
         return []
     notes: list[Note] = []
     for line in path.read_text().splitlines():
-        word, operation_id, attempt, pid = line.split()
-        notes.append(Note(word, operation_id, int(attempt), int(pid)))
+        word, operation_id, attempt, pid, step = line.split()
+        notes.append(Note(word, operation_id, int(attempt), int(pid), int(step)))
     return notes
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import signal
+import sys
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -23,7 +25,7 @@ worker = Worker(
 
 
 def _note(word: str, context: Context) -> None:
-    line = f"{word} {context.operation_id} {context.attempt} {os.getpid()}\n"
+    line = f"{word} {context.operation_id} {context.attempt} {os.getpid()} {context.step}\n"
     journal = os.open(_JOURNAL, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
         os.write(journal, line.encode())
@@ -80,3 +82,41 @@ async def fail(context: Context) -> None:
     """Fail whenever it is tried."""
     with _noted(context):
         raise RuntimeError("the crane is broken")
+
+
+@worker.action
+async def toil(context: Context) -> dict[str, int]:
+    """Take a little while, as most work does."""
+    with _noted(context):
+        await asyncio.sleep(random.uniform(0.01, 0.04))
+        return {"attempt": context.attempt}
+
+
+@worker.action
+async def stow(
+    context: Context, cargo: tuple[str, ...] = (), gate: str = ""
+) -> dict[str, list[str]]:
+    """Add to what others have stowed: which execution this is, as `STEP/ATTEMPT`."""
+    with _noted(context):
+        while gate and not Path(gate).exists():
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+        return {"cargo": [*cargo, f"{context.step}/{context.attempt}"]}
+
+
+@worker.ruleset("inspection")
+async def inspect(context: Context) -> None:
+    """Run alone in the whole installation."""
+    with _noted(context):
+        await asyncio.sleep(random.uniform(0.01, 0.04))
+
+
+@worker.operation("voyage")
+async def sail(context: Context) -> None:
+    """Run side by side with others."""
+    with _noted(context):
+        pass
+
+
+if __name__ == "__main__":
+    # As `longshore worker` does, but for a tenant.
+    asyncio.run(worker.run(sys.argv[1], metadata=(("x-tenant-id", sys.argv[2]),)))

@@ -1,0 +1,74 @@
+"""A server at an address that stays, however often the server is killed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from longshore.client import Client
+from longshore.v1.operation_pb2 import Event
+from tests.acceptance.processes import Server
+from tests.tools.proxy import Proxy
+
+
+class Quay:
+    """`longshore serve` over one file, behind a proxy."""
+
+    def __init__(self, store: Path, *options: str) -> None:
+        self._store = store
+        self._options = options
+        self.servers: list[Server] = []
+
+    async def __aenter__(self) -> Self:
+        server = await self._start()
+        self._proxy = await Proxy(server.address).__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._proxy.__aexit__(kind, error, trace)
+        for server in self.servers:
+            await server.__aexit__(kind, error, trace)
+
+    @property
+    def address(self) -> str:
+        return self._proxy.address
+
+    @property
+    def server(self) -> Server:
+        return self.servers[-1]
+
+    async def kill(self) -> None:
+        """End the server as a power cut would."""
+        await self.server.kill()
+        self._proxy.cut()
+
+    async def start(self) -> None:
+        """Start a server where one was killed."""
+        self._proxy.target = (await self._start()).address
+
+    async def restart(self) -> None:
+        await self.kill()
+        await self.start()
+
+    async def _start(self) -> Server:
+        server = await Server(self._store, *self._options).__aenter__()
+        self.servers.append(server)
+        return server
+
+
+async def log_of(client: Client) -> list[Event]:
+    """Return all events of the client's tenant up to now, in the order of their revisions."""
+    mark = await client.tasks.submit("mark", suspended=True, allow_unregistered=True)
+    events: list[Event] = []
+    async with client.operations.watch(after_revision=0) as changes:
+        async for change in changes:
+            if change.event.operation_id == mark.id:
+                break
+            events.append(change.event)
+    return events
