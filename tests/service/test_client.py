@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import uuid_utils
 
 from longshore.client import (
     AlreadyExists,
@@ -196,6 +197,11 @@ async def test_many_tasks_have_an_outcome_each_in_their_order(client: Client) ->
     last = outcomes[-1]
     assert isinstance(last, TaskHandle)
     assert await last.result() == {"sum": 1_201}
+    first = outcomes[0]
+    assert isinstance(first, TaskHandle)
+    glances = await client.tasks.get_many([last.id, str(uuid_utils.uuid7()), first.id])
+    assert [one.id for one in glances] == [last.id, first.id]
+    assert glances[0].state == "SUCCEEDED"
 
 
 async def test_a_run_tells_everything_from_the_submit_to_the_result(client: Client) -> None:

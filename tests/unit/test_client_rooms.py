@@ -44,7 +44,6 @@ SERVICES = ("Catalog", "Job", "Launch", "Operation", "Queue", "Server", "Task", 
 #: What the client leaves to those who speak to the server themselves.
 LEFT_OUT = {
     "AcknowledgeResults",
-    "BatchGetTasks",
     "DownloadLaunchFiles",
     "FetchTaskResult",
     "StreamResults",
@@ -183,6 +182,10 @@ CASES: dict[str, tuple[Ask, Message]] = {
     "task submit many": (
         lambda c: c.tasks.submit_many([tasks.SubmitTaskRequest(request_id="r-1")]),
         tasks.BatchSubmitTasksRequest(requests=[tasks.SubmitTaskRequest(request_id="r-1")]),
+    ),
+    "task get many": (
+        lambda c: c.tasks.get_many(["7", "8"]),
+        tasks.BatchGetTasksRequest(ids=["7", "8"]),
     ),
     "task get": (lambda c: c.tasks.get("7"), tasks.GetTaskRequest(id="7")),
     "task list": (

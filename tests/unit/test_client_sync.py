@@ -11,7 +11,7 @@ from longshore import client as package
 from longshore.client import sync
 from longshore.client.portal import portal
 from longshore.client.sync import Pages, SyncClient, TaskHandle
-from tools.sync_types import STUB, render
+from tests.tools.sync_types import STUB, render
 
 
 def test_the_types_of_the_sync_client_are_fresh() -> None:
