@@ -26,7 +26,7 @@ types: setup ## the opinions of two type checkers
 
 gen: setup ## generate gen/ from protos/, and the types of the sync client
 	$(BIN)/python protos/generate.py
-	$(BIN)/python tools/sync_types.py
+	$(BIN)/python -m tests.tools.sync_types
 
 bench: setup ## measure, and print the table of ratios
 	$(BIN)/python -m tests.benchmarks
