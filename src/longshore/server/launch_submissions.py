@@ -40,7 +40,7 @@ def launch_change(
     flaws: Flaws = []
     service = _service_of(spec, offers, flaws)
     wanted = _wanted(request, service, offers, flaws)
-    if not isinstance(service, NotFound):
+    if not isinstance(service, NotFound) and service.kind in QUEUES:
         tables = offers.actions[service.slug, service.actions[0].slug]
         check_arguments(spec.arguments.fields, {}, tables, "spec", flaws)
     if flaws:
