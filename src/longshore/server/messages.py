@@ -64,13 +64,13 @@ class Messages:
         document = record.documents[Part.REQUEST]
         task = _read_task(document)
         spec, offers = task.spec, self._directory.offers(record.operation.tenant)
-        changed = passwords.hide_in_calls(spec.actions, spec.service, offers)
+        changed = not full
         if full:
             secret = passwords.secret_paths(spec.actions, spec.service, offers)
-            changed |= passwords.hide(spec.context, secret)
+            changed = passwords.hide(spec.context, secret)
         else:
             _leave_out_payload(spec)
-        if changed or not full:
+        if passwords.hide_in_calls(spec.actions, spec.service, offers) or changed:
             document = task.SerializeToString()
         return document + _rest(record, spec, task.options, full=full)
 

@@ -48,14 +48,18 @@ def hide(struct: Struct, secret: Iterable[Path]) -> bool:
 
 
 def hide_in_calls(actions: Sequence[ActionCall], service: str, offers: Offers) -> bool:
-    """Hide what stands in the calls of a plan themselves; tell whether there was anything."""
+    """Hide what stands in the calls of a plan themselves; tell whether there was anything.
+
+    Ask for `secret_paths` before: what is hidden here can no longer be followed.
+    """
     if not any_passwords(actions, service, offers):
         return False
+    assignments = _traced(actions, service, offers).assignments
     found = False
     for call in actions:
         for name in offers.passwords.get((service, call.action), ()):
             found |= _hide_argument(call, name)
-    for assignment in _traced(actions, service, offers).assignments:
+    for assignment in assignments:
         if not isinstance(parse_value(assignment.value), Path):
             assignment.value = _NO_LITERAL
             found = True
