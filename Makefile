@@ -29,6 +29,7 @@ gen: setup ## generate gen/ from protos/, and the types of the sync client
 	$(BIN)/python -m tests.tools.sync_types
 
 bench: setup ## measure, and print the table of ratios
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --group bench
 	$(BIN)/python -m tests.benchmarks
 
 setup: .venv/.stamp ## create .venv with the project, its demonstration and all tools

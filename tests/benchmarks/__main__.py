@@ -24,6 +24,7 @@ from tests.benchmarks import (
     end_to_end,
     latency,
     leasing,
+    queues,
     submit,
     watchers,
 )
@@ -35,6 +36,7 @@ SECTIONS: Final[dict[str, Callable[[Bench], Awaitable[list[Figure]]]]] = {
     "submit": submit.measure,
     "batch": batches.measure_submit,
     "end-to-end": end_to_end.measure,
+    "queues": queues.measure,
     "latency": latency.measure,
     "get": batches.measure_get,
     "leasing": leasing.measure,

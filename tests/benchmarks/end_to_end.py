@@ -25,7 +25,7 @@ from tests.benchmarks.samples import Sample
 from tests.benchmarks.workers import worker_is_connected
 
 _WIDTH: Final = 4
-_POLL_SECONDS: Final = 0.05
+POLL_SECONDS: Final = 0.05
 
 
 async def measure(bench: Bench) -> list[Figure]:
@@ -98,7 +98,7 @@ class Run:
         async with asyncio.TaskGroup() as group:
             group.create_task(in_flight(submit, self.batches, _WIDTH), name="submits")
             while await _succeeded(self.channel) < goal:
-                await asyncio.sleep(_POLL_SECONDS)
+                await asyncio.sleep(POLL_SECONDS)
 
 
 async def _succeeded(channel: grpc.aio.Channel) -> int:

@@ -16,7 +16,7 @@ from longshore.v1.worker_service_pb2_grpc import WorkerServiceStub
 ACTION: Final = "noop"
 BATCH: Final = 1_000
 
-_ARGUMENTS: Final[dict[str, str | float]] = {
+ARGUMENTS: Final[dict[str, str | float]] = {
     "path": "/archive/2024/box-17/scan-0042.tif",
     "size": 48_213,
     "deep": True,
@@ -26,7 +26,7 @@ _ARGUMENTS: Final[dict[str, str | float]] = {
 def submit_request(action: str = ACTION, **more: float) -> tasks.SubmitTaskRequest:
     """Return a submit of one action, with further numbers among its arguments."""
     arguments = Struct()
-    arguments.update(_ARGUMENTS)
+    arguments.update(ARGUMENTS)
     arguments.update(more)
     call = operations.ActionCall(action=action, arguments=arguments)
     return tasks.SubmitTaskRequest(spec=tasks.TaskSpec(name="benchmark", actions=[call]))

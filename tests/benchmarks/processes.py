@@ -51,11 +51,22 @@ async def longshore_server(store: Path, profile: Path | None) -> AsyncGenerator[
 
 
 @asynccontextmanager
-async def longshore_worker(module: str, server: str) -> AsyncGenerator[Running]:
+async def longshore_worker(
+    module: str, server: str, slots: int | None = None
+) -> AsyncGenerator[Running]:
     """Run `longshore worker` for a module's `worker`; it connects in its own time."""
-    async with _process(
-        _LONGSHORE, "worker", f"{module}:worker", "--server", server, *_QUIET, talks=False
-    ) as running:
+    command = ["worker", f"{module}:worker", "--server", server, *_QUIET]
+    if slots is not None:
+        command += ["--slots", str(slots)]
+    async with _process(_LONGSHORE, *command, talks=False) as running:
+        yield running
+
+
+@asynccontextmanager
+async def other_worker(queue: str, file: Path, slots: int) -> AsyncGenerator[Running]:
+    """Run a worker of another queue over a file."""
+    command = [sys.executable, "-m", "tests.benchmarks.other_worker"]
+    async with _process(*command, queue, str(file), str(slots), talks=False) as running:
         yield running
 
 
