@@ -43,6 +43,31 @@ SERVED = {
         "ListServices",
         "RegisterAccount",
     },
+    "JobService": {
+        "CancelJob",
+        "GetJob",
+        "ListJobs",
+        "MoveJob",
+        "ResubmitJob",
+        "ResumeJob",
+        "RunJob",
+        "SubmitJob",
+        "SuspendJob",
+        "WatchJobs",
+    },
+    "LaunchService": {
+        "CancelLaunch",
+        "GetLaunch",
+        "GetLaunchQueue",
+        "ListLaunches",
+        "MoveLaunches",
+        "ResubmitLaunch",
+        "ResumeLaunch",
+        "RunLaunch",
+        "SubmitLaunch",
+        "SuspendLaunch",
+        "WatchLaunches",
+    },
     "OperationService": {"ExplainOperation", "GetHistory", "GetOperation", "WatchOperations"},
     "QueueService": {"ListQueues", "UpdateQueue"},
     "ServerService": {"GetCaller", "GetStatus", "SetMode"},
@@ -63,9 +88,10 @@ SERVED = {
 }
 
 LATER = {
+    "LaunchService": {"DownloadLaunchFiles"},
     "TaskService": {"AcknowledgeResults", "FetchTaskResult", "StreamResults"},
 }
-LATER_SERVICES = ("FileService", "JobService", "LaunchService")
+LATER_SERVICES = ("FileService",)
 
 FILES = ("catalog", "file", "job", "launch", "operation", "queue", "server", "task", "worker")
 
