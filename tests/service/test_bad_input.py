@@ -149,16 +149,25 @@ FIELDS: dict[str, tuple[SubmitTaskRequest, dict[str, str]]] = {
         with_options(callback=pb.Callback(url="http://localhost")),
         {"options.callback": "NOT_PERMITTED"},
     ),
-    "a limit of concurrency": (
-        with_options(concurrency_key="a", concurrency_limit=1),
-        {
-            "options.concurrency_key": "NOT_PERMITTED",
-            "options.concurrency_limit": "NOT_PERMITTED",
-        },
+    "a concurrency key without a limit": (
+        with_options(concurrency_key="a"),
+        {"options.concurrency_limit": "MISSING"},
     ),
-    "a fairness key": (
-        with_options(fairness_key="a"),
-        {"options.fairness_key": "NOT_PERMITTED"},
+    "a limit of concurrency without a key": (
+        with_options(concurrency_limit=1),
+        {"options.concurrency_limit": "INVALID"},
+    ),
+    "a limit of concurrency below 1": (
+        with_options(concurrency_key="a", concurrency_limit=-1),
+        {"options.concurrency_limit": "INVALID"},
+    ),
+    "control characters in keys": (
+        with_options(concurrency_key="a\n", concurrency_limit=1, fairness_key="\x1b"),
+        {"options.concurrency_key": "INVALID", "options.fairness_key": "INVALID"},
+    ),
+    "an account without a service": (
+        submission(account="ada"),
+        {"spec.service": "MISSING"},
     ),
     "several faults": (
         submission(call("digest", {"x": 1}), options=options(priority=-1)),
@@ -209,6 +218,21 @@ LIMITS: dict[str, tuple[SubmitTaskRequest, str, str]] = {
         "options.labels[a]",
     ),
     "a long key": (submission(request_id="a" * 65), "LIMIT_EXCEEDED", "request_id"),
+    "a long concurrency key": (
+        with_options(concurrency_key="a" * 64, concurrency_limit=1),
+        "LIMIT_EXCEEDED",
+        "options.concurrency_key",
+    ),
+    "a long fairness key": (
+        with_options(fairness_key="a" * 64),
+        "LIMIT_EXCEEDED",
+        "options.fairness_key",
+    ),
+    "a long account": (
+        submission(service="archive", account="a" * 257),
+        "LIMIT_EXCEEDED",
+        "spec.account",
+    ),
 }
 
 
