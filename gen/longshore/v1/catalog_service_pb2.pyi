@@ -83,7 +83,7 @@ class _MissedPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MissedPo
     MISSED_POLICY_UNSPECIFIED: _MissedPolicy.ValueType  # 0
     """In a request, the same as `MISSED_POLICY_SKIP`."""
     MISSED_POLICY_SKIP: _MissedPolicy.ValueType  # 1
-    """They are left out."""
+    """They are left out, but for the newest if it is not older than 30 s."""
     MISSED_POLICY_ONCE: _MissedPolicy.ValueType  # 2
     """One submit stands for all of them."""
     MISSED_POLICY_ALL: _MissedPolicy.ValueType  # 3
@@ -95,7 +95,7 @@ class MissedPolicy(_MissedPolicy, metaclass=_MissedPolicyEnumTypeWrapper):
 MISSED_POLICY_UNSPECIFIED: MissedPolicy.ValueType  # 0
 """In a request, the same as `MISSED_POLICY_SKIP`."""
 MISSED_POLICY_SKIP: MissedPolicy.ValueType  # 1
-"""They are left out."""
+"""They are left out, but for the newest if it is not older than 30 s."""
 MISSED_POLICY_ONCE: MissedPolicy.ValueType  # 2
 """One submit stands for all of them."""
 MISSED_POLICY_ALL: MissedPolicy.ValueType  # 3
@@ -249,9 +249,13 @@ class Contract(_message.Message):
     name: _builtins.str
     """The name, unique in the tenant; at most 63 characters."""
     type: _builtins.str
-    """Free text that jobs repeat and lists filter by. Default empty."""
+    """Free text that jobs repeat and lists filter by; at most 256 characters. Default
+    empty.
+    """
     actor: _builtins.str
-    """Free text that jobs repeat and lists filter by: on whose behalf. Default empty."""
+    """Free text that jobs repeat and lists filter by: on whose behalf; at most 256
+    characters. Default empty.
+    """
     @_builtins.property
     def actions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContractAction]:
         """What can be submitted; at least one action."""
@@ -286,8 +290,8 @@ class ContractAction(_message.Message):
     name: _builtins.str
     """The name, unique in the contract; at most 63 characters."""
     trigger: _builtins.str
-    """Free text that jobs repeat and lists filter by: what sets it off. Default
-    empty.
+    """Free text that jobs repeat and lists filter by: what sets it off; at most 256
+    characters. Default empty.
     """
     queue: _builtins.str
     """The queue of its jobs. Default `default`."""
@@ -377,7 +381,10 @@ class Schedule(_message.Message):
     name: _builtins.str
     """The name, unique in the tenant; at most 63 characters."""
     cron: _builtins.str
-    """Five fields as in cron: minute, hour, day of month, month, day of week."""
+    """Five fields as in cron: minute, hour, day of month, month, day of week. A time
+    of day that clocks skip comes right after the gap, one that comes twice comes
+    the first time; `*` in minute or hour goes on through both.
+    """
     time_zone: _builtins.str
     """The IANA time zone in which `cron` is read. Default `UTC`."""
     missed: Global___MissedPolicy.ValueType
@@ -390,7 +397,7 @@ class Schedule(_message.Message):
     """The id of what it submitted last; empty before the first."""
     @_builtins.property
     def interval(self) -> _duration_pb2.Duration:
-        """From one time to the next, at least 1 s."""
+        """From one time to the next, at least 1 s. Counts from when it is applied."""
 
     @_builtins.property
     def task(self) -> _task_service_pb2.TaskSpec:
@@ -398,7 +405,7 @@ class Schedule(_message.Message):
 
     @_builtins.property
     def job(self) -> _job_service_pb2.JobSpec:
-        """A job."""
+        """A job; without `external_id`, for which only the first would be made."""
 
     @_builtins.property
     def launch(self) -> _launch_service_pb2.LaunchSpec:
@@ -406,7 +413,7 @@ class Schedule(_message.Message):
 
     @_builtins.property
     def options(self) -> _operation_pb2.Options:
-        """How it is run. Unset: all defaults."""
+        """How it is run; without `start_time`. Unset: all defaults."""
 
     @_builtins.property
     def next_time(self) -> _timestamp_pb2.Timestamp:
@@ -956,7 +963,7 @@ class RegisterAccountRequest(_message.Message):
     service: _builtins.str
     """The service's slug."""
     username: _builtins.str
-    """The name of the account at the service."""
+    """The name of the account at the service, at most 256 characters."""
     def __init__(
         self,
         *,

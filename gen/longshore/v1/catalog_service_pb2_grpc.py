@@ -127,7 +127,8 @@ class CatalogServiceServicer:
 
     def ApplyContract(self, request, context):
         """Makes a contract, or makes one what is given. Templates that change get the
-        next revision; jobs submitted before keep theirs.
+        next revision; jobs submitted before keep theirs. Passwords are shown as null
+        and stay as they are where null is given.
 
         Fails with `INVALID_ARGUMENT` (reasons `INVALID_FIELD`, `LIMIT_EXCEEDED`,
         `PAYLOAD_TOO_LARGE`).
@@ -165,7 +166,10 @@ class CatalogServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ApplySchedule(self, request, context):
-        """Makes a schedule, or makes one what is given.
+        """Makes a schedule, or makes one what is given; its times count from then on.
+        What it submits is the caller's, and says for which time by the request id
+        `NAME@TIME`. Passwords are shown as null and stay as they are where null is
+        given.
 
         Fails with `INVALID_ARGUMENT` (reasons `INVALID_FIELD`, `LIMIT_EXCEEDED`,
         `PAYLOAD_TOO_LARGE`) or `NOT_FOUND` (for what the spec names).

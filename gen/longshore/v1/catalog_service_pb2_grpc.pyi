@@ -29,7 +29,8 @@ class CatalogServiceStub:
     """
     ApplyContract: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.ApplyContractRequest, _catalog_service_pb2.ApplyContractResponse]
     """Makes a contract, or makes one what is given. Templates that change get the
-    next revision; jobs submitted before keep theirs.
+    next revision; jobs submitted before keep theirs. Passwords are shown as null
+    and stay as they are where null is given.
 
     Fails with `INVALID_ARGUMENT` (reasons `INVALID_FIELD`, `LIMIT_EXCEEDED`,
     `PAYLOAD_TOO_LARGE`).
@@ -51,7 +52,10 @@ class CatalogServiceStub:
     Fails with `NOT_FOUND`, reason `CONTRACT_NOT_FOUND`.
     """
     ApplySchedule: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.ApplyScheduleRequest, _catalog_service_pb2.ApplyScheduleResponse]
-    """Makes a schedule, or makes one what is given.
+    """Makes a schedule, or makes one what is given; its times count from then on.
+    What it submits is the caller's, and says for which time by the request id
+    `NAME@TIME`. Passwords are shown as null and stay as they are where null is
+    given.
 
     Fails with `INVALID_ARGUMENT` (reasons `INVALID_FIELD`, `LIMIT_EXCEEDED`,
     `PAYLOAD_TOO_LARGE`) or `NOT_FOUND` (for what the spec names).
@@ -123,7 +127,8 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_catalog_service_pb2.ApplyContractRequest, _abc.Awaitable[_catalog_service_pb2.ApplyContractResponse]],
     ) -> _abc.Awaitable[_catalog_service_pb2.ApplyContractResponse]:
         """Makes a contract, or makes one what is given. Templates that change get the
-        next revision; jobs submitted before keep theirs.
+        next revision; jobs submitted before keep theirs. Passwords are shown as null
+        and stay as they are where null is given.
 
         Fails with `INVALID_ARGUMENT` (reasons `INVALID_FIELD`, `LIMIT_EXCEEDED`,
         `PAYLOAD_TOO_LARGE`).
@@ -169,7 +174,10 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _catalog_service_pb2.ApplyScheduleRequest,
         context: _aio.ServicerContext[_catalog_service_pb2.ApplyScheduleRequest, _abc.Awaitable[_catalog_service_pb2.ApplyScheduleResponse]],
     ) -> _abc.Awaitable[_catalog_service_pb2.ApplyScheduleResponse]:
-        """Makes a schedule, or makes one what is given.
+        """Makes a schedule, or makes one what is given; its times count from then on.
+        What it submits is the caller's, and says for which time by the request id
+        `NAME@TIME`. Passwords are shown as null and stay as they are where null is
+        given.
 
         Fails with `INVALID_ARGUMENT` (reasons `INVALID_FIELD`, `LIMIT_EXCEEDED`,
         `PAYLOAD_TOO_LARGE`) or `NOT_FOUND` (for what the spec names).

@@ -37,7 +37,7 @@ class Queue(_message.Message):
     """The name, at most 63 characters."""
     waiting: _builtins.int
     """How many operations of the caller's tenant wait in it, those that may not
-    start yet among them.
+    start yet among them; those that are held are not.
     """
     running: _builtins.int
     """How many operations of the caller's tenant run."""
@@ -51,7 +51,9 @@ class Queue(_message.Message):
     """
     @_builtins.property
     def oldest_time(self) -> _timestamp_pb2.Timestamp:
-        """When the oldest of those that wait was submitted; unset if none waits."""
+        """When the oldest of those that wait was submitted, but for those that may not
+        start yet; unset if there is none.
+        """
 
     @_builtins.property
     def pause_time(self) -> _timestamp_pb2.Timestamp:
