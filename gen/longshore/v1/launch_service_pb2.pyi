@@ -850,7 +850,9 @@ class MoveLaunchesResponse(_message.Message):
     LAUNCHES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def launches(self) -> _containers.RepeatedCompositeFieldContainer[Global___Launch]:
-        """Those that waited, in their new order, in `VIEW_BASIC`."""
+        """Those that waited, in their new order, in `VIEW_BASIC`; of very many, the
+        first that fit into a message.
+        """
 
     def __init__(
         self,

@@ -417,8 +417,8 @@ class Options(_message.Message):
     FAIRNESS_KEY_FIELD_NUMBER: _builtins.int
     queue: _builtins.str
     """The queue to wait in, at most 63 characters. Default: the queue of the
-    contract for jobs, `rulesets` or `operations` for launches, else `default`.
-    Names that begin with `longshore.` are reserved.
+    contract for jobs, else `default`; for launches, `rulesets` or `operations`,
+    and no other. Names that begin with `longshore.` are reserved.
     """
     priority: _builtins.int
     """The place among what waits in the queue, from 0 to 9: higher starts first,
@@ -446,7 +446,7 @@ class Options(_message.Message):
     fairness_key: _builtins.str
     """Of equal priority, leases go round by key, so that who submits much does
     not keep others waiting; at most 63 characters. Default empty, a key like any
-    other.
+    other. Refused for launches, which start in the order of their queue.
     """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:

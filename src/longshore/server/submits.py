@@ -63,11 +63,11 @@ def attributes_of(
     members: Mapping[str, str | int], labels: Mapping[str, str] | None
 ) -> str | None:
     """Return the JSON of what lists filter by, as far as it is set."""
-    pieces = [
-        f'"{name}":{_quoted(value) if isinstance(value, str) else value}'
-        for name, value in members.items()
-        if value
-    ]
+    pieces: list[str] = []
+    for name, value in members.items():
+        if value:
+            text = _quoted(value) if isinstance(value, str) else str(value)
+            pieces.append(f'"{name}":{text}')
     if labels:
         pairs = ",".join([f"{_quoted(key)}:{_quoted(labels[key])}" for key in labels])
         pieces.append(f'"labels":{{{pairs}}}')
