@@ -22,6 +22,7 @@ from tests.benchmarks import (
     batches,
     breakdown,
     end_to_end,
+    keys,
     latency,
     leasing,
     queues,
@@ -40,6 +41,7 @@ SECTIONS: Final[dict[str, Callable[[Bench], Awaitable[list[Figure]]]]] = {
     "latency": latency.measure,
     "get": batches.measure_get,
     "leasing": leasing.measure,
+    "keys": keys.measure,
     "watchers": watchers.measure,
     "breakdown": breakdown.measure,
 }

@@ -32,57 +32,9 @@ _FILL_BATCH: Final = 2_000
 _TELL_EVERY: Final = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingStore:
-    """An open store with one session that serves all that waits."""
+_REQUEST: Final = Task(spec=submit_request().spec).SerializeToString()
 
-    store: SqliteStore
-    session: int
-
-    async def lease(self, count: int) -> list[Assignment]:
-        """Lease the first operations that wait, in one batch."""
-        applied = await self.store.apply([Lease((Grant(self.session, 1, count),))])
-        return cast("list[Assignment]", applied.outcomes[0])
-
-    async def replace(self, leased: list[Assignment]) -> None:
-        """End what was leased and submit as much anew, so that the queue keeps its length."""
-        reports = [
-            Report(
-                self.session, 1, one.operation.number, one.operation.token, 1, Completed(b"")
-            )
-            for one in leased
-        ]
-        await self.store.apply(reports)
-        await self.store.apply([submit_change() for _ in leased])
-
-    async def microseconds(self, leases: int, size: int) -> float:
-        """Return what leasing one operation takes, commit and disk sync shared by `size`."""
-        seconds = 0.0
-        for _ in range(leases):
-            start = time.perf_counter()
-            leased = await self.lease(size)
-            seconds += time.perf_counter() - start
-            assert len(leased) == size
-            await self.replace(leased)
-        return seconds / (leases * size) * 1e6
-
-
-@asynccontextmanager
-async def waiting_store(
-    path: Path, count: int, say: Callable[[str], None]
-) -> AsyncGenerator[WaitingStore]:
-    """Open a new store and fill it."""
-    store = SqliteStore(path, ProtoCodec())
-    await store.open()
-    try:
-        for start in range(0, count, _FILL_BATCH):
-            size = min(_FILL_BATCH, count - start)
-            await store.apply([submit_change() for _ in range(size)])
-            if (start + size) % _TELL_EVERY == 0:
-                say(f"{start + size:,} wait")
-        yield WaitingStore(store, await _session(store))
-    finally:
-        await store.close()
+Make = Callable[[], Submit]
 
 
 def submit_change() -> Submit:
@@ -98,7 +50,63 @@ def submit_change() -> Submit:
     )
 
 
-_REQUEST: Final = Task(spec=submit_request().spec).SerializeToString()
+@dataclass(frozen=True, slots=True)
+class WaitingStore:
+    """An open store with one session that serves all that waits."""
+
+    store: SqliteStore
+    session: int
+    make: Make  #: Makes what is submitted in the place of what was leased.
+
+    async def fill(self, count: int, make: Make, say: Callable[[str], None]) -> None:
+        """Let as much more wait."""
+        for start in range(0, count, _FILL_BATCH):
+            size = min(_FILL_BATCH, count - start)
+            await self.store.apply([make() for _ in range(size)])
+            if (start + size) % _TELL_EVERY == 0:
+                say(f"{start + size:,} wait")
+
+    async def lease(self, count: int) -> list[Assignment]:
+        """Lease the first operations that wait, in one batch."""
+        applied = await self.store.apply([Lease((Grant(self.session, 1, count),))])
+        return cast("list[Assignment]", applied.outcomes[0])
+
+    async def replace(self, leased: list[Assignment]) -> None:
+        """End what was leased and submit as much anew, so that the queue keeps its length."""
+        reports = [
+            Report(
+                self.session, 1, one.operation.number, one.operation.token, 1, Completed(b"")
+            )
+            for one in leased
+        ]
+        await self.store.apply(reports)
+        await self.store.apply([self.make() for _ in leased])
+
+    async def microseconds(self, leases: int, size: int) -> float:
+        """Return what leasing one operation takes, commit and disk sync shared by `size`."""
+        seconds = 0.0
+        for _ in range(leases):
+            start = time.perf_counter()
+            leased = await self.lease(size)
+            seconds += time.perf_counter() - start
+            assert len(leased) == size
+            await self.replace(leased)
+        return seconds / (leases * size) * 1e6
+
+
+@asynccontextmanager
+async def waiting_store(
+    path: Path, count: int, say: Callable[[str], None], make: Make = submit_change
+) -> AsyncGenerator[WaitingStore]:
+    """Open a new store and fill it."""
+    store = SqliteStore(path, ProtoCodec())
+    await store.open()
+    try:
+        waiting = WaitingStore(store, await _session(store), make)
+        await waiting.fill(count, make, say)
+        yield waiting
+    finally:
+        await store.close()
 
 
 async def _session(store: SqliteStore) -> int:
