@@ -59,7 +59,12 @@ def slug(text: str, field: str, flaws: Flaws) -> None:
 def queue_name(text: str, field: str, flaws: Flaws) -> None:
     """The name of a queue that callers may use."""
     slug(text, field, flaws)
-    if is_reserved(text):
+    not_reserved(text, field, flaws)
+
+
+def not_reserved(queue: str, field: str, flaws: Flaws) -> None:
+    """The name of a queue that is none of the server's own."""
+    if is_reserved(queue):
         reserved = "names that begin with longshore. are reserved"
         flaws.append(Violation(field, reserved, "NOT_PERMITTED"))
 

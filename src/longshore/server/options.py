@@ -9,10 +9,17 @@ from typing import Final, NamedTuple
 
 from longshore.core import limits, policies
 from longshore.core.errors import Violation
-from longshore.core.filters import is_reserved
 from longshore.core.installation import DEFAULT_QUEUE
 from longshore.core.policies import Policy
-from longshore.server.checks import Flaws, at_most, printable, slug, span_of, time_of
+from longshore.server.checks import (
+    Flaws,
+    at_most,
+    not_reserved,
+    printable,
+    slug,
+    span_of,
+    time_of,
+)
 from longshore.server.directory import Offers
 from longshore.v1.operation_pb2 import DeliveryMode, Options, RetryPolicy
 
@@ -57,9 +64,7 @@ def read_options(
     queue = options.queue or queue
     if queue not in offers.queues:
         slug(queue, "options.queue", flaws)
-    if is_reserved(queue):
-        reserved = "names that begin with longshore. are reserved"
-        flaws.append(Violation("options.queue", reserved, "NOT_PERMITTED"))
+    not_reserved(queue, "options.queue", flaws)
     priority = options.priority
     if not 0 <= priority <= limits.PRIORITY_HIGHEST:
         allowed = f"from 0 to {limits.PRIORITY_HIGHEST}"
