@@ -18,7 +18,8 @@ from longshore.core.changes import Assignment, Change, Opened, Reported, Submitt
 from longshore.core.events import Event, EventKind
 from longshore.core.operations import Operation, State
 from tests.conformance.candidates import Candidate
-from tests.conformance.model import Leased, Model, Work
+from tests.conformance.model import Leased, Model
+from tests.conformance.works import Work
 from tests.conformance.world import World, numbers
 
 _T = TypeVar("_T")
@@ -102,10 +103,12 @@ class Ground(RuleBasedStateMachine):
             )
         living = [number for number, work in model.work.items() if not work.expired]
         assert numbers(await self.world.find(limit=1_000)) == living[::-1]
-        counts = Counter(("default", 1, int(model.work[number].state)) for number in living)
+        works = [model.work[number] for number in living]
+        counts = Counter((one.queue, int(one.kind), int(one.state)) for one in works)
         assert (await store.counts("default")).operations == counts
         catalog = await store.catalog()
         assert (catalog.mode, catalog.compacted) == (model.mode, model.compacted)
+        assert catalog.queues == {("default", name): of for name, of in model.queues.items()}
         assert catalog.revision == model.revision
         epochs = {number: session.epoch for number, session in catalog.sessions.items()}
         assert epochs == {number: worker.epoch for number, worker in model.workers.items()}
@@ -114,6 +117,13 @@ class Ground(RuleBasedStateMachine):
     def promises_are_kept(self) -> None:
         for work in self.model.work.values():
             assert work.attempt <= work.max_attempts
+        for key in ("k", "l"):
+            running = [
+                one.limit
+                for one in self.model.work.values()
+                if one.key == key and one.state == State.RUNNING
+            ]
+            assert len(running) <= max(running, default=0)
         if self.changes:
             return
         for worker in self.model.workers.values():
@@ -150,6 +160,8 @@ def outline(outcome: object) -> object:
             return ended
         case Opened(session, epoch, _, held):
             return session, epoch, numbers(held)
+        case [Operation(), *_]:
+            return [one.number for one in cast("list[Operation]", outcome)]
         case list():
             return [leased(one) for one in cast("list[Assignment]", outcome)]
         case Exception():
@@ -172,8 +184,11 @@ def shown(operation: Operation) -> dict[str, Any]:
         "token": operation.token,
         "reports": operation.reports,
         "cancel": bool(operation.cancel),
-        "wake": operation.wake_time,
+        "wake": None if operation.parked else operation.wake_time,
         "revision": operation.revision,
+        "priority": operation.priority,
+        "position": operation.position,
+        "fairness": operation.fairness_key,
     }
 
 
@@ -188,4 +203,7 @@ def wanted(work: Work) -> dict[str, Any]:
         "cancel": work.cancel,
         "wake": work.wake,
         "revision": work.revision,
+        "priority": work.priority,
+        "position": work.position,
+        "fairness": work.fairness,
     }

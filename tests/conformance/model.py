@@ -8,54 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from longshore.core import limits
-from longshore.core.changes import Mode
+from longshore.core.changes import Direction, Mode
 from longshore.core.events import EventKind
-from longshore.core.operations import State
-from tests.conformance.world import MINUTE, SECOND
+from longshore.core.installation import Queue
+from longshore.core.operations import Kind, State
+from tests.conformance.orders import Orders, rearranged
+from tests.conformance.works import Work, Worker
+from tests.conformance.world import MINUTE
 
 EXPIRE_AFTER = 10 * MINUTE
+QUEUES = ("default", "night", "rulesets")
 
 Told = tuple[int, int, int]  #: Number, kind and state of an event.
 Leased = tuple[int, int, int, int]  #: Session, number, attempt and token.
-
-
-@dataclass
-class Work:
-    """An operation."""
-
-    number: int
-    actions: tuple[str, ...]
-    steps: int
-    state: State
-    priority: int = 0
-    max_attempts: int = 3
-    backoff: int = SECOND
-    run_timeout: int | None = None
-    attempt: int = 0
-    step: int = 0
-    session: int | None = None
-    token: int = 0
-    reports: int = 0
-    cancel: bool = False
-    wake: int | None = None
-    revision: int = 0
-    expired: int | None = None  #: Revision of its expiry.
-    progress_told: int = 0
-
-    @property
-    def ended(self) -> bool:
-        return self.state in (State.SUCCEEDED, State.FAILED, State.CANCELED)
-
-
-@dataclass
-class Worker:
-    """A session."""
-
-    number: int
-    secret: bytes
-    epoch: int
-    offers: tuple[str, ...]
-    slots: int
 
 
 @dataclass
@@ -68,7 +33,8 @@ class Model:
     keys: dict[str, tuple[int, bytes]] = field(default_factory=dict[str, tuple[int, bytes]])
     workers: dict[int, Worker] = field(default_factory=dict[int, Worker])
     sessions: int = 0
-    queue_known: bool = False
+    queues: dict[str, Queue] = field(default_factory=dict[str, Queue])
+    orders: Orders = field(default_factory=Orders)
     told: list[Told] = field(default_factory=list[Told])  #: Of all commits and this batch.
     times: list[int] = field(default_factory=list[int])  #: Of the same events.
     committed: int = 0  #: Events of all commits.
@@ -83,6 +49,7 @@ class Model:
     def commit(self) -> None:
         self.committed = self.revision
         self.freed = {}
+        self.orders.commit(self.work.values())
 
     def tell(self, kind: EventKind, work: Work | None = None, state: int = 0) -> int:
         self.told.append((work.number if work else 0, kind, state))
@@ -107,7 +74,12 @@ class Model:
             return (number, False) if known == digest else "RequestIdReused"
         if self.mode == Mode.MAINTENANCE:
             return "Maintenance"
-        work.number = len(self.work) + 1
+        work.number = work.position = len(self.work) + 1
+        if work.kind == Kind.LAUNCH:
+            work.position = self.orders.last_launch(work, self.work.values())
+            work.fairness = None
+        elif work.waiting:
+            self.place(work)
         self.work[work.number] = work
         self.tell(EventKind.SUBMITTED, work, work.state)
         if key is not None:
@@ -137,7 +109,59 @@ class Model:
         if work.state != start:
             return "WrongState"
         work.wake = None
+        if target == State.QUEUED:
+            self.place(work)
         return self.turn(work, target)
+
+    def place(self, work: Work) -> None:
+        if work.kind != Kind.LAUNCH:
+            self.orders.place(work, self.work.values(), self.workers.values())
+
+    def move_to(self, number: int, queue: str) -> State | str:
+        """Move what is no launch to another queue."""
+        work = self.alive(number)
+        if work is None or work.kind == Kind.LAUNCH:
+            return "OperationNotFound"
+        if work.ended:
+            return "WrongState"
+        if work.queue != queue:
+            self.tell(EventKind.MOVED, work, work.state)
+            work.queue, work.position = queue, work.number
+            work.fairness = work.fairness or None
+            self.place(work)
+        return work.state
+
+    def move_launches(self, numbers: list[int], direction: Direction) -> list[int] | str:
+        """Return those that were moved, in their new order."""
+        named = [self.alive(number) for number in numbers]
+        if any(one is None or one.kind != Kind.LAUNCH for one in named):
+            return "OperationNotFound"
+        waiting = (State.SUSPENDED, State.QUEUED)
+        launches = (one for one in self.work.values() if one.kind == Kind.LAUNCH)
+        order = sorted(
+            (one for one in launches if one.state in waiting), key=lambda one: one.order
+        )
+        chosen = [one for one in order if one in named]
+        if not chosen:
+            return "WrongState"
+        for work, place in rearranged(order, chosen, direction):
+            if work.place != place:
+                work.priority, work.position = place
+                self.tell(EventKind.MOVED, work, work.state)
+        return [one.number for one in sorted(chosen, key=lambda one: one.order)]
+
+    def update_queue(self, name: str, *, paused: bool | None, limit: int | None) -> Queue:
+        queue = known = self.queues.get(name, Queue())
+        if paused is False:
+            queue = queue._replace(paused_by=None, pause_time=None)
+        elif paused and not queue.paused:
+            queue = queue._replace(paused_by="ada", pause_time=self.now)
+        if limit is not None:
+            queue = queue._replace(limit=limit)
+        if queue != known:
+            self.tell(EventKind.QUEUE)
+        self.queues[name] = queue
+        return queue
 
     def resubmit(self, number: int, *, from_failed: bool) -> tuple[int, bool] | str:
         source = self.alive(number)
@@ -149,6 +173,11 @@ class Model:
         work = replace(
             fresh,
             priority=source.priority,
+            kind=source.kind,
+            queue=source.queue,
+            key=source.key,
+            limit=source.limit,
+            fairness=source.fairness or None,
             max_attempts=source.max_attempts,
             backoff=source.backoff,
             run_timeout=source.run_timeout,
@@ -175,8 +204,8 @@ class Model:
         worker.epoch += 1
         worker.offers, worker.slots = offers, slots
         self.tell(EventKind.SESSION)
-        if not self.queue_known:
-            self.queue_known = True
+        if any(name not in self.queues for name in QUEUES):
+            self.queues = {name: Queue() for name in QUEUES} | self.queues
             self.tell(EventKind.CATALOG)
         return worker.number, worker.epoch, [one.number for one in self.held(worker.number)]
 
@@ -199,21 +228,28 @@ class Model:
             worker = self.workers.get(session)
             if worker is not None and worker.epoch == epoch:
                 free[session] = slots + self.freed.pop(session, 0)
-        waiting = [
-            one for one in self.work.values() if one.state == State.QUEUED and one.wake is None
-        ]
+        waiting = [one for one in self.work.values() if one.waiting]
         leased: list[Leased] = []
-        for work in sorted(waiting, key=lambda one: (-one.priority, one.number)):
+        for work in sorted(waiting, key=lambda one: one.order):
             offering = [
                 session
                 for session, slots in free.items()
-                if slots > 0 and set(work.actions) <= set(self.workers[session].offers)
+                if slots > 0 and self.workers[session].serves(work.lane)
             ]
-            if offering:
+            if offering and self.may_start(work):
                 session = max(offering, key=lambda one: free[one])
                 free[session] -= 1
                 leased.append(self.start(work, session))
         return leased
+
+    def may_start(self, work: Work) -> bool:
+        """Tell whether queue and key have room for one more."""
+        queue = self.queues.get(work.queue, Queue())
+        limit = 1 if work.queue == "rulesets" else queue.limit
+        running = [one for one in self.work.values() if one.state == State.RUNNING]
+        if queue.paused or 0 < limit <= sum(one.queue == work.queue for one in running):
+            return False
+        return work.key is None or sum(one.key == work.key for one in running) < work.limit
 
     def start(self, work: Work, session: int) -> Leased:
         work.state, work.session = State.RUNNING, session
@@ -283,6 +319,8 @@ class Model:
         for work in sorted(due, key=lambda one: one.number):
             if work.state == State.QUEUED:
                 work.wake = None
+                if not work.attempt:
+                    self.place(work)
             elif work.state == State.RUNNING:
                 self.fail(work)
             else:

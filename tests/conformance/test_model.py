@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -19,12 +21,15 @@ from longshore.core.changes import (
     Cancel,
     CloseSession,
     Compact,
+    Direction,
     ExpireSessions,
     Grant,
     Lease,
     Logged,
     LogKind,
     Mode,
+    Move,
+    MoveLaunches,
     OpenSession,
     Progressed,
     PropertySet,
@@ -35,14 +40,16 @@ from longshore.core.changes import (
     SetMode,
     Stopped,
     Suspend,
+    UpdateQueue,
     Wake,
 )
-from longshore.core.operations import State
+from longshore.core.operations import Kind, State
 from longshore.core.policies import Policy
 from tests.conformance.candidates import CANDIDATES
 from tests.conformance.codec import plan_request, step
 from tests.conformance.ground import Ground
-from tests.conformance.model import EXPIRE_AFTER, Work
+from tests.conformance.model import EXPIRE_AFTER, QUEUES
+from tests.conformance.works import Work
 from tests.conformance.world import (
     MINUTE,
     SECOND,
@@ -67,6 +74,32 @@ BODIES: dict[str, Body] = {
 
 some = st.integers(0, 1_000)
 seldom = st.sampled_from([False] * 7 + [True])
+
+
+class Where(NamedTuple):
+    """As what an operation waits, where, and with which keys."""
+
+    kind: Kind = Kind.TASK
+    queue: str = "default"
+    key: str | None = None
+    limit: int = 0
+    fairness: str | None = None
+
+
+queues = st.sampled_from(["default", "default", "night"])
+places = st.one_of(
+    st.tuples(st.sampled_from([Kind.TASK, Kind.JOB]), queues),
+    st.tuples(st.just(Kind.TASK), queues, st.sampled_from(["k", "k", "l"]), st.integers(1, 3)),
+    st.tuples(
+        st.just(Kind.TASK),
+        queues,
+        st.none(),
+        st.just(0),
+        st.sampled_from([None, "a", "b", "c", "d"]),
+    ),
+    st.tuples(st.just(Kind.LAUNCH), st.just("rulesets")),
+    st.tuples(st.just(Kind.LAUNCH), st.just("rulesets"), st.just("k"), st.integers(1, 2)),
+).map(lambda drawn: Where(*drawn))
 offers = st.sampled_from([("bag", "scan"), ("bag", "scan"), ("scan",), ("bag",)])
 
 
@@ -77,7 +110,7 @@ class StoreMachine(Ground):
     def begin(self, first: bool) -> None:
         for secret in (b"one", b"two"):
             self.open_session(secret, ("bag", "scan"), 3, more=True)
-        self.submit_several(6, more=first)
+        self.submit_several(6, 0, Where(), more=first)
         self.lease(more=False, wake=False)
 
     # What callers ask for.
@@ -93,6 +126,7 @@ class StoreMachine(Ground):
         ),
         key=st.sampled_from([None, None, "a", "b", "c"]),
         digest=st.sampled_from([b"one", b"one", b"one", b"two"]),
+        where=places,
         more=st.booleans(),
     )
     def submit(
@@ -105,6 +139,7 @@ class StoreMachine(Ground):
         policy: tuple[int, int, int | None],
         key: str | None,
         digest: bytes,
+        where: Where,
         more: bool,
     ) -> None:
         """Submit one operation."""
@@ -117,19 +152,38 @@ class StoreMachine(Ground):
             2 if plan else 0,
             state,
             priority,
+            where.kind,
+            where.queue,
+            0,
+            where.key,
+            where.limit,
+            where.fairness,
             max_attempts,
             backoff,
             run_timeout,
             wake=wake,
         )
+        # Turns are counted from what may be leased: the model does not know what is parked.
+        if work.key is not None:
+            work.priority = min(work.priority, 1)
+        if work.priority < 2:
+            work.fairness = None
         change = submit_change(
             actions=actions,
             steps=work.steps,
             request=plan_request(step("scan"), step("bag")) if plan else None,
-            priority=priority,
+            priority=work.priority,
             suspended=suspended,
+            kind=where.kind,
+            queue=where.queue,
+            concurrency_key=work.key,
+            fairness_key=work.fairness,
             policy=Policy(
-                max_attempts, backoff, run_timeout=run_timeout, expire_after=EXPIRE_AFTER
+                max_attempts,
+                backoff,
+                run_timeout=run_timeout,
+                expire_after=EXPIRE_AFTER,
+                concurrency_limit=work.limit,
             ),
             not_before=self.world.now + delay if delay else None,
             key=key,
@@ -164,13 +218,57 @@ class StoreMachine(Ground):
         change = Resubmit(ME, number, new_id(), from_failed=from_failed)
         self.ask(change, expected, more)
 
-    @rule(number=st.integers(2, 6), more=st.booleans())
-    def submit_several(self, number: int, more: bool) -> None:
+    @rule(
+        number=st.integers(2, 6), priority=st.integers(0, 2), where=places, more=st.booleans()
+    )
+    def submit_several(self, number: int, priority: int, where: Where, more: bool) -> None:
         for one in range(number):
             policy = (2, 0, None)
-            self.submit(one == 0, ("scan",), 0, False, 0, policy, None, b"one", more=True)
+            actions = ("scan",) if one % 3 else ("bag",)
+            self.submit(
+                one == 0, actions, priority, False, 0, policy, None, b"one", where, more=True
+            )
         if not more:
             self.commit()
+
+    @rule(pick=some, queue=st.sampled_from(["default", "night"]), more=st.booleans())
+    def move(self, pick: int, queue: str, more: bool) -> None:
+        number = self.any_number(pick)
+        work = self.model.work.get(number)
+        kind = Kind.TASK if work is None or work.kind == Kind.LAUNCH else work.kind
+        expected = self.model.move_to(number, queue)
+        self.ask(Move(ME, number, queue, kind), expected, more)
+
+    @precondition(lambda self: self.launches)
+    @rule(
+        picks=st.lists(some, min_size=1, max_size=3),
+        direction=st.sampled_from(Direction),
+        more=st.booleans(),
+    )
+    def move_launches(self, picks: list[int], direction: Direction, more: bool) -> None:
+        launches = self.launches
+        chosen = [
+            self.any_number(pick) if pick % 20 == 0 else launches[pick % len(launches)]
+            for pick in picks
+        ]
+        expected = self.model.move_launches(chosen, direction)
+        self.ask(MoveLaunches(ME, tuple(chosen), direction), expected, more)
+
+    @property
+    def launches(self) -> list[int]:
+        return [one.number for one in self.model.work.values() if one.kind == Kind.LAUNCH]
+
+    @rule(
+        queue=st.sampled_from(QUEUES),
+        paused=st.sampled_from([None, False, False, True]),
+        limit=st.sampled_from([None, 0, 1, 2, 3]),
+        more=st.booleans(),
+    )
+    def update_queue(
+        self, queue: str, paused: bool | None, limit: int | None, more: bool
+    ) -> None:
+        expected = self.model.update_queue(queue, paused=paused, limit=limit)
+        self.ask(UpdateQueue(ME, queue, paused, limit), expected, more)
 
     @rule(mode=st.sampled_from(Mode), suspended=seldom, more=st.booleans())
     def set_mode(self, mode: Mode, suspended: bool, more: bool) -> None:
@@ -189,7 +287,7 @@ class StoreMachine(Ground):
     def open_session(
         self, secret: bytes, offers: tuple[str, ...], slots: int, more: bool
     ) -> None:
-        change = OpenSession(ME, secret, "worker", ("default",), offers, slots)
+        change = OpenSession(ME, secret, "worker", QUEUES, offers, slots)
         expected = self.model.open_session(secret, offers, slots)
         self.ask(change, expected, more)
 
