@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from longshore.client import Client
 from longshore.v1.operation_pb2 import Event
+from longshore.worker import Worker
 from tests.acceptance.processes import Server
+from tests.acceptance.waiting import within
 from tests.tools.proxy import Proxy
 
 
@@ -72,3 +76,23 @@ async def log_of(client: Client) -> list[Event]:
                 break
             events.append(change.event)
     return events
+
+
+async def until_ended(client: Client, ids: Iterable[str]) -> None:
+    """Wait until operations of any kind have ended."""
+
+    async def watching() -> None:
+        async with client.operations.watch(*ids) as changes:
+            async for _ in changes:
+                pass
+
+    await within(watching(), "the end of all work")
+
+
+async def publish(address: str, worker: Worker) -> None:
+    """Have a server know what a worker offers, and leave nobody who does it."""
+    welcomed, stopping = asyncio.Event(), asyncio.Event()
+    running = asyncio.create_task(worker.run(address, welcomed=welcomed, stopping=stopping))
+    await within(welcomed.wait(), "a welcome")
+    stopping.set()
+    await within(running, "the end of a worker")

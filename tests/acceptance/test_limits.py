@@ -20,7 +20,7 @@ from longshore.v1.operation_pb2 import ActionCall, Event, State
 from tests.acceptance.checkers import check_everything, ends, most_running
 from tests.acceptance.journal import noted
 from tests.acceptance.processes import Dockhand, ForeignDockhand
-from tests.acceptance.quay import Quay, log_of
+from tests.acceptance.quay import Quay, log_of, until_ended
 from tests.acceptance.waiting import eventually, eventually_answered
 
 #: Workers are given up after a second of silence.
@@ -74,9 +74,7 @@ class Tide:
     async def ended(self) -> None:
         """Wait until all has ended, and read the log."""
         for client in self._clients:
-            async with client.operations.watch(*await _ids(client)) as changes:
-                async for _ in changes:
-                    pass
+            await until_ended(client, await _ids(client))
             self.events += await log_of(client)
         self.events.sort(key=attrgetter("revision"))
 
