@@ -6,7 +6,16 @@ from typing import Any, cast
 
 import pytest
 
-from longshore.core.changes import SERVER, Mode, SetMode, Submitted, Wake
+from longshore.core.changes import (
+    SERVER,
+    Caller,
+    Key,
+    Mode,
+    Recall,
+    SetMode,
+    Submitted,
+    Wake,
+)
 from longshore.core.errors import Maintenance, RequestIdReused
 from longshore.core.events import EventKind
 from longshore.core.ids import text_of
@@ -153,6 +162,17 @@ async def test_maintenance_refuses_new_work_but_finds_what_was_submitted(world: 
     await world.do(SetMode(SERVER, Mode.MAINTENANCE))
     assert isinstance(await world.refused(submit_change()), Maintenance)
     assert not (await world.do(submit_change(key="k"))).created
+
+
+async def test_what_was_submitted_with_a_key_is_recalled(world: World) -> None:
+    operation = await world.submit(key="k", digest=b"one")
+    ada = Caller(principal="ada")
+    found = await world.do(Recall(ada, Key("k", b"one"), None))
+    assert (found.operation, found.created) == (operation, False)
+    assert await world.do(Recall(ada, Key("other", b"one"), "external")) is None
+    assert await world.do(Recall(Caller(principal="bob"), Key("k", b"one"), None)) is None
+    refusal = await world.refused(Recall(ada, Key("k", b"two"), None))
+    assert isinstance(refusal, RequestIdReused)
 
 
 async def test_work_that_is_submitted_suspended_is_not_leased(world: World) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from grpc import StatusCode
 
 from longshore.v1 import operation_pb2 as pb
+from longshore.v1.catalog_service_pb2 import Service, ServiceAction
 from longshore.v1.server_service_pb2 import (
     SERVER_MODE_ACTIVE,
     SERVER_MODE_MAINTENANCE,
@@ -24,6 +25,7 @@ from tests.service.harness import (
     World,
     call,
     options,
+    parameter,
     publish,
     refused,
     stevedore,
@@ -52,6 +54,22 @@ async def test_each_submit_of_a_batch_is_answered_as_if_it_came_alone(world: Wor
     assert Refusal.of(results[2].error).fields == {
         "spec.actions[0].arguments.digest": "MISSING"
     }
+
+
+async def test_a_repeat_is_found_although_workers_now_want_other_arguments(
+    world: World,
+) -> None:
+    await publish(world)
+    asked = submission(call("bag", {"digest": "a"}), service="archive", request_id="k")
+    task = await world.submit(asked)
+    bag = ServiceAction(slug="bag", parameters=[parameter("sum")])
+    await publish(world, [Service(slug="archive", actions=[bag])])
+    again = await world.tasks.SubmitTask(asked)
+    assert (again.task, again.created) == (task, False)
+    new = submission(call("bag", {"digest": "a"}), service="archive", request_id="new")
+    found, missing = await batch(world, asked, new)
+    assert (found.submitted.task, found.submitted.created) == (task, False)
+    assert Refusal.of(missing.error).reason == "INVALID_FIELD"
 
 
 async def test_a_key_used_twice_in_a_batch_makes_one_task(world: World) -> None:

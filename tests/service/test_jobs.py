@@ -260,6 +260,30 @@ async def test_a_repeat_is_known_also_when_the_contract_has_changed(world: World
     assert (again.job.metadata.id, again.created) == (first.metadata.id, False)
 
 
+async def test_a_repeat_is_found_also_when_it_could_not_be_accepted_any_more(
+    world: World,
+) -> None:
+    await publish(world)
+    await apply(world)
+    first = await submit(world, request_id="r-1")
+    other = await submit(world, external_id="x")
+    await world.catalog.DeleteContract(DeleteContractRequest(name="museum"))
+    again = await world.jobs.SubmitJob(asked(GOOD, request_id="r-1"))
+    assert (again.job, again.created) == (first, False)
+    found = await world.jobs.SubmitJob(asked({"a": 1}, external_id="x", request_id="r-2"))
+    assert (found.job, found.created) == (other, False)
+    request = asked(GOOD, request_id="r-1")
+    run = Watch(world.jobs.RunJob(pb.RunJobRequest(spec=request.spec, request_id="r-1")))
+    message = await run.message()
+    assert (message.changes[0].job, message.created) == (first, False)
+    run.stream.cancel()
+    for unknown in (asked(GOOD), asked(GOOD, request_id="r-3"), asked(GOOD, external_id="y")):
+        refusal = await refused(world.jobs.SubmitJob(unknown))
+        assert refusal.reason == "CONTRACT_NOT_FOUND"
+    reused = await refused(world.jobs.SubmitJob(asked({"b": 1}, request_id="r-1")))
+    assert reused.reason == "REQUEST_ID_REUSED"
+
+
 async def test_of_many_submits_at_once_with_an_external_id_one_makes_the_job(
     world: World,
 ) -> None:

@@ -65,6 +65,18 @@ class Submit(NamedTuple):
     fairness_key: str | None = None
 
 
+class Recall(NamedTuple):
+    """Find what a submit with one of these keys made, where a repeat would be refused.
+
+    What a spec names may be gone, or no longer fit, when a lost answer is asked for again.
+    Outcome: `Submitted`, or None. Raises `RequestIdReused`.
+    """
+
+    caller: Caller
+    key: Key | None
+    external_key: str | None
+
+
 class Submitted(NamedTuple):
     """The operation as submitted, or the one found (then `created` is false)."""
 
@@ -382,6 +394,7 @@ class Compact(NamedTuple):
 
 Change: TypeAlias = (
     Submit
+    | Recall
     | Cancel
     | Suspend
     | Resume

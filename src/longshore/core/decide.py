@@ -33,6 +33,7 @@ from longshore.core.changes import (
     Move,
     MoveLaunches,
     OpenSession,
+    Recall,
     RegisterAccount,
     Report,
     Resubmit,
@@ -47,6 +48,7 @@ from longshore.core.errors import LongshoreError
 
 _DECISIONS: Final[dict[type, Callable[[Any, Batch], object]]] = {
     Submit: lifecycle.submit,
+    Recall: lifecycle.recall,
     Cancel: lifecycle.cancel,
     Suspend: lifecycle.suspend,
     Resume: lifecycle.resume,
@@ -86,7 +88,7 @@ def wanted(changes: Iterable[Change]) -> Wanted:
     ids: list[bytes] = []
     keys: list[tuple[str, str, str]] = []
     for change in changes:
-        if isinstance(change, Submit):
+        if isinstance(change, (Submit, Recall)):
             caller = change.caller
             if change.key is not None:
                 keys.append((caller.tenant, caller.principal, change.key.request_id))

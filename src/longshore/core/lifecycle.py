@@ -12,6 +12,7 @@ from longshore.core.changes import (
     Cancel,
     Key,
     Mode,
+    Recall,
     Resubmit,
     Resume,
     Submit,
@@ -45,6 +46,19 @@ def find_first(change: Submit, batch: Batch) -> Submitted | None:
 
     Raises what refuses it.
     """
+    earlier = recall(change, batch)
+    if earlier is not None:
+        return earlier
+    if batch.mode == Mode.MAINTENANCE:
+        raise Maintenance
+    account = change.account
+    if account is not None and batch.account(change.caller, account) is None:
+        raise AccountNotFound(*account)
+    return None
+
+
+def recall(change: Submit | Recall, batch: Batch) -> Submitted | None:
+    """Return what was submitted with one of these keys; the request id is looked at first."""
     caller, key = change.caller, change.key
     if key is not None:
         keyed = batch.keyed(caller.tenant, caller.principal, key.request_id)
@@ -56,10 +70,6 @@ def find_first(change: Submit, batch: Batch) -> Submitted | None:
         earlier = None if keyed is None else batch.operation(keyed.number)
         if earlier is not None:
             return Submitted(earlier, batch.facts(earlier.number), created=False)
-    if batch.mode == Mode.MAINTENANCE:
-        raise Maintenance
-    if change.account is not None and batch.account(caller, change.account) is None:
-        raise AccountNotFound(*change.account)
     return None
 
 

@@ -23,7 +23,12 @@ from longshore.core.changes import (
     Submitted,
     Suspend,
 )
-from longshore.core.errors import AccountNotFound, OperationNotFound
+from longshore.core.errors import (
+    AccountNotFound,
+    InvalidFields,
+    NotFound,
+    OperationNotFound,
+)
 from longshore.core.ids import target_of
 from longshore.core.limits import CANCEL_MESSAGE_BYTES
 from longshore.core.operations import Kind, Operation, Record
@@ -39,6 +44,7 @@ from longshore.server.messages import (
 )
 from longshore.server.methods import Call
 from longshore.server.pages import Listed, read_page
+from longshore.server.submissions import recall_of
 from longshore.server.submits import named_in_spec
 from longshore.server.watches import Watches, Wish
 from longshore.v1 import job_service_pb2 as jobs
@@ -82,7 +88,11 @@ class Face:
     change: Callable[[Any, Caller, str | None], Submit]
 
     async def submit(self, request: Submission, call: Call) -> bytes:
-        change = self.change(request, call.caller, call.traceparent)
+        try:
+            change = self.change(request, call.caller, call.traceparent)
+        except (InvalidFields, NotFound) as refusal:
+            earlier = await self._earlier(request, call, refusal)
+            return submitted(await self.shown(earlier, call), created=False)
         try:
             outcome = cast("Submitted", await self.engine.writer.write(change))
         except AccountNotFound as error:
@@ -93,27 +103,46 @@ class Face:
             shown = await self.shown(outcome.operation.number, call)
         return submitted(shown, created=outcome.created)
 
+    async def _earlier(
+        self, request: Submission | Run, call: Call, refusal: InvalidFields | NotFound
+    ) -> int:
+        """Return the number of what a repeat asks for, although it would be refused now.
+
+        Raises the refusal if it is no repeat.
+        """
+        recall = recall_of(request, self.kind, call.caller)
+        found = None if recall is None else await self.engine.writer.write(recall)
+        if found is None:
+            raise refusal
+        return cast("Submitted", found).operation.number
+
     async def run(self, request: Run, call: Call) -> AsyncGenerator[bytes, None]:
         full = _in_full(request.view)
-        change = self.change(request, call.caller, call.traceparent)
-        try:
-            outcome = cast("Submitted", await self.engine.writer.write(change))
-        except AccountNotFound as error:
-            raise named_in_spec(error) from None
-        operation = outcome.operation
-        if outcome.created:
-            record = accepted_record(change, outcome)
-            revision = operation.revision
-        else:
-            revision = self.engine.feed.revision
-            record = await self.record(operation.number, call, full=full)
-            revision = max(revision, record.operation.revision)
+        record, revision, created = await self._begun(request, call, full=full)
         logs = request.include_logs
         wish = Wish(call.caller.tenant, self.kind, include_logs=logs, full=full)
-        stream = self.watches.submitted(wish, record, revision, created=outcome.created)
+        stream = self.watches.submitted(wish, record, revision, created=created)
         async with aclosing(stream) as messages:
             async for message in messages:
                 yield message
+
+    async def _begun(self, request: Run, call: Call, *, full: bool) -> tuple[Record, int, bool]:
+        """Submit; return the record, up to where it shows everything, and whether it is new."""
+        try:
+            change = self.change(request, call.caller, call.traceparent)
+        except (InvalidFields, NotFound) as refusal:
+            number = await self._earlier(request, call, refusal)
+        else:
+            try:
+                outcome = cast("Submitted", await self.engine.writer.write(change))
+            except AccountNotFound as error:
+                raise named_in_spec(error) from None
+            number = outcome.operation.number
+            if outcome.created:
+                return accepted_record(change, outcome), outcome.operation.revision, True
+        revision = self.engine.feed.revision
+        record = await self.record(number, call, full=full)
+        return record, max(revision, record.operation.revision), False
 
     async def get(self, request: Get, call: Call) -> bytes:
         full = _in_full(request.view)

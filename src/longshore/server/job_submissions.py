@@ -34,6 +34,7 @@ from longshore.v1.job_service_pb2 import (
     SubmitJobRequest,
     Workflow,
 )
+from longshore.v1.operation_pb2 import Options
 from longshore.v1.task_service_pb2 import Task, TaskSpec
 
 JobSubmission: TypeAlias = SubmitJobRequest | RunJobRequest
@@ -80,12 +81,18 @@ def job_change(
         facts_request_id=request_id,
         traceparent=submits.trace_of(traceparent),
         attributes=_attributes(spec, contract, action, job_id, request_id, wanted),
-        key=submits.key_of(request.request_id, _body(request)),
+        key=submits.key_of(
+            request.request_id, Kind.JOB, submits.body_of(spec, _options_of(request))
+        ),
         plan=_plan(spec, action),
-        external_key=_external_key(spec) if spec.external_id else None,
+        external_key=external_key(spec),
         concurrency_key=wanted.concurrency_key,
         fairness_key=wanted.fairness_key,
     )
+
+
+def _options_of(request: JobSubmission) -> Options | None:
+    return request.options if request.HasField("options") else None
 
 
 def _check_spec(spec: JobSpec, flaws: Flaws) -> None:
@@ -138,7 +145,7 @@ def _document(request: JobSubmission, contract: Contract, action: ContractAction
     template = action.template
     job = Job(
         spec=request.spec,
-        options=request.options if request.HasField("options") else None,
+        options=_options_of(request),
         contract_type=contract.type,
         actor=contract.actor,
         trigger=action.trigger,
@@ -152,13 +159,6 @@ def _document(request: JobSubmission, contract: Contract, action: ContractAction
     )
     job.spec.ClearField("external_id")  # Who resubmits the job does not take it along.
     return job.SerializeToString()
-
-
-def _body(request: JobSubmission) -> bytes:
-    """Return what two submits with the same request id have in common."""
-    spec = request.spec.SerializeToString(deterministic=True)
-    options = request.options if request.HasField("options") else None
-    return submits.document_of(spec, options, keyed=True)
 
 
 def _plan(spec: JobSpec, action: ContractAction) -> bytes:
@@ -196,8 +196,10 @@ def _attributes(
     return submits.attributes_of(members, wanted.labels)
 
 
-def _external_key(spec: JobSpec) -> str:
+def external_key(spec: JobSpec) -> str | None:
     """Return what finds the first job with an external id; longer than any request id."""
+    if not spec.external_id:
+        return None
     digest = hashlib.sha256()
     for text in (spec.contract, spec.action, spec.external_id):
         encoded = text.encode()

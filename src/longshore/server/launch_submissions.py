@@ -63,7 +63,7 @@ def launch_change(
         facts_request_id=request_id or caller.request_id,
         traceparent=submits.trace_of(traceparent),
         attributes=submits.attributes_of({"service": service.slug}, wanted.labels),
-        key=submits.key_of(request_id, document),
+        key=submits.key_of(request_id, Kind.LAUNCH, document),
         plan=_plan(spec, action),
         concurrency_key=wanted.concurrency_key,
     )

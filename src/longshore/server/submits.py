@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from json.encoder import encode_basestring
 from typing import Final
 
+from google.protobuf.message import Message
+
 from longshore.core.changes import Key
 from longshore.core.errors import AccountNotFound, NotFound, QueueNotFound
 from longshore.core.limits import REQUEST_ID_CHARACTERS
+from longshore.core.operations import Kind
 from longshore.server import wire
 from longshore.server.checks import at_most
 from longshore.server.directory import Offers
@@ -39,9 +42,17 @@ def document_of(spec: bytes, options: Options | None, *, keyed: bool) -> bytes:
     return document
 
 
-def key_of(request_id: str, body: bytes) -> Key | None:
+def key_of(request_id: str, kind: Kind, body: bytes) -> Key | None:
     """Return what makes a repeat find the first, if the caller gave a request id."""
-    return Key(request_id, hashlib.sha256(body).digest()) if request_id else None
+    if not request_id:
+        return None
+    # What is said of one kind may have the same bytes as something else said of another.
+    return Key(request_id, hashlib.sha256(bytes((kind,)) + body).digest())
+
+
+def body_of(spec: Message, options: Options | None) -> bytes:
+    """Return what two submits with the same request id have in common."""
+    return document_of(spec.SerializeToString(deterministic=True), options, keyed=True)
 
 
 def refuse_unknown(wanted: Wanted, offers: Offers, missing: NotFound | None) -> None:

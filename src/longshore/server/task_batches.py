@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Final, cast
+from typing import Final, TypeAlias, cast
 
-from longshore.core.changes import Submit, Submitted, Target
-from longshore.core.errors import OperationNotFound
+from longshore.core.changes import Recall, Submit, Submitted, Target
+from longshore.core.errors import InvalidFields, NotFound, OperationNotFound
 from longshore.core.ids import target_of
 from longshore.core.limits import BATCH_GET, BATCH_SUBMIT, MESSAGE_BYTES
 from longshore.core.operations import Glance, Kind, Part, State
@@ -18,7 +18,7 @@ from longshore.server.errors import status_of
 from longshore.server.glances import brief
 from longshore.server.messages import Messages, accepted_record, parts_of, submitted
 from longshore.server.methods import Call
-from longshore.server.submissions import Submissions
+from longshore.server.submissions import Submissions, recall_of
 from longshore.server.submits import named_in_spec
 from longshore.v1 import task_service_pb2 as pb
 
@@ -35,6 +35,10 @@ _ROOM_BYTES: Final = MESSAGE_BYTES * 3 // 4
 _AT_ONCE: Final = 1_000
 
 
+#: What is written for a request, and what refused it; then what finds an earlier one like it.
+_Asked: TypeAlias = tuple[Submit | Recall | None, Exception | None]
+
+
 class TaskBatches:
     """Serves the calls that are about many tasks at once."""
 
@@ -47,42 +51,51 @@ class TaskBatches:
         """Submit tasks that may each be refused without harm to the others."""
         requests = request.requests
         at_most("requests", BATCH_SUBMIT, len(requests))
-        asked = [self._change(one, call) for one in requests]
-        changes = [one for one in asked if isinstance(one, Submit)]
+        asked = [self._asked(one, call) for one in requests]
+        changes = [change for change, _ in asked if change is not None]
         written = iter(await self._engine.writer.write_all(changes))
-        outcomes = [next(written) if isinstance(one, Submit) else one for one in asked]
         results: list[bytes] = []
         size = 0
-        accepted = self._messages.accepted
-        for one, change, outcome in zip(requests, asked, outcomes, strict=True):
-            if type(outcome) is Submitted and type(change) is Submit:
-                full = size < _ROOM_BYTES
-                if outcome.created and full:
-                    task = accepted(change, outcome, one)
-                else:
-                    task = await self._shown(change, outcome, full=full)
-                result = wire.part(_SUBMITTED, submitted(task, created=outcome.created))
+        for one, (change, refusal) in zip(requests, asked, strict=True):
+            outcome = refusal if change is None else next(written) or refusal
+            full = size < _ROOM_BYTES
+            if type(outcome) is Submitted and type(change) is Submit and outcome.created:
+                result = self._accepted(one, change, outcome, full=full)
+            elif type(outcome) is Submitted:
+                result = await self._found(outcome.operation.number, call, full=full)
             else:
-                error = named_in_spec(cast("BaseException", outcome))
-                result = wire.part(_ERROR, status_of(error).SerializeToString())
+                result = _refused(cast("BaseException", outcome))
             results.append(result)
             size += len(result)
         return wire.parts(_RESULTS, results)
 
-    def _change(self, request: pb.SubmitTaskRequest, call: Call) -> Submit | Exception:
+    def _asked(self, request: pb.SubmitTaskRequest, call: Call) -> _Asked:
         try:
-            return self._submissions.task(request, call.caller, call.traceparent)
+            change = self._submissions.task(request, call.caller, call.traceparent)
+        except (InvalidFields, NotFound) as refusal:
+            return recall_of(request, Kind.TASK, call.caller), refusal
         except Exception as error:  # noqa: BLE001  whatever it is, it concerns this one alone
-            return error
+            return None, error
+        return change, None
 
-    async def _shown(self, change: Submit, outcome: Submitted, *, full: bool) -> bytes:
-        """Return an encoded task, in `VIEW_BASIC` once an answer has grown large."""
-        new = accepted_record(change, outcome)
-        if outcome.created:
-            return self._messages.operation(new, full=False)
-        number, tenant = outcome.operation.number, change.caller.tenant
-        (earlier,) = await self._engine.store.get(tenant, (number,), parts_of(full=full))
-        return self._messages.operation(earlier or new, full=full)
+    def _accepted(
+        self, request: pb.SubmitTaskRequest, change: Submit, outcome: Submitted, *, full: bool
+    ) -> bytes:
+        """Return the result of a new task, in `VIEW_BASIC` once an answer has grown large."""
+        if full:
+            task = self._messages.accepted(change, outcome, request)
+        else:
+            task = self._messages.operation(accepted_record(change, outcome), full=False)
+        return wire.part(_SUBMITTED, submitted(task, created=True))
+
+    async def _found(self, number: int, call: Call, *, full: bool) -> bytes:
+        """Return the result of a task that was submitted before."""
+        tenant, parts = call.caller.tenant, parts_of(full=full)
+        (earlier,) = await self._engine.store.get(tenant, (number,), parts)
+        if earlier is None:  # It has expired this moment.
+            return _refused(OperationNotFound(str(number)))
+        task = self._messages.operation(earlier, full=full)
+        return wire.part(_SUBMITTED, submitted(task, created=False))
 
     async def get(self, request: pb.BatchGetTasksRequest, call: Call) -> bytes:
         """Look up how tasks stand; ids that name none are told apart."""
@@ -121,6 +134,10 @@ class TaskBatches:
             for one in records
             if one is not None and Part.ERROR in one.documents
         }
+
+
+def _refused(error: BaseException) -> bytes:
+    return wire.part(_ERROR, status_of(named_in_spec(error)).SerializeToString())
 
 
 def _target(text: str) -> Target:

@@ -58,7 +58,7 @@ def task_change(
         request_id or caller.request_id,
         submits.trace_of(traceparent),
         _attributes(spec, wanted.labels),
-        submits.key_of(request_id, document),
+        submits.key_of(request_id, Kind.TASK, document),
         None,  # plan
         None,  # external_key
         Account(service, account) if account else None,
