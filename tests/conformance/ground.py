@@ -160,10 +160,9 @@ def outline(outcome: object) -> object:
             return ended
         case Opened(session, epoch, _, held):
             return session, epoch, numbers(held)
-        case [Operation(), *_]:
-            return [one.number for one in cast("list[Operation]", outcome)]
         case list():
-            return [leased(one) for one in cast("list[Assignment]", outcome)]
+            listed = cast("list[Assignment | Operation]", outcome)
+            return [one.number if isinstance(one, Operation) else leased(one) for one in listed]
         case Exception():
             return type(outcome).__name__
         case _:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 
-from longshore.core.changes import SERVER, Account, Caller, Mode, RegisterAccount, SetMode
+from longshore.core.changes import SERVER, Mode, SetMode
 from longshore.core.events import EventKind
-from longshore.core.installation import Queue, Registered
+from longshore.core.installation import Queue
 from longshore.core.lanes import Lane
-from tests.conformance.world import NOON, SECOND, World, submit_change
-
-ME = Caller("default", "ada")
+from tests.conformance.world import World, submit_change
 
 
 async def test_a_new_store_is_active_and_empty(world: World) -> None:
@@ -66,14 +64,3 @@ async def test_who_submits_names_no_queue(world: World) -> None:
 async def test_the_catalog_carries_the_revision_of_its_snapshot(world: World) -> None:
     await world.submit()
     assert (await world.store.catalog()).revision == 1
-
-
-async def test_accounts_are_listed_by_service_and_username(world: World) -> None:
-    for account in (Account("b", "z"), Account("b", "a"), Account("a", "z")):
-        await world.do(RegisterAccount(ME, account))
-        world.pass_time(SECOND)
-    assert await world.store.accounts("default", "ada") == [
-        Registered("a", "z", NOON + 2 * SECOND),
-        Registered("b", "a", NOON + SECOND),
-        Registered("b", "z", NOON),
-    ]

@@ -87,19 +87,21 @@ class Where(NamedTuple):
 
 
 queues = st.sampled_from(["default", "default", "night"])
+tasks, launches = st.just(Kind.TASK), st.just(Kind.LAUNCH)
+no_key: st.SearchStrategy[str | None] = st.none()
+no_limit = st.just(0)
+keys = st.sampled_from(["k", "k", "l"])
+limits = st.sampled_from([1, 1, 2, 3])
+turns = st.sampled_from([None, "a", "b", "c"])
+rulesets = st.just("rulesets")
 places = st.one_of(
-    st.tuples(st.sampled_from([Kind.TASK, Kind.JOB]), queues),
-    st.tuples(st.just(Kind.TASK), queues, st.sampled_from(["k", "k", "l"]), st.integers(1, 3)),
-    st.tuples(
-        st.just(Kind.TASK),
-        queues,
-        st.none(),
-        st.just(0),
-        st.sampled_from([None, "a", "b", "c", "d"]),
-    ),
-    st.tuples(st.just(Kind.LAUNCH), st.just("rulesets")),
-    st.tuples(st.just(Kind.LAUNCH), st.just("rulesets"), st.just("k"), st.integers(1, 2)),
-).map(lambda drawn: Where(*drawn))
+    st.builds(Where, st.sampled_from(Kind), queues, no_key, no_limit, no_key),
+    st.builds(Where, tasks, queues, keys, limits, no_key),
+    st.builds(Where, tasks, queues, keys, limits, no_key),
+    st.builds(Where, tasks, queues, no_key, no_limit, turns),
+    st.builds(Where, launches, rulesets, no_key, no_limit, no_key),
+    st.builds(Where, launches, rulesets, keys, limits, no_key),
+)
 offers = st.sampled_from([("bag", "scan"), ("bag", "scan"), ("scan",), ("bag",)])
 
 

@@ -287,7 +287,7 @@ class Batch:
 
     def account(self, caller: Caller, account: Account) -> int | None:
         """Return when the caller registered an account; None if never."""
-        identity = (caller.tenant, caller.principal, *account)
+        identity = (caller.tenant, caller.principal, account.service, account.username)
         if identity in self.accounts:
             return self.accounts[identity]
         return self.rows.account(caller.tenant, caller.principal, account)

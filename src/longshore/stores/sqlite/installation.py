@@ -90,9 +90,9 @@ def _put(
     database: Database, name: str, identity: Mapping[str, str], row: Mapping[str, Any] | None
 ) -> None:
     """Insert or update a row by its primary key; None deletes it."""
-    table = database.table(name)
     if row is None:
         where = " AND ".join(f"{column} = ?" for column in identity)
-        table.delete_where(where, list(identity.values()))
+        database.conn.execute(f"DELETE FROM {name} WHERE {where}", list(identity.values()))
     else:
+        table = database.table(name)
         table.upsert({**identity, **row}, pk=table.pks)
