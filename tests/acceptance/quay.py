@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from longshore.client import Client
-from longshore.v1.operation_pb2 import Event
+from longshore.v1.catalog_service_pb2 import Contract, ContractAction, WorkflowTemplate
+from longshore.v1.operation_pb2 import ActionCall, Event
 from longshore.worker import Worker
 from tests.acceptance.processes import Server
 from tests.acceptance.waiting import within
@@ -64,6 +65,17 @@ class Quay:
         server = await Server(self._store, *self._options).__aenter__()
         self.servers.append(server)
         return server
+
+
+def contract(name: str, **actions: Sequence[ActionCall]) -> Contract:
+    """Return a contract of these actions, each with its plan."""
+    return Contract(
+        name=name,
+        actions=[
+            ContractAction(name=action, template=WorkflowTemplate(name=action, actions=plan))
+            for action, plan in actions.items()
+        ],
+    )
 
 
 async def log_of(client: Client) -> list[Event]:

@@ -3,12 +3,11 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from longshore.client import Client, JobHandle
-from longshore.v1.catalog_service_pb2 import Contract, ContractAction, WorkflowTemplate
-from longshore.v1.operation_pb2 import ActionCall, Event
+from longshore.client import Client, JobHandle, call
+from longshore.v1.operation_pb2 import Event
 from tests.acceptance.checkers import is_lease
 from tests.acceptance.processes import Dockhand
-from tests.acceptance.quay import Quay, log_of
+from tests.acceptance.quay import Quay, contract, log_of
 from tests.acceptance.waiting import within
 
 CROWD = 1_000
@@ -19,9 +18,7 @@ HANDFUL = 2 * SLOTS + 2
 
 
 async def prepare(client: Client) -> None:
-    template = WorkflowTemplate(name="load", actions=[ActionCall(action="toil")])
-    action = ContractAction(name="load", template=template)
-    await client.catalog.apply_contract(Contract(name="ship", actions=[action]))
+    await client.catalog.apply_contract(contract("ship", load=[call("toil")]))
 
 
 async def submit(client: Client, key: str) -> JobHandle:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from longshore.client import Client, JobHandle, call, from_struct
-from longshore.v1.catalog_service_pb2 import Contract, ContractAction, WorkflowTemplate
+from longshore.v1.catalog_service_pb2 import Contract
 from longshore.v1.operation_pb2 import Event, State
 from tests.acceptance.checkers import by_operation, check_everything
 from tests.acceptance.journal import Note, noted
 from tests.acceptance.processes import Dockhand
-from tests.acceptance.quay import Quay, log_of
+from tests.acceptance.quay import Quay, contract, log_of
 from tests.acceptance.waiting import eventually, within
 
 #: Workers are given up after a second of silence.
@@ -22,7 +22,7 @@ SHORT = ("--beat", "0.3s", "--time-to-live", "1.2s")
 STEPS = 3
 
 
-def contract(*gates: str) -> Contract:
+def ship(*gates: str) -> Contract:
     """A plan of which each step adds to the cargo of those before, some when a gate opens."""
     steps = [
         call(
@@ -33,9 +33,9 @@ def contract(*gates: str) -> Contract:
         )
         for gate in gates
     ]
-    action = ContractAction(name="load", template=WorkflowTemplate(name="load", actions=steps))
-    action.variables.update({"hold": {"cargo": []}})
-    return Contract(name="ship", actions=[action])
+    found = contract("ship", load=steps)
+    found.actions[0].variables.update({"hold": {"cargo": []}})
+    return found
 
 
 async def submit(client: Client) -> JobHandle:
@@ -61,7 +61,7 @@ async def test_a_job_goes_on_at_the_step_that_was_not_finished_with_what_those_b
     store: Path, journal: Path, gate: Path
 ) -> None:
     async with Quay(store, *SHORT) as quay, Client(quay.address) as client:
-        await client.catalog.apply_contract(contract("", str(gate), ""))
+        await client.catalog.apply_contract(ship("", str(gate), ""))
         job = await submit(client)
         async with Dockhand(quay.address, journal) as worker:
             await eventually(lambda: (1, 1) in steps_begun(journal, job), "the second step")
@@ -87,7 +87,7 @@ async def test_a_worker_goes_on_with_a_job_while_its_server_is_killed_at_every_s
         Client(quay.address) as client,
         Dockhand(quay.address, journal),
     ):
-        await client.catalog.apply_contract(contract(*map(str, gates)))
+        await client.catalog.apply_contract(ship(*map(str, gates)))
         job = await submit(client)
         for step, gate in enumerate(gates):
             await eventually(lambda: (step, 1) in steps_begun(journal, job), "a step")  # noqa: B023
@@ -129,7 +129,7 @@ async def test_plans_keep_their_course_while_workers_and_the_server_are_killed_a
     rng = random.Random(97)
     jobs: list[JobHandle] = []
     async with Quay(store, *SHORT) as quay, Client(quay.address) as client:
-        await client.catalog.apply_contract(contract("", "", ""))
+        await client.catalog.apply_contract(ship("", "", ""))
         for round_ in range(3):
             async with Dockhand(quay.address, journal, name=f"mortal-{round_}") as worker:
                 jobs += await asyncio.gather(*(submit(client) for _ in range(40)))

@@ -10,13 +10,11 @@ from typing import NamedTuple
 
 import pytest
 
-from longshore.client import CallError, Client
-from longshore.v1.catalog_service_pb2 import Contract, ContractAction, WorkflowTemplate
+from longshore.client import CallError, Client, call
 from longshore.v1.job_service_pb2 import Job
-from longshore.v1.operation_pb2 import ActionCall
 from tests.acceptance.checkers import check_everything
 from tests.acceptance.processes import Server
-from tests.acceptance.quay import log_of
+from tests.acceptance.quay import contract, log_of
 from tests.acceptance.waiting import eventually, within
 from tests.tools.proxy import Proxy
 
@@ -61,16 +59,11 @@ class Answers:
         self.created[key] += handle.created
 
 
-def contract(name: str) -> Contract:
-    template = WorkflowTemplate(name="plan", actions=[ActionCall(action="quick")])
-    actions = [ContractAction(name=action, template=template) for action in ("load", "unload")]
-    return Contract(name=name, actions=actions)
-
-
 async def apply_contracts(server: Server) -> None:
+    plan = [call("quick")]
     async with Client(server.address) as client:
         for name in ("imports", "exports"):
-            await client.catalog.apply_contract(contract(name))
+            await client.catalog.apply_contract(contract(name, load=plan, unload=plan))
 
 
 async def submit_until_it_dies(client: Client, answers: Answers, round_: int) -> None:

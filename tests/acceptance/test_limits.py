@@ -13,14 +13,13 @@ from typing import Final
 
 import pytest
 
-from longshore.client import Client
+from longshore.client import Client, call
 from longshore.client.requests import OptionFields
-from longshore.v1.catalog_service_pb2 import Contract, ContractAction, WorkflowTemplate
-from longshore.v1.operation_pb2 import ActionCall, Event, State
+from longshore.v1.operation_pb2 import Event, State
 from tests.acceptance.checkers import check_everything, ends, most_running
 from tests.acceptance.journal import noted
 from tests.acceptance.processes import Dockhand, ForeignDockhand
-from tests.acceptance.quay import Quay, log_of, until_ended
+from tests.acceptance.quay import Quay, contract, log_of, until_ended
 from tests.acceptance.waiting import eventually, eventually_answered
 
 #: Workers are given up after a second of silence.
@@ -66,7 +65,8 @@ class Tide:
 
     async def _narrow(self) -> None:
         client, _ = self._clients
-        self.narrow.append((await client.tasks.submit("toil", queue="narrow", **OFTEN)).id)
+        limited: OptionFields = {"queue": "narrow", **OFTEN}
+        self.narrow.append((await client.tasks.submit("toil", **limited)).id)
 
     async def _ruleset(self, client: Client) -> None:
         self.rulesets.append((await client.launches.submit("inspection", **OFTEN)).id)
@@ -86,9 +86,7 @@ async def _ids(client: Client) -> list[str]:
 
 async def prepare(client: Client, workers: int) -> None:
     """Make what is submitted to, and wait for workers."""
-    template = WorkflowTemplate(name="load", actions=[ActionCall(action="toil")])
-    action = ContractAction(name="load", template=template)
-    await client.catalog.apply_contract(Contract(name="ship", actions=[action]))
+    await client.catalog.apply_contract(contract("ship", load=[call("toil")]))
     await client.queues.limit("narrow", NARROW)
     await connected(client, workers)
 
