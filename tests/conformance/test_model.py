@@ -108,11 +108,12 @@ offers = st.sampled_from([("bag", "scan"), ("bag", "scan"), ("scan",), ("bag",)]
 class StoreMachine(Ground):
     """Plays changes, alone and in batches."""
 
-    @initialize(first=st.booleans())
-    def begin(self, first: bool) -> None:
+    @initialize(first=st.booleans(), where=places)
+    def begin(self, first: bool, where: Where) -> None:
         for secret in (b"one", b"two"):
             self.open_session(secret, ("bag", "scan"), 3, more=True)
-        self.submit_several(6, 0, Where(), more=first)
+        self.submit_several(3, 0, Where(), more=True)
+        self.submit_several(5, 2, where, more=first)
         self.lease(more=False, wake=False)
 
     # What callers ask for.

@@ -10,12 +10,14 @@ from typing import Any, cast
 import pytest
 from sqlite_utils import Database
 
-from longshore.core.filters import And, Compare
+from longshore.core.changes import Account
+from longshore.core.filters import UNFINISHED, And, Compare
 from longshore.core.ids import text_of
-from longshore.core.operations import Part
-from longshore.core.orders import NEWEST_FIRST, parse_order
+from longshore.core.operations import PARKED, Kind, Part
+from longshore.core.orders import NEWEST_FIRST, Order, SortKey, parse_order
+from longshore.core.policies import Policy
 from longshore.core.store import Query, Replay
-from longshore.stores.sqlite import lists, replays
+from longshore.stores.sqlite import counting, installation, lists, replays
 from longshore.stores.sqlite.connections import connect
 from longshore.stores.sqlite.head import load_head
 from longshore.stores.sqlite.points import Points
@@ -45,6 +47,30 @@ class Planned:
 
     def set_progress_handler(self, handler: Any, steps: int) -> None:
         self._connection.set_progress_handler(handler, steps)
+
+    def parked_in_two_lanes(self) -> None:
+        """Put operations aside that wait for the key `press`."""
+        self._connection.execute("INSERT INTO lanes VALUES (2, 'default', 'night', '[]')")
+        for number, lane, limit, position in (
+            (10, 1, 1, 9),
+            (11, 1, 2, 8),
+            (12, 1, 1, 7),
+            (13, 2, 1, 6),
+        ):
+            self._connection.execute(
+                "INSERT INTO operations (number, id, tenant, kind, state, lane, priority, "
+                "position, steps, wake_time, revision, update_time, policy, concurrency_key, "
+                "submitter, request_id, create_time) VALUES "
+                "(?, ?, 'default', 1, 2, ?, 0, ?, 0, ?, 1, 0, ?, 'press', '', '', 0)",
+                (
+                    number,
+                    bytes([number]),
+                    lane,
+                    position,
+                    PARKED,
+                    Policy(concurrency_limit=limit).encode(),
+                ),
+            )
 
     def reads_no_table_through(self) -> None:
         """Check that no large table is read from end to end, and nothing is sorted."""
@@ -107,6 +133,89 @@ def test_what_a_batch_names_is_read_by_key(rows: SqliteRows, planned: Planned) -
     planned.reads_no_table_through()
 
 
+def test_leases_of_a_key_are_counted_in_the_index_alone(
+    rows: SqliteRows, planned: Planned
+) -> None:
+    rows.leases("default", "press")
+    assert "COVERING INDEX holding (tenant=? AND concurrency_key=?" in planned.plan
+    planned.reads_no_table_through()
+
+
+def test_what_waits_for_a_key_is_read_by_lane_and_limit_in_order(
+    rows: SqliteRows, planned: Planned
+) -> None:
+    assert rows.parked_groups("default", "press", 0) == []
+    assert "INDEX parked (tenant=? AND concurrency_key=? AND lane>?)" in planned.plan
+    planned.parked_in_two_lanes()
+    assert rows.parked_groups("default", "press", 0) == [(1, 1), (1, 2), (2, 1)]
+    assert rows.parked_groups("default", "press", 1) == [(1, 2)]
+    by_limit = "INDEX parked (tenant=? AND concurrency_key=? AND lane=? AND <expr>"
+    assert f"{by_limit}>?)" in planned.plan
+    assert [one.number for one in rows.parked("default", "press", 1, 1, 10)] == [12, 10]
+    assert f"{by_limit}=?)" in planned.plan
+    planned.reads_no_table_through()
+
+
+def test_turns_are_read_at_the_ends_of_an_index_of_each_lane(
+    rows: SqliteRows, planned: Planned
+) -> None:
+    assert rows.spans([1, 2], 0) == {1: (1, 1)}
+    assert planned.plan.count("INDEX waiting (lane=? AND priority=?)") == 2
+    assert rows.last_turn([1, 2], 0, "a") is None
+    assert "INDEX turns (lane=? AND fairness_key=? AND priority=?)" in planned.plan
+    planned.reads_no_table_through()
+
+
+def test_the_launches_that_wait_are_read_from_an_index_of_their_own(
+    rows: SqliteRows, planned: Planned
+) -> None:
+    rows.waiting_launches("default")
+    assert "INDEX launches (tenant=?)" in planned.plan
+    rows.last_launch("default", 3)
+    assert "INDEX launches (tenant=? AND priority=?)" in planned.plan
+    planned.reads_no_table_through()
+
+
+def test_what_runs_of_a_queue_is_counted_already(rows: SqliteRows, planned: Planned) -> None:
+    rows.running_in([1, 2])
+    assert planned.plan == "SEARCH counts USING PRIMARY KEY (lane=?)\n"
+
+
+def test_what_a_tenant_has_agreed_upon_is_read_by_name(
+    rows: SqliteRows, connection: sqlite3.Connection, planned: Planned
+) -> None:
+    rows.contract("default", "archive")
+    rows.schedule("default", "hourly")
+    rows.account("default", "ada", Account("ocr", "ada"))
+    installation.accounts("default", "ada", connection)
+    assert "SCAN" not in planned.plan
+    planned.reads_no_table_through()
+
+
+def test_the_queue_of_launches_is_listed_from_their_index(
+    connection: sqlite3.Connection, planned: Planned
+) -> None:
+    order = Order(
+        (
+            SortKey("running", descending=True),
+            SortKey("priority", descending=True),
+            SortKey("position"),
+            SortKey("number"),
+        )
+    )
+    lists.find(Query("default", Kind.LAUNCH, UNFINISHED, order, None, 10), connection)
+    assert "operations USING INDEX launches (tenant=?)" in planned.plan
+    assert "SCAN operations" not in planned.plan
+
+
+def test_the_oldest_of_a_queue_is_the_first_of_an_index(
+    connection: sqlite3.Connection, planned: Planned
+) -> None:
+    assert counting.counts("default", connection).oldest == {"default": 0}
+    assert "INDEX waiting (lane=? AND priority=?)" in planned.plan
+    assert "SCAN operations" not in planned.plan
+
+
 def test_a_start_probes_each_lane_once(
     connection: sqlite3.Connection, planned: Planned
 ) -> None:
@@ -131,6 +240,8 @@ def test_a_place_in_the_queue_is_counted_in_the_index(
     assert Points(connection).standing(record.operation, 10).ahead == 0
     assert "INDEX waiting (lane=? AND priority>?)" in planned.plan
     assert "INDEX waiting (lane=? AND priority=? AND position<?)" in planned.plan
+    assert "operations USING INDEX held (session>?)" in planned.plan
+    assert "COVERING INDEX holding (tenant=? AND concurrency_key=?" in planned.plan
     planned.reads_no_table_through()
 
 

@@ -50,15 +50,13 @@ _PARKED: Final = f"""
 """
 #: One probe of each end of the index per lane.
 _SPANS: Final = """
-    SELECT number, first, last FROM (
-        SELECT number, (
-            SELECT min(position) FROM operations INDEXED BY waiting
-            WHERE lane = lanes.number AND priority = ?1 AND state = 2 AND wake_time IS NULL
-        ) AS first, (
-            SELECT max(position) FROM operations INDEXED BY waiting
-            WHERE lane = lanes.number AND priority = ?1 AND state = 2 AND wake_time IS NULL
-        ) AS last FROM lanes
-    ) WHERE first IS NOT NULL AND number IN (:list)
+    SELECT number, (
+        SELECT min(position) FROM operations INDEXED BY waiting
+        WHERE lane = lanes.number AND priority = ?1 AND state = 2 AND wake_time IS NULL
+    ), (
+        SELECT max(position) FROM operations INDEXED BY waiting
+        WHERE lane = lanes.number AND priority = ?1 AND state = 2 AND wake_time IS NULL
+    ) FROM lanes WHERE number IN (:list)
 """
 _LAST_TURN: Final = f"""
     SELECT (
@@ -201,7 +199,7 @@ class SqliteRows:
 
     def spans(self, lanes: Sequence[int], priority: int) -> dict[int, tuple[int, int]]:
         found = select_listed(self._connection, _SPANS, lanes, priority)
-        return {lane: (first, last) for lane, first, last in found}
+        return {lane: (first, last) for lane, first, last in found if first is not None}
 
     def last_turn(self, lanes: Sequence[int], priority: int, fairness_key: str) -> int | None:
         found = select_listed(self._connection, _LAST_TURN, lanes, fairness_key, priority)
