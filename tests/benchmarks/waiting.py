@@ -12,17 +12,15 @@ from typing import Final, cast
 import uuid_utils
 
 from longshore.core.changes import (
-    Assignment,
     Caller,
-    Completed,
     Grant,
     Lease,
     Opened,
     OpenSession,
-    Report,
     Submit,
 )
 from longshore.core.operations import Kind
+from longshore.core.reports import Assignment, Completed, Report
 from longshore.server.codec import ProtoCodec
 from longshore.stores.sqlite.store import SqliteStore
 from longshore.v1.task_service_pb2 import Task

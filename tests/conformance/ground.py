@@ -14,9 +14,10 @@ from typing import Any, ClassVar, TypeVar, cast
 
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from longshore.core.changes import Assignment, Change, Opened, Reported, Submitted
+from longshore.core.changes import Change, Opened, Submitted
 from longshore.core.events import Event, EventKind
 from longshore.core.operations import Operation, State
+from longshore.core.reports import Assignment, Reported
 from tests.conformance.candidates import Candidate
 from tests.conformance.model import Leased, Model
 from tests.conformance.works import Work

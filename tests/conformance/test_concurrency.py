@@ -8,7 +8,6 @@ from typing import Any, cast
 import pytest
 
 from longshore.core.changes import (
-    Assignment,
     Caller,
     Cancel,
     Change,
@@ -18,7 +17,6 @@ from longshore.core.changes import (
     Lease,
     Move,
     Opened,
-    Released,
     Resume,
     Submit,
     Suspend,
@@ -28,6 +26,7 @@ from longshore.core.changes import (
 from longshore.core.events import EventKind
 from longshore.core.operations import PARKED, State
 from longshore.core.policies import Policy
+from longshore.core.reports import Assignment, Released
 from tests.conformance.codec import plan_request, step
 from tests.conformance.world import (
     MINUTE,

@@ -7,8 +7,16 @@ from typing import Any, cast
 
 import pytest
 
-from longshore.core.changes import Assignment, Caller, Cancel, Grant, Lease, Opened, Resubmit
+from longshore.core.changes import (
+    Caller,
+    Cancel,
+    Grant,
+    Lease,
+    Opened,
+    Resubmit,
+)
 from longshore.core.operations import Kind, Operation, Part
+from longshore.core.reports import Assignment
 from tests.conformance.codec import plan_request, request_for, step
 from tests.conformance.world import World, done, failed, new_id, submit_change
 

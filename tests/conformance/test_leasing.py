@@ -7,10 +7,17 @@ from typing import Any, cast
 
 import pytest
 
-from longshore.core.changes import SERVER, Assignment, Grant, Lease, Mode, Report, SetMode
+from longshore.core.changes import (
+    SERVER,
+    Grant,
+    Lease,
+    Mode,
+    SetMode,
+)
 from longshore.core.events import EventKind
 from longshore.core.lanes import action_key
 from longshore.core.operations import State
+from longshore.core.reports import Assignment, Report
 from tests.conformance.codec import request_for
 from tests.conformance.world import NOON, World, done, numbers, report_change, submit_change
 

@@ -16,7 +16,6 @@ from hypothesis.stateful import (
 
 from longshore.core.changes import (
     SERVER,
-    Body,
     Caller,
     Cancel,
     CloseSession,
@@ -25,26 +24,29 @@ from longshore.core.changes import (
     ExpireSessions,
     Grant,
     Lease,
-    Logged,
-    LogKind,
     Mode,
     Move,
     MoveLaunches,
     OpenSession,
-    Progressed,
-    PropertySet,
-    Released,
-    Report,
     Resubmit,
     Resume,
     SetMode,
-    Stopped,
     Suspend,
     UpdateQueue,
     Wake,
 )
 from longshore.core.operations import Kind, State
 from longshore.core.policies import Policy
+from longshore.core.reports import (
+    Body,
+    Logged,
+    LogKind,
+    Progressed,
+    PropertySet,
+    Released,
+    Report,
+    Stopped,
+)
 from tests.conformance.candidates import CANDIDATES
 from tests.conformance.codec import plan_request, step
 from tests.conformance.ground import Ground

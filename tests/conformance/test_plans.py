@@ -7,18 +7,16 @@ from typing import Any
 
 from longshore.core import limits
 from longshore.core.changes import (
-    Assignment,
     Caller,
     Cancel,
-    Completed,
     ExpireSessions,
     Opened,
-    Reported,
 )
 from longshore.core.events import EventKind
 from longshore.core.leasing import StepState
 from longshore.core.operations import Operation, Part, State
 from longshore.core.policies import Policy
+from longshore.core.reports import Assignment, Completed, Reported
 from tests.conformance.codec import plan_request, step
 from tests.conformance.world import (
     NOON,

@@ -8,7 +8,6 @@ from typing import Any, cast
 import pytest
 
 from longshore.core.changes import (
-    Assignment,
     Caller,
     Cancel,
     ExpireSessions,
@@ -23,6 +22,7 @@ from longshore.core.errors import OperationNotFound, WrongState
 from longshore.core.events import EventKind
 from longshore.core.installation import RULESETS_QUEUE, Queue
 from longshore.core.operations import Kind, State
+from longshore.core.reports import Assignment
 from tests.conformance.world import (
     MINUTE,
     NOON,

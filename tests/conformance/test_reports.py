@@ -8,10 +8,14 @@ from typing import Any
 import pytest
 
 from longshore.core import limits
-from longshore.core.changes import (
+from longshore.core.changes import Caller, Cancel
+from longshore.core.errors import LeaseLost, SessionTakenOver
+from longshore.core.events import EventKind
+from longshore.core.failures import Code
+from longshore.core.operations import Part, State
+from longshore.core.policies import Policy
+from longshore.core.reports import (
     Body,
-    Caller,
-    Cancel,
     Completed,
     Logged,
     LogKind,
@@ -21,11 +25,6 @@ from longshore.core.changes import (
     Reported,
     Stopped,
 )
-from longshore.core.errors import LeaseLost, SessionTakenOver
-from longshore.core.events import EventKind
-from longshore.core.failures import Code
-from longshore.core.operations import Part, State
-from longshore.core.policies import Policy
 from tests.conformance.world import (
     MINUTE,
     NOON,

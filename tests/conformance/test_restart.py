@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from longshore.core.changes import Caller, Cancel, Publication, Reported
+from longshore.core.changes import Caller, Cancel, Publication
 from longshore.core.errors import StoreUnavailable
 from longshore.core.operations import Part, State
 from longshore.core.policies import Policy
+from longshore.core.reports import Reported
 from tests.conformance.world import DAY, NOON, SECOND, World, done, failed, numbers
 
 ME = Caller("default", "ada")

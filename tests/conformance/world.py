@@ -10,20 +10,14 @@ from pathlib import Path
 from typing import Any, cast
 
 from longshore.core.changes import (
-    Assignment,
-    Body,
     Caller,
     Change,
-    Completed,
-    Failed,
     Grant,
     Key,
     Lease,
     Opened,
     OpenSession,
     Publication,
-    Report,
-    Reported,
     Submit,
     Submitted,
     Wake,
@@ -34,6 +28,14 @@ from longshore.core.filters import Filter
 from longshore.core.operations import Kind, Operation, Part, Record
 from longshore.core.orders import NEWEST_FIRST, Order
 from longshore.core.policies import Policy
+from longshore.core.reports import (
+    Assignment,
+    Body,
+    Completed,
+    Failed,
+    Report,
+    Reported,
+)
 from longshore.core.store import Applied, Page, Query, Replay, Store
 from tests.conformance.candidates import Candidate
 from tests.conformance.codec import JsonCodec, encoded, request_for

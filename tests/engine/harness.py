@@ -12,12 +12,9 @@ from typing import Self
 
 from longshore.core import policies
 from longshore.core.changes import (
-    Assignment,
-    Body,
     Caller,
     Cancel,
     Change,
-    Completed,
     Key,
     Submit,
     Submitted,
@@ -26,6 +23,7 @@ from longshore.core.changes import (
 from longshore.core.events import Event
 from longshore.core.operations import Kind, Operation, Record
 from longshore.core.policies import Policy
+from longshore.core.reports import Assignment, Body, Completed
 from longshore.core.store import Applied, Events, Replay
 from longshore.engine.clock import MovableClock
 from longshore.engine.conversation import (

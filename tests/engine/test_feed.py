@@ -8,11 +8,11 @@ from itertools import pairwise
 
 import pytest
 
-from longshore.core.changes import Logged, LogKind
 from longshore.core.errors import RevisionInFuture
 from longshore.core.events import Event, EventKind
 from longshore.core.operations import Kind, Operation, State
 from longshore.core.policies import Policy
+from longshore.core.reports import Logged, LogKind
 from longshore.core.store import Replay
 from longshore.engine.feed import Feed, Watcher
 from longshore.server.filters import parse_filter

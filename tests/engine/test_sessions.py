@@ -5,19 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from longshore.core.changes import (
-    Cancel,
-    Completed,
-    Failed,
-    OpenSession,
-    Progressed,
-    Released,
-    Stopped,
-)
+from longshore.core.changes import Cancel, OpenSession
 from longshore.core.errors import LeaseLost, SessionTakenOver
 from longshore.core.failures import Failure
 from longshore.core.operations import State
 from longshore.core.policies import Policy
+from longshore.core.reports import (
+    Completed,
+    Failed,
+    Progressed,
+    Released,
+    Stopped,
+)
 from longshore.engine.conversation import (
     HeldLease,
     StopReason,

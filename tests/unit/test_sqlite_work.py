@@ -10,9 +10,15 @@ from typing import Any, cast
 
 import pytest
 
-from longshore.core.changes import Assignment, Grant, Lease, Opened, Wake
+from longshore.core.changes import (
+    Grant,
+    Lease,
+    Opened,
+    Wake,
+)
 from longshore.core.operations import Operation
 from longshore.core.policies import Policy
+from longshore.core.reports import Assignment
 from longshore.stores.sqlite.rows import SqliteRows
 from longshore.stores.sqlite.store import SqliteStore
 from tests.conformance.candidates import CANDIDATES

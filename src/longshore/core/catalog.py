@@ -26,7 +26,7 @@ from longshore.core.errors import (
 )
 from longshore.core.events import EventKind, detail
 from longshore.core.installation import Contract, Schedule, Template
-from longshore.core.lifecycle import find_first, submit
+from longshore.core.submitting import find_first, submit
 
 
 def apply_contract(change: ApplyContract, batch: Batch) -> Contract:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import enum
 from typing import NamedTuple, TypeAlias
 
-from longshore.core.failures import Failure
 from longshore.core.operations import Facts, Operation
+from longshore.core.reports import Assignment, Report
 
 
 class Caller(NamedTuple):
@@ -262,80 +262,6 @@ class ExpireSessions(NamedTuple):
     sessions: tuple[tuple[int, int], ...]  #: Number and epoch as they were when last heard of.
 
 
-class Completed(NamedTuple):
-    """The action is done; results are an encoded document."""
-
-    results: bytes
-
-
-class Failed(NamedTuple):
-    """The action failed. Permanent failures are not retried."""
-
-    failure: Failure
-    permanent: bool
-
-
-class Progressed(NamedTuple):
-    """How far the action is, as the JSON of an event's detail."""
-
-    detail: str
-
-
-class LogKind(enum.IntEnum):
-    """The kind of a log entry."""
-
-    PROGRESS = 1
-    OUTPUT = 2
-    WARNING = 3
-    ERROR = 4
-
-
-class Logged(NamedTuple):
-    """One line of the action's log."""
-
-    kind: int
-    message: str
-
-
-class PropertySet(NamedTuple):
-    """A status property set by the action."""
-
-    name: str
-    value: str
-
-
-class Released(NamedTuple):
-    """The attempt was handed back before it began; it does not count."""
-
-
-class Stopped(NamedTuple):
-    """The worker has obeyed a stop order."""
-
-
-Body: TypeAlias = Completed | Failed | Progressed | Logged | PropertySet | Released | Stopped
-
-
-class Report(NamedTuple):
-    """What a worker says under a lease. Outcome: `Reported`.
-
-    Raises `SessionTakenOver`, `LeaseLost`. Applied once, however often it is sent.
-    """
-
-    session: int
-    epoch: int
-    number: int
-    token: int
-    sequence: int  #: From 1, per lease.
-    body: Body
-
-
-class Reported(NamedTuple):
-    """Whether the lease is over, and the plan's next action under it if it is not."""
-
-    ended: bool
-    next: Assignment | None = None
-
-
 class Grant(NamedTuple):
     """A session's free slots."""
 
@@ -352,17 +278,6 @@ class Lease(NamedTuple):
 
 class Wake(NamedTuple):
     """Do what is due: admit, time out, end the grace of cancels, expire. Outcome: None."""
-
-
-class Assignment(NamedTuple):
-    """One action to be run under a lease."""
-
-    session: int
-    operation: Operation
-    traceparent: str | None
-    service: str
-    action: str
-    arguments: bytes
 
 
 class Mode(enum.IntEnum):

@@ -15,6 +15,7 @@ from longshore.core import (
     queues,
     reporting,
     sessions,
+    submitting,
 )
 from longshore.core.batch import Batch
 from longshore.core.changes import (
@@ -35,7 +36,6 @@ from longshore.core.changes import (
     OpenSession,
     Recall,
     RegisterAccount,
-    Report,
     Resubmit,
     Resume,
     SetMode,
@@ -45,14 +45,15 @@ from longshore.core.changes import (
     Wake,
 )
 from longshore.core.errors import LongshoreError
+from longshore.core.reports import Report
 
 _DECISIONS: Final[dict[type, Callable[[Any, Batch], object]]] = {
-    Submit: lifecycle.submit,
-    Recall: lifecycle.recall,
+    Submit: submitting.submit,
+    Recall: submitting.recall,
     Cancel: lifecycle.cancel,
     Suspend: lifecycle.suspend,
     Resume: lifecycle.resume,
-    Resubmit: lifecycle.resubmit,
+    Resubmit: submitting.resubmit,
     Move: queues.move,
     MoveLaunches: launches.move_launches,
     UpdateQueue: queues.update_queue,

@@ -9,13 +9,14 @@ from typing import Final, NamedTuple
 
 from longshore.core import concurrency, limits, plans, policies
 from longshore.core.batch import Batch
-from longshore.core.changes import Assignment, Grant, Lease, Mode
+from longshore.core.changes import Grant, Lease, Mode
 from longshore.core.events import EventKind, attempt_detail
 from longshore.core.failures import Code, Failure
 from longshore.core.lanes import Session
 from longshore.core.lifecycle import end
 from longshore.core.operations import Operation, Part, State, start_order
 from longshore.core.queues import Room, Rooms
+from longshore.core.reports import Assignment
 
 #: Operations that one lease puts aside at most, for want of a lease with their key.
 _PARKED_AT_ONCE: Final = 1_000

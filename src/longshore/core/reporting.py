@@ -8,7 +8,13 @@ from typing import Any, Final
 
 from longshore.core import leasing, limits, plans
 from longshore.core.batch import Batch
-from longshore.core.changes import (
+from longshore.core.errors import LeaseLost, SessionTakenOver
+from longshore.core.events import EventKind, detail
+from longshore.core.failures import Code
+from longshore.core.leasing import StepState
+from longshore.core.lifecycle import end, fail_attempt, requeue
+from longshore.core.operations import Operation, Part, State
+from longshore.core.reports import (
     Completed,
     Failed,
     Logged,
@@ -20,12 +26,6 @@ from longshore.core.changes import (
     Reported,
     Stopped,
 )
-from longshore.core.errors import LeaseLost, SessionTakenOver
-from longshore.core.events import EventKind, detail
-from longshore.core.failures import Code
-from longshore.core.leasing import StepState
-from longshore.core.lifecycle import end, fail_attempt, requeue
-from longshore.core.operations import Operation, Part, State
 
 ENDED: Final = Reported(ended=True)
 GOES_ON: Final = Reported(ended=False)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import enum
 from typing import NamedTuple
 
-from longshore.core.changes import Assignment, Body, Caller, Publication
+from longshore.core.changes import Caller, Publication
 from longshore.core.errors import LongshoreError
+from longshore.core.reports import Assignment, Body
 
 
 class HeldLease(NamedTuple):

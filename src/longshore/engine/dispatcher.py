@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from typing import cast
 
 from longshore.core.changes import (
-    Assignment,
     Change,
     Grant,
     Lease,
     Opened,
     OpenSession,
-    Report,
 )
 from longshore.core.events import Event, EventKind
 from longshore.core.operations import State
+from longshore.core.reports import Assignment, Report
 from longshore.core.store import Applied
 from longshore.engine.sessions import Sessions
 from longshore.engine.writer import Writer

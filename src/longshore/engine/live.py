@@ -9,19 +9,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from longshore.core.changes import (
+from longshore.core.changes import Opened
+from longshore.core.errors import LeaseLost, LongshoreError, SessionTakenOver
+from longshore.core.events import Event, EventKind
+from longshore.core.operations import State
+from longshore.core.reports import (
     Assignment,
     Completed,
     Failed,
-    Opened,
     Released,
     Report,
     Reported,
     Stopped,
 )
-from longshore.core.errors import LeaseLost, LongshoreError, SessionTakenOver
-from longshore.core.events import Event, EventKind
-from longshore.core.operations import State
 from longshore.engine.clock import Clock
 from longshore.engine.conversation import (
     Acknowledgement,

@@ -15,8 +15,15 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from longshore.core import limits
-from longshore.core.changes import Change, Grant, Lease, Report, Submit, Wake
+from longshore.core.changes import (
+    Change,
+    Grant,
+    Lease,
+    Submit,
+    Wake,
+)
 from longshore.core.errors import OutcomeUnknown, Overloaded, StoreUnavailable
+from longshore.core.reports import Report
 from longshore.core.store import Applied, Store
 from longshore.engine.clock import Alarm, Clock
 

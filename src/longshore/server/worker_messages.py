@@ -8,25 +8,24 @@ from typing import Any, Final
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from longshore.core import limits, policies
-from longshore.core.changes import (
+from longshore.core.changes import Caller, Publication
+from longshore.core.errors import InvalidFields, Violation
+from longshore.core.events import detail
+from longshore.core.failures import Failure
+from longshore.core.ids import text_of
+from longshore.core.lanes import Session, action_key
+from longshore.core.reports import (
     Assignment,
     Body,
-    Caller,
     Completed,
     Failed,
     Logged,
     LogKind,
     Progressed,
     PropertySet,
-    Publication,
     Released,
     Stopped,
 )
-from longshore.core.errors import InvalidFields, Violation
-from longshore.core.events import detail
-from longshore.core.failures import Failure
-from longshore.core.ids import text_of
-from longshore.core.lanes import Session, action_key
 from longshore.engine.conversation import (
     Acknowledgement,
     HeldLease,
