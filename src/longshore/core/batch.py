@@ -14,6 +14,7 @@ from longshore.core.changes import Account, Caller, Target
 from longshore.core.events import Event, EventKind
 from longshore.core.installation import Contract, Queue, Schedule
 from longshore.core.lanes import Lane, Session
+from longshore.core.ledgers import LeaseLedger, TurnLedger
 from longshore.core.operations import (
     PARKED,
     Facts,
@@ -26,8 +27,7 @@ from longshore.core.operations import (
     start_order,
 )
 from longshore.core.plans import Codec
-from longshore.core.policies import limit_of
-from longshore.core.rows import Circle, Head, Keyed, Rows
+from longshore.core.rows import Head, Keyed, Rows
 
 
 class Batch:
@@ -59,23 +59,14 @@ class Batch:
         self.schedules: dict[tuple[str, str], Schedule | None] = {}  #: None: deleted.
         #: By tenant, principal, service and username; None: deregistered.
         self.accounts: dict[tuple[str, str, str, str], int | None] = {}
-        #: Where fairness keys have come into use; see `Head.circles`.
-        self.circles: dict[Circle, int] = {}
-        #: What `fairness` has found: by lane and priority, and by circle and key.
-        self.served: dict[tuple[int, int], int] = {}
-        self.turns: dict[tuple[Circle, str], int] = {}
         self.services: dict[tuple[str, str], bytes] = {}
         self.freed: Counter[int] = Counter()  #: Slots freed by session.
-        #: By tenant and concurrency key: leases that ended, and waiting work that left its place.
-        self.given_up: Counter[tuple[str, str]] = Counter()
         self.expired: list[int] = []
         self.removed: list[int] = []
         self._created_ids: dict[bytes, int] = {}
         self._waiting: defaultdict[int, list[int]] = defaultdict(list)
-        self._leases: Counter[tuple[str, str]] = Counter()  #: Begun less ended, by key.
-        self._stored_leases: dict[tuple[str, str], int] = {}
-        self._parked: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
-        self._unparked: Counter[tuple[str, str]] = Counter()
+        self.leases = LeaseLedger(rows, self.operations, self.before)
+        self.turns = TurnLedger(rows, head.circles, self.operations, self._waiting)
         self._departed = 0  #: Rows that wait on disk and were touched.
         #: Lanes of which every row that waits on disk was read, with those rows.
         self._exhausted: dict[int, list[int]] = {}
@@ -172,36 +163,6 @@ class Batch:
         held = [one for one in merged.values() if one.session == session]
         return sorted(held, key=lambda one: one.token)
 
-    def leases(self, tenant: str, concurrency_key: str) -> int:
-        """Return how many operations with the key run."""
-        key = (tenant, concurrency_key)
-        if key not in self._stored_leases:
-            self._stored_leases[key] = self.rows.leases(tenant, concurrency_key)
-        return self._stored_leases[key] + self._leases[key]
-
-    def parked(
-        self, tenant: str, concurrency_key: str, leases: int, most: int
-    ) -> list[Operation]:
-        """Return of each lane and limit the first that wait for their key.
-
-        As many of each as its limit admits when there are so many leases, and at most `most`.
-        """
-        key = (tenant, concurrency_key)
-        groups: defaultdict[tuple[int, int], list[Operation]] = defaultdict(list)
-        for number in dict.fromkeys(self._parked.get(key, ())):
-            own = self.operations[number]
-            if own.parked:
-                groups[own.lane, limit_of(own)].append(own)
-        for lane, limit in self.rows.parked_groups(tenant, concurrency_key, leases):
-            count = min(most, limit - leases) + self._unparked[key]
-            stored = self.rows.parked(tenant, concurrency_key, lane, limit, count)
-            self.remember(stored)
-            groups[lane, limit] += [one for one in stored if one.number not in self.operations]
-        found: list[Operation] = []
-        for (_, limit), group in groups.items():
-            found += sorted(group, key=start_order)[: max(0, min(most, limit - leases))]
-        return found
-
     def running_in(self, tenant: str, queue: str) -> int:
         """Return how many operations of a queue run; of "" those of all tenants."""
         lanes = set(self.lanes_in(tenant, queue))
@@ -212,35 +173,6 @@ class Batch:
             if before is not None:
                 count -= before.state == State.RUNNING and before.lane in lanes
         return count
-
-    def circle(self, circle: Circle) -> int | None:
-        """Return what `Head.circles` says of a circle; None if no keys are in use there."""
-        known = self.head.circles.get(circle)
-        return self.circles.get(circle) if known is None else known
-
-    def spans(self, lanes: Sequence[int], priority: int) -> dict[int, tuple[int, int]]:
-        """Return by lane the first and the last position of what may be leased of it."""
-        spans = self.rows.spans(lanes, priority)
-        for lane in lanes:
-            own = [self.operations[number] for number in self._waiting.get(lane, ())]
-            places = [
-                one.position
-                for one in own
-                if one.waiting and (one.lane, one.priority) == (lane, priority)
-            ]
-            if places:
-                places += spans.get(lane, ())
-                spans[lane] = min(places), max(places)
-        return spans
-
-    def last_turn(self, circle: Circle, fairness_key: str) -> int:
-        """Return the position of the last that waits with a key; 0 if none does."""
-        turn = (circle, fairness_key)
-        if turn not in self.turns:
-            tenant, queue, priority = circle
-            lanes = self.lanes_in(tenant, queue)
-            self.turns[turn] = self.rows.last_turn(lanes, priority, fairness_key) or 0
-        return self.turns[turn]
 
     def waiting_launches(self, tenant: str) -> list[Operation]:
         """Return a tenant's launches that wait, in the order in which they start."""
@@ -335,30 +267,13 @@ class Batch:
             if stored is not None and stored.waiting:
                 self._departed += 1
         if operation.concurrency_key is not None:
-            self._put_keyed(operation, operation.concurrency_key)
+            self.leases.note(operation, operation.concurrency_key)
         self.operations[number] = operation
         wake = operation.wake_time
         if wake is not None and (self.next_wake is None or wake < self.next_wake):
             self.next_wake = wake if wake != PARKED else self.next_wake
         if operation.waiting:
             self._waiting[operation.lane].append(number)
-
-    def _put_keyed(self, operation: Operation, concurrency_key: str) -> None:
-        """Count leases by key, and keep track of what is parked and of what is given up."""
-        number, key = operation.number, (operation.tenant, concurrency_key)
-        earlier = self.operations.get(number)
-        if earlier is None:
-            earlier = self.before.get(number)
-            if earlier is not None and earlier.parked:
-                self._unparked[key] += 1
-        runs = operation.state == State.RUNNING
-        self._leases[key] += runs
-        if earlier is not None:
-            self._leases[key] -= earlier.state == State.RUNNING
-            if not runs and (earlier.state == State.RUNNING or _left_place(earlier, operation)):
-                self.given_up[key] += 1
-        if operation.parked:
-            self._parked[key].append(number)
 
     def emit(
         self, operation: Operation, kind: int, state: int, detail: str | None = None
@@ -433,7 +348,7 @@ class Batch:
             if session is not None:
                 head.sessions[number] = session
         head.queues.update(self.queues)
-        head.circles.update(self.circles)
+        head.circles.update(self.turns.circles)
         waiting = {lane for lane, numbers in self._waiting.items() if self._any_waits(numbers)}
         empty = {
             lane
@@ -444,10 +359,3 @@ class Batch:
 
     def _any_waits(self, numbers: list[int]) -> bool:
         return any(self.operations[number].waiting for number in numbers)
-
-
-def _left_place(earlier: Operation, operation: Operation) -> bool:
-    """Tell whether what waited does so no more, or elsewhere; unless it is parked there."""
-    if not earlier.waiting or operation.parked:
-        return False
-    return not operation.waiting or operation.place != earlier.place

@@ -7,7 +7,7 @@ wait for its worker or its queue; and the first of each limit, because limits ma
 
 So of each lane and limit as many compete, before the first that is parked, as it could have
 more leases. For that one more must compete for every lease that ends, and also for every
-competitor that is held, canceled or moved; `Batch.given_up` counts both.
+competitor that is held, canceled or moved; `LeaseLedger.given_up` counts both.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from longshore.core.policies import limit_of
 def admits(operation: Operation, batch: Batch) -> bool:
     """Tell whether another lease with the key of an operation would keep to its limit."""
     key = operation.concurrency_key
-    return key is None or batch.leases(operation.tenant, key) < limit_of(operation)
+    return key is None or batch.leases.count((operation.tenant, key)) < limit_of(operation)
 
 
 def park(operation: Operation, batch: Batch) -> None:
@@ -30,9 +30,10 @@ def park(operation: Operation, batch: Batch) -> None:
 
 def reopen(batch: Batch) -> None:
     """Let as many of the parked compete again as leases and places were given up."""
-    while batch.given_up:
-        (tenant, key), count = batch.given_up.popitem()
-        for operation in batch.parked(tenant, key, batch.leases(tenant, key), count):
+    leases = batch.leases
+    while leases.given_up:
+        key, count = leases.given_up.popitem()
+        for operation in leases.parked(key, count):
             batch.put(competing(operation))
 
 

@@ -23,28 +23,30 @@ def place(
     Where keys are in use, having none is a key like any other, "".
     """
     circle = (lane.tenant, lane.queue, priority)
-    plain = batch.circle(circle)
+    turns, lanes = batch.turns, batch.lanes_in(lane.tenant, lane.queue)
+    plain = turns.circle(circle)
     if plain is None:
         if not fairness_key:
             return number, None
-        plain = batch.circles[circle] = _last_place(batch, circle)
+        plain = turns.circles[circle] = _last_place(batch, circle)
     key = fairness_key or ""
-    # What waited before keys were in use has none written down.
-    last = batch.last_turn(circle, key) if key else max(batch.last_turn(circle, key), plain)
+    last = turns.last_turn(circle, lanes, key)
+    if not key:
+        last = max(last, plain)  # What waited before keys were in use has none written down.
     here = (lane.number, priority)
-    served = batch.served.get(here)
+    served = turns.served.get(here)
     if served is None:
         served = _served(batch, circle, lane.number)
     # Where nothing waits the order begins anew, as that of submits.
     turn = max(number, last + 1) if served is None else max(served, last) + 1
-    batch.served[here] = turn if served is None else served
-    batch.turns[circle, key] = turn
+    turns.served[here] = turn if served is None else served
+    turns.last[circle, key] = turn
     return turn, key
 
 
 def placed_anew(operation: Operation, batch: Batch) -> Operation:
     """Return an operation at the place that it gets if it begins to wait now."""
-    in_use = operation.fairness_key or batch.circles or batch.head.circles
+    in_use = operation.fairness_key or batch.turns.in_use
     if not in_use or operation.kind == Kind.LAUNCH:
         return operation
     lane = batch.lane_of(operation.lane)
@@ -57,7 +59,7 @@ def placed_anew(operation: Operation, batch: Batch) -> Operation:
 def _last_place(batch: Batch, circle: Circle) -> int:
     """Return the last position of all that waits in a circle; 0 if nothing does."""
     tenant, queue, priority = circle
-    spans = batch.spans(batch.lanes_in(tenant, queue), priority)
+    spans = batch.turns.spans(batch.lanes_in(tenant, queue), priority)
     return max((last for _, last in spans.values()), default=0)
 
 
@@ -69,7 +71,7 @@ def _served(batch: Batch, circle: Circle, lane: int) -> int | None:
     several sessions that which has come furthest keeps what waits for it from being overtaken.
     """
     tenant, queue, priority = circle
-    spans = batch.spans(batch.lanes_in(tenant, queue), priority)
+    spans = batch.turns.spans(batch.lanes_in(tenant, queue), priority)
     fronts = {one: first for one, (first, _) in spans.items()}
     reached: list[int] = []
     for session in batch.all_sessions():

@@ -74,12 +74,7 @@ def _accept(change: Submit, batch: Batch) -> Submitted:
     number = batch.last_number + 1
     wake_time = wake_time_of(change.not_before, batch.now, held=change.suspended)
     position, fairness_key = number, None
-    if (
-        change.kind == Kind.LAUNCH
-        or change.fairness_key is not None
-        or batch.circles
-        or batch.head.circles
-    ):
+    if change.kind == Kind.LAUNCH or change.fairness_key is not None or batch.turns.in_use:
         position, fairness_key = _placed(change, lane, number, wake_time, batch)
     facts = Facts(
         caller.principal,

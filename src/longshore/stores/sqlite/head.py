@@ -109,7 +109,7 @@ def write_head(batch: Batch, database: Database) -> None:
     for (tenant, slug), document in batch.services.items():
         row = {"tenant": tenant, "slug": slug, "document": document}
         _upsert(database, "services", row)
-    for (tenant, queue, priority), plain in batch.circles.items():
+    for (tenant, queue, priority), plain in batch.turns.circles.items():
         circle = {"tenant": tenant, "queue": queue, "priority": priority, "plain": plain}
         _upsert(database, "circles", circle)
     told = (
