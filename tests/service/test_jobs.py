@@ -666,7 +666,10 @@ async def test_what_nobody_offers_yet_is_taken_on_request(world: World) -> None:
 
 
 INVALID: dict[str, tuple[pb.SubmitJobRequest, dict[str, str]]] = {
-    "no spec": (pb.SubmitJobRequest(), {"spec.contract": "MISSING"}),
+    "no spec": (
+        pb.SubmitJobRequest(),
+        {"spec.contract": "MISSING", "spec.action": "MISSING"},
+    ),
     "no action": (asked(GOOD, action=""), {"spec.action": "MISSING"}),
     "a slash in a contract": (asked(GOOD, contract="a/b"), {"spec.contract": "INVALID"}),
     "a control character": (asked(GOOD, external_id="a\nb"), {"spec.external_id": "INVALID"}),

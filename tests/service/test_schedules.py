@@ -626,6 +626,7 @@ WRONG: dict[str, tuple[pb.Schedule, dict[str, str]]] = {
         {
             "schedule.name": "MISSING",
             "schedule.time_zone": "UNKNOWN",
+            "schedule.cron": "INVALID",
             "schedule.task.actions[0].arguments.size": "INVALID",
             "schedule.task.actions[0].arguments.path": "MISSING",
             "schedule.task.actions[1].action": "INVALID",

@@ -111,6 +111,7 @@ def _action_of(
     """Return what is asked for, or what to say if there is no such thing."""
     if contract is None:
         slug(spec.contract, "spec.contract", flaws)
+        slug(spec.action, "spec.action", flaws)
         return at("spec.contract", ContractNotFound(spec.contract))
     for action in contract.actions:
         if action.name == spec.action:

@@ -80,12 +80,15 @@ def _subject(schedule: Schedule) -> tuple[str, ...]:
 
 def _first_time(schedule: Schedule, now: int, flaws: Flaws) -> int | None:
     """Return the first time from now on; None after adding a violation."""
-    before = len(flaws)
     if schedule.time_zone:
         try:
             zone_of(schedule.time_zone)
         except InvalidTiming as error:
             flaws.append(Violation("schedule.time_zone", str(error), "UNKNOWN"))
+            given, schedule = schedule, Schedule()
+            schedule.CopyFrom(given)
+            schedule.ClearField("time_zone")  # So that what else is wrong is told as well.
+    before = len(flaws)
     match schedule.WhichOneof("timing"):
         case None:
             flaws.append(Violation("schedule.timing", "cron or interval is needed", "MISSING"))
