@@ -293,6 +293,18 @@ async def test_what_is_moved_competes_in_its_new_queue(world: World) -> None:
     assert await leased(world, session) == [2]
 
 
+async def test_what_is_moved_while_its_key_is_free_needs_no_other_lease_to_end(
+    world: World,
+) -> None:
+    await world.apply(*(keyed(kind=2) for _ in range(3)))
+    session = await world.open_session(queues=["default", "night"])
+    (assignment,) = await world.lease(session, free=10)
+    await world.report(session, assignment, done())
+    await world.do(Move(ME, 3, "night"))
+    await world.do(UpdateQueue(ME, "default", paused=True))
+    assert await leased(world, session) == [3]
+
+
 async def test_one_that_competed_and_moves_leaves_its_place_to_the_next(world: World) -> None:
     await world.apply(*(keyed(kind=2) for _ in range(3)))
     session = await world.open_session()

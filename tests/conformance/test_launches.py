@@ -259,6 +259,18 @@ async def test_what_waits_for_its_concurrency_key_is_moved_too(world: World) -> 
     assert numbers(await world.lease(session, free=5)) == [3]
 
 
+async def test_what_waits_for_its_key_and_moves_up_passes_what_competes_for_it(
+    world: World,
+) -> None:
+    for _ in range(3):
+        await launch(world, concurrency_key="k", policy=Policy(concurrency_limit=1))
+    session = await world.open_session(queues=[QUEUE])
+    (first,) = await world.lease(session, free=5)
+    await world.report(session, first, done())
+    await move(world, TOP, 3)
+    assert numbers(await world.lease(session, free=5)) == [3]
+
+
 async def test_what_competed_for_its_key_and_moves_down_is_passed(world: World) -> None:
     for _ in range(3):
         await launch(world, concurrency_key="k", policy=Policy(concurrency_limit=1))
