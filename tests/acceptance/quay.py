@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from longshore.client import Client
+from longshore.client import Client, Unavailable
 from longshore.v1.catalog_service_pb2 import Contract, ContractAction, WorkflowTemplate
 from longshore.v1.operation_pb2 import ActionCall, Event
 from longshore.worker import Worker
 from tests.acceptance.processes import Server
-from tests.acceptance.waiting import within
+from tests.acceptance.waiting import eventually_answered, within
 from tests.tools.proxy import Proxy
 
 
@@ -24,6 +25,7 @@ class Quay:
         self._store = store
         self._options = options
         self.servers: list[Server] = []
+        self._clients: list[Client] = []
 
     async def __aenter__(self) -> Self:
         server = await self._start()
@@ -48,14 +50,21 @@ class Quay:
     def server(self) -> Server:
         return self.servers[-1]
 
+    def client(self, tenant: str = "") -> Client:
+        """Return a client, to be used for as long as there is the quay."""
+        self._clients.append(Client(self.address, tenant=tenant))
+        return self._clients[-1]
+
     async def kill(self) -> None:
         """End the server as a power cut would."""
         await self.server.kill()
         self._proxy.cut()
 
     async def start(self) -> None:
-        """Start a server where one was killed."""
+        """Start a server where one was killed, and wait until all clients have found it."""
         self._proxy.target = (await self._start()).address
+        for client in self._clients:
+            await eventually_answered(partial(_reached, client), "a connection")
 
     async def restart(self) -> None:
         await self.kill()
@@ -65,6 +74,14 @@ class Quay:
         server = await Server(self._store, *self._options).__aenter__()
         self.servers.append(server)
         return server
+
+
+async def _reached(client: Client) -> bool:
+    try:
+        await client.connect()
+    except Unavailable:
+        return False
+    return True
 
 
 def contract(name: str, **actions: Sequence[ActionCall]) -> Contract:

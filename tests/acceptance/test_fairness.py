@@ -49,7 +49,7 @@ def leases_before(events: list[Event], job: JobHandle) -> int:
 async def test_who_submits_one_job_is_not_kept_waiting_by_who_submits_a_thousand(
     store: Path, journal: Path
 ) -> None:
-    async with Quay(store) as quay, Client(quay.address) as client:
+    async with Quay(store) as quay, quay.client() as client:
         await prepare(client)
         await submit_crowd(client)
         early = await submit(client, "early")
@@ -65,7 +65,7 @@ async def test_who_submits_one_job_is_not_kept_waiting_by_who_submits_a_thousand
 
 
 async def test_turns_survive_a_restart_of_the_server(store: Path, journal: Path) -> None:
-    async with Quay(store) as quay, Client(quay.address) as client:
+    async with Quay(store) as quay, quay.client() as client:
         await prepare(client)
         await submit_crowd(client)
         before = [await submit(client, f"early-{number}") for number in range(3)]
@@ -89,7 +89,7 @@ async def test_a_crowd_of_many_keys_takes_turns(store: Path, journal: Path) -> N
     """Each key gets about as much as any other, however much it has waiting."""
     sizes = {"large": 100, "middle": 60, "small": 20}
     keys: dict[str, str] = {}
-    async with Quay(store) as quay, Client(quay.address) as client:
+    async with Quay(store) as quay, quay.client() as client:
         await prepare(client)
         for key, size in sizes.items():
             jobs = await asyncio.gather(*(submit(client, key) for _ in range(size)))

@@ -60,7 +60,7 @@ def steps_begun(journal: Path, job: JobHandle) -> list[tuple[int, int]]:
 async def test_a_job_goes_on_at_the_step_that_was_not_finished_with_what_those_before_it_left(
     store: Path, journal: Path, gate: Path
 ) -> None:
-    async with Quay(store, *SHORT) as quay, Client(quay.address) as client:
+    async with Quay(store, *SHORT) as quay, quay.client() as client:
         await client.catalog.apply_contract(ship("", str(gate), ""))
         job = await submit(client)
         async with Dockhand(quay.address, journal) as worker:
@@ -84,7 +84,7 @@ async def test_a_worker_goes_on_with_a_job_while_its_server_is_killed_at_every_s
     gates = [tmp_path / f"gate-{step}" for step in range(STEPS)]
     async with (
         Quay(store) as quay,
-        Client(quay.address) as client,
+        quay.client() as client,
         Dockhand(quay.address, journal),
     ):
         await client.catalog.apply_contract(ship(*map(str, gates)))
@@ -128,7 +128,7 @@ async def test_plans_keep_their_course_while_workers_and_the_server_are_killed_a
 ) -> None:
     rng = random.Random(97)
     jobs: list[JobHandle] = []
-    async with Quay(store, *SHORT) as quay, Client(quay.address) as client:
+    async with Quay(store, *SHORT) as quay, quay.client() as client:
         await client.catalog.apply_contract(ship("", "", ""))
         for round_ in range(3):
             async with Dockhand(quay.address, journal, name=f"mortal-{round_}") as worker:

@@ -42,7 +42,7 @@ async def started(quay: Quay, client: Client, journal: Path, ids: Sequence[str])
 async def test_launches_start_in_the_order_of_priority_then_of_submits_after_a_restart(
     store: Path, journal: Path
 ) -> None:
-    async with Quay(store) as quay, Client(quay.address) as client:
+    async with Quay(store) as quay, quay.client() as client:
         await publish(quay.address, worker)
         made = await submit(client, 0, 5, 0, 9, 5, 0, 9, 0, 3)
         wanted = [made[index].id for index in (3, 6, 1, 4, 8, 0, 2, 5, 7)]
@@ -56,7 +56,7 @@ async def test_launches_start_in_the_order_of_priority_then_of_submits_after_a_r
 async def test_moved_launches_start_where_they_were_moved_with_the_priority_of_that_place(
     store: Path, journal: Path
 ) -> None:
-    async with Quay(store) as quay, Client(quay.address) as client:
+    async with Quay(store) as quay, quay.client() as client:
         await publish(quay.address, worker)
         made = await submit(client, 9, 9, 5, 5, 0, 0)
         a, b, c, d, e, f = (one.id for one in made)
@@ -80,7 +80,7 @@ async def test_an_answered_move_is_kept_when_the_server_is_killed_at_once(
     store: Path, journal: Path
 ) -> None:
     rng = random.Random(64)
-    async with Quay(store) as quay, Client(quay.address) as client:
+    async with Quay(store) as quay, quay.client() as client:
         await publish(quay.address, worker)
         made = await submit(client, *(rng.randrange(10) for _ in range(20)))
         for _ in range(2):

@@ -106,8 +106,8 @@ async def tide(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tide]:
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         quay = await enter(Quay(folder / "longshore.db", *SHORT))
-        client = await enter(Client(quay.address))
-        foreign = await enter(Client(quay.address, tenant="foreign"))
+        client = await enter(quay.client())
+        foreign = await enter(quay.client("foreign"))
         await enter(ForeignDockhand(quay.address, journal, "foreign"))
         await enter(dockhand(quay, journal, "steady"))
         await prepare(foreign, 1)

@@ -81,7 +81,7 @@ async def test_each_due_time_submits_at_most_once_however_often_the_server_is_ki
     store: Path,
 ) -> None:
     rng = random.Random(5)
-    async with Quay(store) as quay, Client(quay.address) as client:
+    async with Quay(store) as quay, quay.client() as client:
         for name, missed in POLICIES.items():
             await client.catalog.apply_schedule(every_second(name, missed))
         for absence in (2.5, 0, 0):
@@ -120,7 +120,7 @@ async def test_a_schedule_goes_on_with_its_jobs_after_a_restart_and_stops_when_i
     file = tmp_path / "schedule.yaml"
     jobs = every_second("jobs", ALL)
     jobs.job.CopyFrom(JobSpec(contract="imports", action="load"))
-    async with Quay(store) as quay, Client(quay.address) as client:
+    async with Quay(store) as quay, quay.client() as client:
         await client.catalog.apply_contract(
             contract("imports", load=[ActionCall(action="quick")])
         )
