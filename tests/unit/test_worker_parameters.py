@@ -28,6 +28,11 @@ class Level(enum.IntEnum):
     HIGH = 2
 
 
+class Account(BaseModel):
+    name: str
+    secret: SecretStr
+
+
 class Box(BaseModel):
     width: int
     height: int = 1
@@ -110,6 +115,25 @@ def test_a_parameter_is_published_with_all_that_is_known_of_it() -> None:
     assert [name for name, one in MESSAGES.items() if one.password] == ["secret", "token"]
     assert [name for name, one in MESSAGES.items() if one.optional] == ["perhaps", "token"]
     assert (MESSAGES["token"].name, MESSAGES["token"].description) == ("Token", "If asked.")
+
+
+def test_whatever_holds_a_secret_is_published_as_one() -> None:
+    def use(
+        some: tuple[SecretStr, ...],
+        named: dict[str, SecretStr],
+        account: Account,
+        accounts: list[Account] | None,
+        plain: Box,
+        names: list[str],
+    ) -> None: ...
+
+    published = [one.to_message() for one in signature_of(use).parameters]
+    assert [one.slug for one in published if one.password] == [
+        "some",
+        "named",
+        "account",
+        "accounts",
+    ]
 
 
 def test_only_names_that_were_given_are_published() -> None:

@@ -2,7 +2,8 @@
 
 What a hint accepts is asked of pydantic: its JSON schema tells the type to publish, its
 validator makes the value that the function is given. `Field(title=…, description=…)` tells
-people more, `SecretStr` makes a password, `Literal` and enumerations limit the values.
+people more, `SecretStr` makes a password wherever it stands in a hint, `Literal` and
+enumerations limit the values.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Parameter:
     name: str
     title: str  #: The name for people; may be empty.
     shape: Shape
+    password: bool  #: Whether a secret stands anywhere in its values.
     description: str
     optional: bool
     validate: Callable[[Any], Any]
@@ -60,7 +62,7 @@ class Parameter:
             type=self.shape.type,
             description=self.description,
             optional=self.optional,
-            password=self.shape.password,
+            password=self.password,
             values=self.shape.values,
         )
 
@@ -70,7 +72,6 @@ class Shape(NamedTuple):
 
     type: _Type
     values: tuple[str, ...] = ()
-    password: bool = False
 
 
 class Signature(NamedTuple):
@@ -114,6 +115,7 @@ def _parameter(name: str, hint: Any, default: Any) -> Parameter:
         name=name,
         title=_title(hint),
         shape=shape,
+        password=_holds_secret(schema),
         description=schema.get("description", ""),
         optional=optional,
         validate=adapter.validate_python,
@@ -124,6 +126,14 @@ def _parameter(name: str, hint: Any, default: Any) -> Parameter:
 def _title(hint: Any) -> str:
     """Return what a hint says itself; a schema also has the names of classes for titles."""
     return FieldInfo.from_annotation(hint).title or ""
+
+
+def _holds_secret(schema: Any) -> bool:
+    """Tell whether a JSON schema, or any part of one, describes a secret."""
+    if isinstance(schema, dict):
+        parts = cast("dict[str, Any]", schema)
+        return parts.get("format") == "password" or any(map(_holds_secret, parts.values()))
+    return isinstance(schema, list) and any(map(_holds_secret, cast("list[Any]", schema)))
 
 
 def _shape(schema: Mapping[str, Any], models: Mapping[str, Any]) -> Shape:
@@ -143,7 +153,7 @@ def _shape(schema: Mapping[str, Any], models: Mapping[str, Any]) -> Shape:
     if name == "array":
         items: dict[str, Any] = schema.get("items") or {}
         return Shape(_TYPES[name], _shape(items, models).values if items else ())
-    return Shape(_TYPES[name], password=schema.get("format") == "password")
+    return Shape(_TYPES[name])
 
 
 def _enumeration(values: list[Any]) -> Shape:
@@ -167,7 +177,7 @@ def _joined(shapes: list[Shape]) -> Shape:
         raise TypeError("it takes several types")
     limited = all(shape.values for shape in shapes)
     values = tuple(value for shape in shapes for value in shape.values) if limited else ()
-    return Shape(types.pop(), values, any(shape.password for shape in shapes))
+    return Shape(types.pop(), values)
 
 
 def checked(parameters: tuple[Parameter, ...], values: dict[str, Any]) -> dict[str, Any]:
