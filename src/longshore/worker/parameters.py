@@ -128,12 +128,12 @@ def _title(hint: Any) -> str:
     return FieldInfo.from_annotation(hint).title or ""
 
 
-def _holds_secret(schema: Any) -> bool:
+def _holds_secret(schema: object) -> bool:
     """Tell whether a JSON schema, or any part of one, describes a secret."""
     if isinstance(schema, dict):
-        parts = cast("dict[str, Any]", schema)
+        parts = cast("dict[str, object]", schema)
         return parts.get("format") == "password" or any(map(_holds_secret, parts.values()))
-    return isinstance(schema, list) and any(map(_holds_secret, cast("list[Any]", schema)))
+    return isinstance(schema, list) and any(map(_holds_secret, cast("list[object]", schema)))
 
 
 def _shape(schema: Mapping[str, Any], models: Mapping[str, Any]) -> Shape:
