@@ -217,7 +217,7 @@ def _create_tables(database: Database) -> None:
 
 
 #: Every step that there ever was, oldest first; a step that was released never changes.
-_STEPS: Final = {"create_tables": _create_tables}
+_STEPS: Final = {"tables_of_0_1": _create_tables}
 
 MIGRATIONS: Final = Migrations("longshore")
 
@@ -226,11 +226,11 @@ for _name, _step in _STEPS.items():
 
 
 def migrate(database: Database) -> None:
-    """Bring the schema to this version. Raises `StoreUnavailable` if it is of a newer one."""
-    newer = {one.name for one in MIGRATIONS.applied(database)} - _STEPS.keys()
-    if newer:
+    """Bring the schema to this version. Raises `StoreUnavailable` if it is of another one."""
+    unknown = {one.name for one in MIGRATIONS.applied(database)} - _STEPS.keys()
+    if unknown:
         raise StoreUnavailable(
-            "the store was written by a newer version of Longshore, which made the changes "
-            + ", ".join(sorted(newer))
+            "the store was written by a version of Longshore that this one does not know: it "
+            f"made the changes {', '.join(sorted(unknown))}"
         )
     MIGRATIONS.apply(database)
