@@ -88,6 +88,7 @@ async def test_turns_survive_a_restart_of_the_server(store: Path, journal: Path)
 async def test_a_crowd_of_many_keys_takes_turns(store: Path, journal: Path) -> None:
     """Each key gets about as much as any other, however much it has waiting."""
     sizes = {"large": 100, "middle": 60, "small": 20}
+    jobs: list[JobHandle] = []
     keys: dict[str, str] = {}
     async with Quay(store) as quay, quay.client() as client:
         await prepare(client)

@@ -91,8 +91,6 @@ async def test_an_answered_move_is_kept_when_the_server_is_killed_at_once(
             await client.launches.move(TOP, order[-1][0])
             await quay.kill()
             await quay.start()
-            first, *rest = await waiting(client)
-            assert first == (order[-1][0], order[0][1])
-            assert rest == order[:-1]
-        wanted = [first[0], *(one for one, _ in rest)]
+            assert await waiting(client) == [(order[-1][0], order[0][1]), *order[:-1]]
+        wanted = [one for one, _ in await waiting(client)]
         assert await started(quay, client, journal, wanted) == wanted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -58,8 +59,8 @@ class Seen(NamedTuple):
 
     texts: list[str]
     notes: list[str]
-    operations: list[Handle[Any, Any]]
-    again: list[Handle[Any, Any]]
+    operations: Sequence[Handle[Any, Any]]
+    again: Sequence[Handle[Any, Any]]
 
 
 async def look_around(client: Client, server: Server) -> list[str]:
