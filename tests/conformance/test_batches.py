@@ -62,7 +62,7 @@ async def test_a_change_that_cannot_be_written_fails_alone(
     assert isinstance(applied.outcomes[1], Exception), what
     assert not isinstance(applied.outcomes[1], StoreUnavailable)
     assert numbers(await world.find()) == [2, 1]
-    assert list(applied.created) == [1, 2]
+    assert list(applied.created()) == [1, 2]
 
 
 @pytest.mark.parametrize("what, broken", BROKEN)

@@ -205,4 +205,4 @@ async def test_results_that_are_no_document_fail_their_report_alone(world: World
     )
     assert isinstance(applied.outcomes[1], ValueError)
     assert (await world.see(operation)) == assignment.operation
-    assert len(applied.created) == 2
+    assert len(applied.created()) == 2

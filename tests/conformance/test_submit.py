@@ -69,8 +69,9 @@ async def test_numbers_and_revisions_grow_by_one(world: World) -> None:
     assert [one.operation.number for one in submitted] == [1, 2, 3]
     assert [one.operation.revision for one in submitted] == [1, 2, 3]
     assert [event.kind for event in applied.events] == [EventKind.SUBMITTED] * 3
-    assert list(applied.created) == [1, 2, 3]
-    assert list(applied.created.values()) == await world.store.get("default", [1, 2, 3])
+    created = applied.created()
+    assert list(created) == [1, 2, 3]
+    assert list(created.values()) == await world.store.get("default", [1, 2, 3])
 
 
 async def test_operations_are_found_in_the_order_asked_for(world: World) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from longshore.core.changes import Account, Caller, Target
 from longshore.core.events import Event, EventKind
@@ -28,6 +29,9 @@ from longshore.core.operations import (
 )
 from longshore.core.plans import Codec
 from longshore.core.rows import Head, Keyed, Rows
+
+_QUEUED: Final = int(State.QUEUED)
+_REQUEST: Final = int(Part.REQUEST)  # Enums take longer to be hashed.
 
 
 class Batch:
@@ -255,24 +259,23 @@ class Batch:
         self.last_number = number
         self.created[number] = facts
         self._created_ids[operation.id] = number
-        self.documents[number, Part.REQUEST] = request
+        self.documents[number, _REQUEST] = request
         if plan is not None:
             self.documents[number, Part.PLAN] = plan
         self.put(operation)
 
     def put(self, operation: Operation) -> None:
         number = operation.number
-        if number not in self.operations:
-            stored = self.before.get(number)
-            if stored is not None and stored.waiting:
-                self._departed += 1
+        if number in self.before and number not in self.operations:
+            self._departed += self.before[number].waiting
         if operation.concurrency_key is not None:
             self.leases.note(operation, operation.concurrency_key)
         self.operations[number] = operation
         wake = operation.wake_time
-        if wake is not None and (self.next_wake is None or wake < self.next_wake):
-            self.next_wake = wake if wake != PARKED else self.next_wake
-        if operation.waiting:
+        if wake is not None:
+            if wake != PARKED and (self.next_wake is None or wake < self.next_wake):
+                self.next_wake = wake
+        elif operation.state == _QUEUED:
             self._waiting[operation.lane].append(number)
 
     def emit(

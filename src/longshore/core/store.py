@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from longshore.core.changes import Change, Mode, Target
@@ -19,7 +19,8 @@ class Applied(NamedTuple):
 
     outcomes: list[object]  #: Per change what its kind says, or the exception that refused it.
     events: list[Event]  #: In the order of their revisions, without a gap.
-    created: Mapping[int, Record]  #: By number: what this batch created, without documents.
+    #: Returns by number what was created, without documents; made when somebody asks for it.
+    created: Callable[[], Mapping[int, Record]]
     revision: int  #: Of the newest event of the store.
     next_wake: int | None  #: Milliseconds since 1970; when a batch with `Wake` is due.
 

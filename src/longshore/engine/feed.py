@@ -217,7 +217,7 @@ class Feed:
         subjects: Mapping[int, Subject] = {}
         if any(matcher.needs_subjects for matcher in self._by_matcher):
             # Of all events: watchers with other questions may come while this is read.
-            subjects = await self._subjects.of(events, applied.created)
+            subjects = await self._subjects.of(events, applied.created())
         # From here on nothing is awaited: a watcher sees a commit whole or not at all.
         self.revision = applied.revision
         for matcher, watchers in self._by_matcher.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from google.protobuf.struct_pb2 import Value
@@ -45,6 +46,10 @@ def check_actions(
     `path` is the field that holds the actions, such as `spec.actions`.
     """
     count = len(actions)
+    if count == 1:
+        known = _common_needs(actions[0], service, offers)
+        if known is not None:
+            return known
     at_most(path, PLAN_ACTIONS, count)
     if not count:
         flaws.append(Violation(path, "at least one action is needed", "MISSING"))
@@ -66,6 +71,26 @@ def check_actions(
     if count == 1:
         return Needs((keys[0],), simple, missing)
     return Needs(tuple(sorted(set(keys))), simple, missing)
+
+
+def _common_needs(call: ActionCall, service: str, offers: Offers) -> Needs | None:
+    """Return what a single action that is offered needs, if nothing is wrong with its call.
+
+    Nearly all submits are such ones; whatever else there is, is for the thorough look.
+    """
+    name = call.action
+    tables = offers.actions.get((service, name))
+    if tables is None or call.argument_paths or call.assign or call.results:
+        return None
+    fields = call.arguments.fields if call.HasField("arguments") else _NO_ARGUMENTS
+    if tables[0].violations(fields, (), ""):
+        return None
+    return _needs_of_one(service, name)
+
+
+@lru_cache(maxsize=4_096)
+def _needs_of_one(service: str, action: str) -> Needs:
+    return Needs((action_key(service, action),), simple=True, missing=None)
 
 
 def check_arguments(

@@ -111,7 +111,7 @@ class Applier:
             self._roll_back()
             raise
         head = self._head
-        return Applied(outcomes, batch.events, batch.records(), head.revision, head.next_wake)
+        return Applied(outcomes, batch.events, batch.records, head.revision, head.next_wake)
 
     def _commit_here(self, batch: Batch) -> None:
         """Commit on the loop's thread.
@@ -158,7 +158,9 @@ class Applier:
                 self._connection.execute("ROLLBACK")
 
     def _refused(self, error: Exception) -> Applied:
-        return Applied([_outcome_of(error)], [], {}, self._head.revision, self._head.next_wake)
+        return Applied(
+            [_outcome_of(error)], [], dict, self._head.revision, self._head.next_wake
+        )
 
     def _merged(self, parts: Sequence[Applied]) -> Applied:
         """Return what all parts did. Raises `StoreUnavailable` if none could be written."""
@@ -170,7 +172,7 @@ class Applier:
         return Applied(
             outcomes,
             [event for part in parts for event in part.events],
-            {number: record for part in parts for number, record in part.created.items()},
+            lambda: {number: one for part in parts for number, one in part.created().items()},
             self._head.revision,
             self._head.next_wake,
         )
