@@ -103,6 +103,10 @@ FIELDS: dict[str, tuple[SubmitTaskRequest, dict[str, str]]] = {
         with_options(queue="longshore.callbacks", allow_unregistered=True),
         {"options.queue": "NOT_PERMITTED"},
     ),
+    "the queue of rule sets": (
+        with_options(queue="rulesets"),
+        {"options.queue": "NOT_PERMITTED"},
+    ),
     "max_attempts 0": (retrying(max_attempts=0), {"options.retry.max_attempts": "INVALID"}),
     "a multiplier below 1": (
         retrying(backoff_multiplier=0.5),

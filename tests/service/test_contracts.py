@@ -229,6 +229,10 @@ WRONG: dict[str, tuple[pb.Contract, dict[str, str]]] = {
         contract(action(queue="longshore.callbacks")),
         {"contract.actions[0].queue": "NOT_PERMITTED"},
     ),
+    "the queue of rule sets": (
+        contract(action(queue="rulesets")),
+        {"contract.actions[0].queue": "NOT_PERMITTED"},
+    ),
     "a queue with a slash": (
         contract(action(queue="a/b")),
         {"contract.actions[0].queue": "INVALID"},

@@ -682,6 +682,10 @@ INVALID: dict[str, tuple[pb.SubmitJobRequest, dict[str, str]]] = {
         asked(GOOD, options=options(queue="longshore.x", allow_unregistered=True)),
         {"options.queue": "NOT_PERMITTED"},
     ),
+    "the queue of rule sets": (
+        asked(GOOD, options=options(queue="rulesets")),
+        {"options.queue": "NOT_PERMITTED"},
+    ),
     "a delivery": (
         asked(GOOD, options=options(delivery=operation_pb2.DELIVERY_MODE_STORE)),
         {"options.delivery": "NOT_PERMITTED"},
@@ -779,6 +783,12 @@ MOVES: dict[str, tuple[str, StatusCode, str, dict[str, str]]] = {
     "nowhere": ("", StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", {"queue": "MISSING"}),
     "to a reserved queue": (
         "longshore.callbacks",
+        StatusCode.INVALID_ARGUMENT,
+        "INVALID_FIELD",
+        {"queue": "NOT_PERMITTED"},
+    ),
+    "to the queue of rule sets": (
+        "rulesets",
         StatusCode.INVALID_ARGUMENT,
         "INVALID_FIELD",
         {"queue": "NOT_PERMITTED"},

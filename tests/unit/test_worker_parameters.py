@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, Secret, SecretStr
 
 from longshore.v1.catalog_service_pb2 import Parameter, ParameterType
 from longshore.worker import Context
@@ -123,6 +123,7 @@ def test_whatever_holds_a_secret_is_published_as_one() -> None:
         named: dict[str, SecretStr],
         account: Account,
         accounts: list[Account] | None,
+        generic: Secret[str] | None,
         plain: Box,
         names: list[str],
     ) -> None: ...
@@ -133,6 +134,7 @@ def test_whatever_holds_a_secret_is_published_as_one() -> None:
         "named",
         "account",
         "accounts",
+        "generic",
     ]
 
 

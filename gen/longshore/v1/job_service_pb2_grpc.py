@@ -199,8 +199,9 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def MoveJob(self, request, context):
-        """Moves a job to another queue. One that runs goes on; one that waits, waits
-        there.
+        """Moves a job to another queue. One that waits, waits there; one that runs goes
+        on and counts there from now on, also above that queue's limit. `rulesets` is
+        kept for launches.
 
         Fails with `NOT_FOUND` (reasons `OPERATION_NOT_FOUND`, `QUEUE_NOT_FOUND`)
         or `FAILED_PRECONDITION` (`WRONG_STATE`) if it has ended.

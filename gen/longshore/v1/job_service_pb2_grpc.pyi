@@ -88,8 +88,9 @@ class JobServiceStub:
     a submit.
     """
     MoveJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.MoveJobRequest, _job_service_pb2.MoveJobResponse]
-    """Moves a job to another queue. One that runs goes on; one that waits, waits
-    there.
+    """Moves a job to another queue. One that waits, waits there; one that runs goes
+    on and counts there from now on, also above that queue's limit. `rulesets` is
+    kept for launches.
 
     Fails with `NOT_FOUND` (reasons `OPERATION_NOT_FOUND`, `QUEUE_NOT_FOUND`)
     or `FAILED_PRECONDITION` (`WRONG_STATE`) if it has ended.
@@ -229,8 +230,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.MoveJobRequest,
         context: _aio.ServicerContext[_job_service_pb2.MoveJobRequest, _abc.Awaitable[_job_service_pb2.MoveJobResponse]],
     ) -> _abc.Awaitable[_job_service_pb2.MoveJobResponse]:
-        """Moves a job to another queue. One that runs goes on; one that waits, waits
-        there.
+        """Moves a job to another queue. One that waits, waits there; one that runs goes
+        on and counts there from now on, also above that queue's limit. `rulesets` is
+        kept for launches.
 
         Fails with `NOT_FOUND` (reasons `OPERATION_NOT_FOUND`, `QUEUE_NOT_FOUND`)
         or `FAILED_PRECONDITION` (`WRONG_STATE`) if it has ended.

@@ -418,7 +418,8 @@ class Options(_message.Message):
     queue: _builtins.str
     """The queue to wait in, at most 63 characters. Default: the queue of the
     contract for jobs, else `default`; for launches, `rulesets` or `operations`,
-    and no other. Names that begin with `longshore.` are reserved.
+    and no other. `rulesets` is kept for those; names that begin with `longshore.`
+    are reserved.
     """
     priority: _builtins.int
     """The place among what waits in the queue, from 0 to 9: higher starts first,

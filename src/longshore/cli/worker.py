@@ -22,6 +22,7 @@ from longshore.client.connection import DEFAULT_SERVER
 )
 @click.argument("target", metavar="MODULE:WORKER")
 @setting("--server", type=Servers(), default=DEFAULT_SERVER, help="Whom to work for.")
+@setting("--tenant", default="", show_default="your first", help="For which tenant to work.")
 @click.option(
     "--slots",
     type=click.IntRange(min=1),
@@ -45,6 +46,7 @@ from longshore.client.connection import DEFAULT_SERVER
 def worker(
     target: str,
     server: str,
+    tenant: str,
     slots: int | None,
     queues: tuple[str, ...],
     grace: timedelta,
@@ -59,4 +61,5 @@ def worker(
     one = load_worker(target)
     one.slots = slots or one.slots
     one.queues = queues or one.queues
-    run_async(one.run(server, grace_seconds=grace.total_seconds()))
+    tenancy = (("x-tenant-id", tenant),) if tenant else ()
+    run_async(one.run(server, grace_seconds=grace.total_seconds(), metadata=tenancy))

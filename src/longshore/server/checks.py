@@ -13,6 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from longshore.core.errors import InvalidFields, LimitExceeded, PayloadTooLarge, Violation
 from longshore.core.filters import is_reserved
+from longshore.core.installation import RULESETS_QUEUE
 from longshore.core.limits import NAME_CHARACTERS, PAGE_SIZE, PAGE_SIZE_DEFAULT, PAYLOAD_BYTES
 
 Flaws = list[Violation]
@@ -60,6 +61,16 @@ def queue_name(text: str, field: str, flaws: Flaws) -> None:
     """The name of a queue that callers may use."""
     slug(text, field, flaws)
     not_reserved(text, field, flaws)
+
+
+def queue_of_plans(queue: str, field: str, flaws: Flaws) -> None:
+    """The name of a queue that tasks and jobs may wait in.
+
+    Rule sets of all tenants take turns in theirs: nobody else's work may hold them up.
+    """
+    if queue == RULESETS_QUEUE:
+        kept = f"{queue} is kept for launches of rule sets"
+        flaws.append(Violation(field, kept, "NOT_PERMITTED"))
 
 
 def not_reserved(queue: str, field: str, flaws: Flaws) -> None:

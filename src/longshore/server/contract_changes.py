@@ -14,6 +14,7 @@ from longshore.server.checks import (
     printable,
     prose,
     queue_name,
+    queue_of_plans,
     slug,
 )
 from longshore.server.directory import Offers
@@ -81,6 +82,7 @@ def _check_action(action: ContractAction, offers: Offers, path: str, flaws: Flaw
     _words(action.trigger, f"{path}.trigger", flaws)
     if action.queue:
         queue_name(action.queue, f"{path}.queue", flaws)
+        queue_of_plans(action.queue, f"{path}.queue", flaws)
     flaw = flaw_of_object(action.variables.fields)
     if flaw is not None:
         flaws.append(Violation(f"{path}.variables{flaw.where}", flaw.description))

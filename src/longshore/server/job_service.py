@@ -10,7 +10,7 @@ from longshore.core.errors import InvalidFields, QueueNotFound
 from longshore.core.ids import target_of
 from longshore.core.operations import Kind
 from longshore.engine.engine import Engine
-from longshore.server.checks import Flaws, queue_name
+from longshore.server.checks import Flaws, queue_name, queue_of_plans
 from longshore.server.directory import Directory
 from longshore.server.faces import Face
 from longshore.server.messages import Messages
@@ -69,6 +69,7 @@ class JobService:
     async def MoveJob(self, request: pb.MoveJobRequest, call: Call) -> bytes:
         flaws: Flaws = []
         queue_name(request.queue, "queue", flaws)
+        queue_of_plans(request.queue, "queue", flaws)
         if flaws:
             raise InvalidFields(flaws)
         if request.queue not in self._directory.offers(call.caller.tenant).queues:

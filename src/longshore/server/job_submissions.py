@@ -20,7 +20,7 @@ from longshore.core.ids import text_of
 from longshore.core.installation import DEFAULT_QUEUE
 from longshore.core.operations import Kind
 from longshore.server import submits
-from longshore.server.checks import Flaws, at_most, payload, printable, slug
+from longshore.server.checks import Flaws, at_most, payload, printable, queue_of_plans, slug
 from longshore.server.directory import Offers
 from longshore.server.options import DEFAULTS, Wanted, read_options
 from longshore.server.plan_checks import Needs, at, check_actions
@@ -125,7 +125,9 @@ def _wanted(
 ) -> Wanted:
     queue = DEFAULT_QUEUE if isinstance(action, NotFound) else action.queue or DEFAULT_QUEUE
     if request.HasField("options"):
-        return read_options(request.options, offers, flaws, queue)
+        wanted = read_options(request.options, offers, flaws, queue)
+        queue_of_plans(wanted.queue, "options.queue", flaws)
+        return wanted
     return DEFAULTS._replace(queue=queue)
 
 

@@ -12,7 +12,7 @@ from longshore.core.errors import InvalidFields, Violation
 from longshore.core.limits import TITLE_CHARACTERS
 from longshore.core.operations import Kind
 from longshore.server import submits
-from longshore.server.checks import Flaws, at_most, payload, printable
+from longshore.server.checks import Flaws, at_most, payload, printable, queue_of_plans
 from longshore.server.directory import Offers
 from longshore.server.options import DEFAULTS, read_options
 from longshore.server.plan_checks import check_actions, check_service
@@ -35,6 +35,7 @@ def task_change(
     wanted = DEFAULTS
     if request.HasField("options"):
         wanted = read_options(request.options, offers, flaws)
+        queue_of_plans(wanted.queue, "options.queue", flaws)
     _check_spec(spec, flaws)
     service, account = spec.service, spec.account
     missing = check_service(service, offers, "spec.service", flaws)

@@ -11,9 +11,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeAlias, cast, get_type_hints
+from typing import Any, Final, NamedTuple, TypeAlias, cast, get_args, get_origin, get_type_hints
 
-from pydantic import PydanticUserError, TypeAdapter, ValidationError
+from pydantic import PydanticUserError, Secret, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from longshore.v1.catalog_service_pb2 import Parameter as ParameterMessage
@@ -115,7 +115,7 @@ def _parameter(name: str, hint: Any, default: Any) -> Parameter:
         name=name,
         title=_title(hint),
         shape=shape,
-        password=_holds_secret(schema),
+        password=_holds_secret(schema) or _is_secret(hint),
         description=schema.get("description", ""),
         optional=optional,
         validate=adapter.validate_python,
@@ -126,6 +126,14 @@ def _parameter(name: str, hint: Any, default: Any) -> Parameter:
 def _title(hint: Any) -> str:
     """Return what a hint says itself; a schema also has the names of classes for titles."""
     return FieldInfo.from_annotation(hint).title or ""
+
+
+def _is_secret(hint: Any) -> bool:
+    """Tell whether a hint names a `Secret[…]`, of which its schema says nothing."""
+    origin = get_origin(hint) or hint
+    if isinstance(origin, type) and issubclass(origin, Secret):
+        return True
+    return any(map(_is_secret, get_args(hint)))
 
 
 def _holds_secret(schema: object) -> bool:
