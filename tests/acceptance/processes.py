@@ -185,6 +185,7 @@ class Dockhand(Program):
         slots: int = 4,
         grace: str = "20s",
         queues: Sequence[str] = ("default",),
+        tenant: str = "default",
     ) -> None:
         super().__init__(
             "worker",
@@ -193,23 +194,10 @@ class Dockhand(Program):
             server,
             "--grace",
             grace,
+            *("--tenant", tenant),
             *(f"--queue={queue}" for queue in queues),
             environment=dockhand_environment(journal, name, slots),
         )
-
-
-class ForeignDockhand(Program):
-    """The same worker for another tenant, as which the command does not work."""
-
-    def __init__(self, server: str, journal: Path, tenant: str) -> None:
-        super().__init__(environment=dockhand_environment(journal))
-        self.arguments = [
-            sys.executable,
-            "-m",
-            "tests.acceptance.work",
-            server,
-            tenant,
-        ]
 
 
 def dockhand_environment(journal: Path, name: str = "", slots: int = 4) -> dict[str, str]:

@@ -18,7 +18,7 @@ from longshore.client.requests import OptionFields
 from longshore.v1.operation_pb2 import Event, State
 from tests.acceptance.checkers import check_everything, ends, most_running
 from tests.acceptance.journal import noted
-from tests.acceptance.processes import Dockhand, ForeignDockhand
+from tests.acceptance.processes import Dockhand
 from tests.acceptance.quay import Quay, contract, log_of, until_ended
 from tests.acceptance.waiting import eventually, eventually_answered
 
@@ -108,7 +108,7 @@ async def tide(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tide]:
         quay = await enter(Quay(folder / "longshore.db", *SHORT))
         client = await enter(quay.client())
         foreign = await enter(quay.client("foreign"))
-        await enter(ForeignDockhand(quay.address, journal, "foreign"))
+        await enter(Dockhand(quay.address, journal, tenant="foreign"))
         await enter(dockhand(quay, journal, "steady"))
         await prepare(foreign, 1)
         await prepare(client, 1)

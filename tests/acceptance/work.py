@@ -7,7 +7,6 @@ import contextlib
 import os
 import random
 import signal
-import sys
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -115,8 +114,3 @@ async def sail(context: Context) -> None:
     """Run side by side with others."""
     with _noted(context):
         pass
-
-
-if __name__ == "__main__":
-    # As `longshore worker` does, but for a tenant.
-    asyncio.run(worker.run(sys.argv[1], metadata=(("x-tenant-id", sys.argv[2]),)))

@@ -39,10 +39,17 @@ class Scheduler:
         try:
             while True:
                 awake.clear()
-                look_at = await self.fire()
-                await self._wait(awake, look_at)
+                await self._wait(awake, await self._look())
         finally:
             forget()
+
+    async def _look(self) -> int | None:
+        """Fire all that is due, whatever happens, and return when to look again."""
+        try:
+            return await self.fire()
+        except Exception:
+            log.exception("schedules_failed")
+            return self._engine.clock.now() + _RETRY_MS
 
     async def _wait(self, awake: asyncio.Event, until: int | None) -> None:
         if until is None:
