@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from longshore.client import CallError, NotFound, WorkFailed, call
-from longshore.testing import Longshore, harbour, running
+from longshore.testing import Longshore, running, server
 from longshore.v1.catalog_service_pb2 import Schedule
 from longshore.v1.task_service_pb2 import TaskSpec
 from longshore.worker import Context, Worker
@@ -201,7 +201,7 @@ async def test_a_worker_that_runs_already_is_refused(longshore: Longshore) -> No
 async def test_a_worker_that_the_server_does_not_want_is_named(
     longshore: Longshore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(harbour, "_WELCOME_SECONDS", 0.5)
+    monkeypatch.setattr(server, "_WELCOME_SECONDS", 0.5)
     unwelcome = Worker("odd", identity="\n")
     unwelcome.action(greet)
     with pytest.raises(TimeoutError, match="'odd' was not welcomed"):

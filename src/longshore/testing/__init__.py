@@ -15,6 +15,6 @@ All of it is real: an SQLite file, a gRPC channel on loopback, the worker's thre
 from __future__ import annotations
 
 from longshore.testing.clock import Clock
-from longshore.testing.harbour import Longshore, running
+from longshore.testing.server import Longshore, running
 
 __all__ = ["Clock", "Longshore", "running"]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest_asyncio
 
-from longshore.testing.harbour import Longshore, running
+from longshore.testing.server import Longshore, running
 
 
 @pytest_asyncio.fixture

@@ -1,4 +1,4 @@
-"""The harbour: server, client and workers of a test, all in its own process."""
+"""The server of a test, with a client and workers, all in the test's own process."""
 
 from __future__ import annotations
 
