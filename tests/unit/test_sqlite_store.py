@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database
 
-from longshore.core.changes import Caller, Cancel, Compact
+from longshore.core.changes import ApplyContract, Caller, Cancel, Compact, Mode, SetMode
 from longshore.core.errors import OutcomeUnknown, StoreUnavailable
 from longshore.core.filters import Compare, Not
 from longshore.core.orders import NEWEST_FIRST, Order, SortKey
@@ -221,3 +221,16 @@ async def test_a_commit_in_the_helper_thread_outlives_its_caller(
         await waiting
     applied = await world.store.apply([submit_change()])
     assert [event.revision for event in applied.events] == [2]
+
+
+async def test_of_the_catalog_only_what_has_changed_is_read_again(world: World) -> None:
+    await world.do(ApplyContract(Caller(), "one", b"1", ()))
+    first = await world.store.catalog()
+    await world.do(SetMode(Caller(), Mode.SUSPENDED))
+    second = await world.store.catalog()
+    assert second.mode == Mode.SUSPENDED
+    assert second.contracts is first.contracts
+    await world.do(ApplyContract(Caller(), "two", b"2", ()))
+    third = await world.store.catalog()
+    assert sorted(name for _, name in third.contracts) == ["one", "two"]
+    assert third.schedules is first.schedules

@@ -74,15 +74,19 @@ class Directory:
 
     def __init__(self, catalog: CatalogCache) -> None:
         self._catalog = catalog
-        self._compiled_from: Catalog | None = None
+        self._seen = catalog.current
         self._offers: dict[str, Offers] = {}
 
     def offers(self, tenant: str) -> Offers:
         """Return what a tenant's workers have ever offered."""
         current = self._catalog.current
-        if current is not self._compiled_from:
-            self._compiled_from = current
-            self._offers = {}
+        if current is not self._seen:
+            if (
+                current.services is not self._seen.services
+                or current.queues is not self._seen.queues
+            ):
+                self._offers = {}
+            self._seen = current
         found = self._offers.get(tenant)
         if found is None:
             found = self._offers[tenant] = Offers.of(current, tenant)

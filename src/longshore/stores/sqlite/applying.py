@@ -19,6 +19,7 @@ from longshore.core.errors import OutcomeUnknown, StoreUnavailable
 from longshore.core.operations import Operation, State
 from longshore.core.plans import Codec
 from longshore.core.store import Applied
+from longshore.stores.sqlite.catalogs import Catalogs
 from longshore.stores.sqlite.connections import translated
 from longshore.stores.sqlite.head import load_head, write_head
 from longshore.stores.sqlite.installation import write_installation
@@ -49,6 +50,7 @@ class Applier:
         self._clock = clock
         self._head = load_head(self._connection)
         self._running: dict[int, Operation] = {}
+        self.catalogs = Catalogs()
         self._committed_at = 0.0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="longshore-commit")
 
@@ -140,6 +142,7 @@ class Applier:
     def _take_over(self, batch: Batch) -> None:
         self._committed_at = time.monotonic()
         batch.commit_to_head()
+        self.catalogs.note(batch)
         self._remember_running(batch)
 
     def _remember_running(self, batch: Batch) -> None:

@@ -14,7 +14,6 @@ from longshore.core.changes import Mode
 from longshore.core.lanes import Lane, LaneBook, Session
 from longshore.core.operations import PARKED
 from longshore.core.rows import Head
-from longshore.core.store import Catalog
 from longshore.stores.sqlite import installation
 
 _HEAD: Final = (
@@ -50,8 +49,8 @@ def load_head(connection: sqlite3.Connection) -> Head:
         mode=Mode(mode),
         resume_on_restart=bool(resume),
         next_wake=connection.execute(_NEXT_WAKE).fetchone()[0],
-        lanes=LaneBook(_lanes(connection).values()),
-        sessions=_sessions(connection),
+        lanes=LaneBook(read_lanes(connection).values()),
+        sessions=read_sessions(connection),
         queues=installation.queues(connection),
         circles={
             (tenant, queue, priority): plain
@@ -61,25 +60,8 @@ def load_head(connection: sqlite3.Connection) -> Head:
     )
 
 
-def load_catalog(connection: sqlite3.Connection) -> Catalog:
-    """Return what others may know of the installation."""
-    revision, compacted, *_, mode, resume = connection.execute(_HEAD).fetchone()
-    services = connection.execute("SELECT tenant, slug, document FROM services")
-    return Catalog(
-        revision=revision,
-        compacted=compacted,
-        mode=Mode(mode),
-        resume_on_restart=bool(resume),
-        services={(tenant, slug): document for tenant, slug, document in services},
-        queues=installation.queues(connection),
-        contracts=installation.contracts(connection),
-        schedules=installation.schedules(connection),
-        sessions=_sessions(connection),
-        lanes=_lanes(connection),
-    )
-
-
-def _lanes(connection: sqlite3.Connection) -> dict[int, Lane]:
+def read_lanes(connection: sqlite3.Connection) -> dict[int, Lane]:
+    """Return all lanes by number."""
     rows = connection.execute("SELECT number, tenant, queue, actions FROM lanes")
     return {
         number: Lane(number, tenant, queue, tuple(json.loads(actions)))
@@ -87,7 +69,8 @@ def _lanes(connection: sqlite3.Connection) -> dict[int, Lane]:
     }
 
 
-def _sessions(connection: sqlite3.Connection) -> dict[int, Session]:
+def read_sessions(connection: sqlite3.Connection) -> dict[int, Session]:
+    """Return the sessions that have not ended, by number."""
     rows = connection.execute(f"SELECT {', '.join(Session._fields)} FROM sessions")
     return {row[0]: _session(row) for row in rows}
 

@@ -36,7 +36,6 @@ from longshore.stores.sqlite.connections import (
     snapshot,
     translated,
 )
-from longshore.stores.sqlite.head import load_catalog
 from longshore.stores.sqlite.points import Points
 from longshore.stores.sqlite.schema import migrate
 
@@ -140,7 +139,10 @@ class SqliteStore:
         return await self._open.readers.read(functools.partial(replays.replay, replay))
 
     async def catalog(self) -> Catalog:
-        return await self._open.readers.read(load_catalog)
+        connections = self._open
+        catalogs = connections.applier.catalogs
+        read = functools.partial(catalogs.read, catalogs.versions())
+        return await connections.readers.read(read)
 
     async def accounts(self, tenant: str, principal: str) -> Sequence[Registered]:
         read = functools.partial(installation.accounts, tenant, principal)
