@@ -22,10 +22,11 @@ class Client:
     """Asks Longshore for work. Make it inside a coroutine; best by `async with`.
 
     `servers` is `host:port`, several with commas between, or a sequence: the first in turn that
-    can be connected is asked, until it is not available any more. Every call takes at most `timeout` seconds. Submits carry a request id and are repeated
-    within that time while no server is available, watches are resumed for as long as it takes;
-    nothing else is repeated. All methods raise `CallError` when the call fails. Messages are
-    those of the contract, `longshore.v1`.
+    can be connected is asked, until it is not available any more. Every call takes at most
+    `timeout` seconds. Submits carry a request id and are repeated within that time while no
+    server is available, watches are resumed for as long as it takes; nothing else is repeated.
+    All methods raise `CallError` when the call fails. Messages are those of the contract,
+    `longshore.v1`.
     """
 
     tasks: Tasks

@@ -141,7 +141,7 @@ class Store(Protocol):
         ...
 
     async def find(self, query: Query) -> Page:
-        """Return one page of a list. A page may be short when the scan took long, with `after` set."""
+        """Return one page of a list; it may be short, with `after` set, if it took long."""
         ...
 
     async def events(self, replay: Replay) -> Events:

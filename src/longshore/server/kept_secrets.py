@@ -1,4 +1,4 @@
-"""Kept secrets: passwords in contracts and schedules are shown as null, and stay when null comes back.
+"""Kept secrets: passwords in contracts and schedules, shown as null, stay when null comes back.
 
 So who gets a contract, edits it and applies it again does not lose what was not shown.
 """

@@ -174,7 +174,8 @@ class Worker:
         it to stop; without it the signals SIGTERM and SIGINT do. Work then has the grace to
         end; a second signal ends the grace. Nothing else ends it: it reconnects after every
         failure, and if its session is lost it stops its work and begins a new one. `welcomed`
-        is set once a server knows what it offers and may give it work. Raises `ValueError` if there is nothing to offer, or no server.
+        is set once a server knows what it offers and may give it work. Raises `ValueError` if
+        there is nothing to offer, or no server.
         """
         if self._running is not None:
             raise RuntimeError(f"worker {self.name!r} runs already")

@@ -43,7 +43,10 @@ _KEY_PARKED: Final = f"""
     WHERE tenant = ? AND concurrency_key = ? AND wake_time = {PARKED}
 """
 _NEXT_PARKED_LANE: Final = f"SELECT min(lane) FROM {_KEY_PARKED} AND lane > ?"
-_NEXT_PARKED_LIMIT: Final = f"SELECT {_LIMIT} FROM {_KEY_PARKED} AND lane = ? AND {_LIMIT} > ? ORDER BY {_LIMIT} LIMIT 1"
+_NEXT_PARKED_LIMIT: Final = f"""
+    SELECT {_LIMIT} FROM {_KEY_PARKED} AND lane = ? AND {_LIMIT} > ?
+    ORDER BY {_LIMIT} LIMIT 1
+"""
 _PARKED: Final = f"""
     SELECT {OPERATION} FROM {_KEY_PARKED} AND lane = ? AND {_LIMIT} = ?
     ORDER BY priority DESC, position LIMIT ?
