@@ -7,7 +7,7 @@ import contextlib
 import math
 import resource
 import sqlite3
-from collections.abc import AsyncIterator, Generator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -21,19 +21,10 @@ from longshore.core.store import Query, Replay
 from longshore.stores.sqlite import applying, scanning
 from longshore.stores.sqlite.schema import migrate
 from longshore.stores.sqlite.store import SqliteStore
-from tests.conformance.candidates import CANDIDATES
 from tests.conformance.codec import JsonCodec, request_for
 from tests.conformance.world import World, submit_change
 
 NOBODY = Compare("submitter", "=", "nobody")
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World(CANDIDATES["sqlite"], tmp_path)
-    await world.open()
-    yield world
-    await world.store.close()
 
 
 @contextlib.contextmanager

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
@@ -21,20 +20,11 @@ from longshore.core.policies import Policy
 from longshore.core.reports import Assignment
 from longshore.stores.sqlite.rows import SqliteRows
 from longshore.stores.sqlite.store import SqliteStore
-from tests.conformance.candidates import CANDIDATES
 from tests.conformance.world import World, done, numbers, report_change, submit_change
 
 _STATEMENT = re.compile(
     r"\s*(INSERT|UPDATE|DELETE|SELECT)\b(?:.*?\b(?:INTO|FROM|(?<=UPDATE)))\s+(\w+)", re.DOTALL
 )
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World(CANDIDATES["sqlite"], tmp_path)
-    await world.open()
-    yield world
-    await world.store.close()
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ from typing import Final, TextIO
 
 import click
 
+from longshore.cli.applying import apply_documents
 from longshore.cli.commands import Listing, examples
-from longshore.cli.documents import files_argument, naming, read_documents
+from longshore.cli.documents import files_argument, read_documents
 from longshore.cli.output import say, say_json
 from longshore.cli.running import Asking, asks
 from longshore.cli.suggestions import contracts as known
@@ -69,13 +70,12 @@ async def apply(asking: Asking, files: tuple[TextIO, ...]) -> None:
     A file may hold several documents; `-` is standard input. All are read before anything is
     sent. Templates that change get the next revision; jobs submitted before keep theirs.
     """
-    for document in read_documents(files, Contract):
-        with naming(document.where):
-            contract = await asking.client.catalog.apply_contract(document.message)
-        if asking.as_json:
-            say_json(contract)
-        else:
-            say(f"contract {contract.name} holds: {_actions(contract)}")
+    await apply_documents(
+        asking,
+        read_documents(files, Contract),
+        asking.client.catalog.apply_contract,
+        lambda contract: f"contract {contract.name} holds: {_actions(contract)}",
+    )
 
 
 @contracts.command(epilog=examples("contracts delete archive"))

@@ -6,9 +6,10 @@ from typing import Final, TextIO
 
 import click
 
+from longshore.cli.applying import apply_documents
 from longshore.cli.commands import Listing, examples
 from longshore.cli.describing import subject
-from longshore.cli.documents import files_argument, naming, read_documents
+from longshore.cli.documents import files_argument, read_documents
 from longshore.cli.output import say, say_json
 from longshore.cli.running import Asking, asks
 from longshore.cli.suggestions import schedules as known
@@ -72,13 +73,12 @@ async def apply(asking: Asking, files: tuple[TextIO, ...]) -> None:
     A file may hold several documents; `-` is standard input. All are read before anything is
     sent.
     """
-    for document in read_documents(files, Schedule):
-        with naming(document.where):
-            schedule = await asking.client.catalog.apply_schedule(document.message)
-        if asking.as_json:
-            say_json(schedule)
-        else:
-            say(f"schedule {schedule.name} holds: {_when(schedule)}, next {_next(schedule)}")
+    await apply_documents(
+        asking,
+        read_documents(files, Schedule),
+        asking.client.catalog.apply_schedule,
+        lambda one: f"schedule {one.name} holds: {_when(one)}, next {_next(one)}",
+    )
 
 
 @schedules.command(epilog=examples("schedules delete nightly"))

@@ -14,6 +14,7 @@ from longshore.client.errors import InvalidValue, lost
 
 _MESSAGE_BYTES: Final = 4 * 1024 * 1024
 
+#: Of every channel to a server, also of a worker's.
 CHANNEL_OPTIONS: Final = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
@@ -21,12 +22,15 @@ CHANNEL_OPTIONS: Final = (
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.max_send_message_length", _MESSAGE_BYTES),
     ("grpc.max_receive_message_length", _MESSAGE_BYTES),
-    ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.max_reconnect_backoff_ms", 30_000),
     # How long a server may take to accept a connection.
     ("grpc.min_reconnect_backoff_ms", 5_000),
     # Channels with equal options share their connections otherwise.
     ("grpc.use_local_subchannel_pool", 1),
+)
+_OPTIONS: Final = (
+    *CHANNEL_OPTIONS,
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 30_000),
 )
 
 
@@ -40,7 +44,7 @@ class Servers:
     def __init__(self, addresses: Sequence[str]) -> None:
         self._addresses = addresses
         self._channels = [
-            grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS) for address in addresses
+            grpc.aio.insecure_channel(address, options=_OPTIONS) for address in addresses
         ]
         self._turn = 0
 

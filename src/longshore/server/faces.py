@@ -88,33 +88,38 @@ class Face:
     change: Callable[[Any, Caller, str | None], Submit]
 
     async def submit(self, request: Submission, call: Call) -> bytes:
-        try:
-            change = self.change(request, call.caller, call.traceparent)
-        except (InvalidFields, NotFound) as refusal:
-            earlier = await self._earlier(request, call, refusal)
-            return submitted(await self.shown(earlier, call), created=False)
-        try:
-            outcome = cast("Submitted", await self.engine.writer.write(change))
-        except AccountNotFound as error:
-            raise named_in_spec(error) from None
-        if outcome.created:
+        change, outcome = await self._written(request, call)
+        if change is not None and outcome.created:
             shown = self.messages.accepted(change, outcome, request)
         else:
             shown = await self.shown(outcome.operation.number, call)
         return submitted(shown, created=outcome.created)
 
+    async def _written(
+        self, request: Submission | Run, call: Call
+    ) -> tuple[Submit | None, Submitted]:
+        """Write a submit, and return it with what came of it.
+
+        None was written for a repeat of what would be refused now.
+        """
+        try:
+            change = self.change(request, call.caller, call.traceparent)
+        except (InvalidFields, NotFound) as refusal:
+            return None, await self._earlier(request, call, refusal)
+        try:
+            return change, cast("Submitted", await self.engine.writer.write(change))
+        except AccountNotFound as error:
+            raise named_in_spec(error) from None
+
     async def _earlier(
         self, request: Submission | Run, call: Call, refusal: InvalidFields | NotFound
-    ) -> int:
-        """Return the number of what a repeat asks for, although it would be refused now.
-
-        Raises the refusal if it is no repeat.
-        """
+    ) -> Submitted:
+        """Return what a repeat asks for. Raises the refusal if it is no repeat."""
         recall = recall_of(request, self.kind, call.caller)
         found = None if recall is None else await self.engine.writer.write(recall)
         if found is None:
             raise refusal
-        return cast("Submitted", found).operation.number
+        return cast("Submitted", found)
 
     async def run(self, request: Run, call: Call) -> AsyncGenerator[bytes, None]:
         full = _in_full(request.view)
@@ -128,20 +133,12 @@ class Face:
 
     async def _begun(self, request: Run, call: Call, *, full: bool) -> tuple[Record, int, bool]:
         """Submit; return the record, up to where it shows everything, and whether it is new."""
-        try:
-            change = self.change(request, call.caller, call.traceparent)
-        except (InvalidFields, NotFound) as refusal:
-            number = await self._earlier(request, call, refusal)
-        else:
-            try:
-                outcome = cast("Submitted", await self.engine.writer.write(change))
-            except AccountNotFound as error:
-                raise named_in_spec(error) from None
-            number = outcome.operation.number
-            if outcome.created:
-                return accepted_record(change, outcome), outcome.operation.revision, True
+        change, outcome = await self._written(request, call)
+        operation = outcome.operation
+        if change is not None and outcome.created:
+            return accepted_record(change, outcome), operation.revision, True
         revision = self.engine.feed.revision
-        record = await self.record(number, call, full=full)
+        record = await self.record(operation.number, call, full=full)
         return record, max(revision, record.operation.revision), False
 
     async def get(self, request: Get, call: Call) -> bytes:

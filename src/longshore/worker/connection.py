@@ -12,27 +12,20 @@ import structlog
 from grpc.aio import Channel
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, wait_random_exponential
 
+from longshore.client.servers import CHANNEL_OPTIONS
 from longshore.worker.session import Session
 from longshore.worker.stream import Metadata, StreamEnd, converse, is_refusal
 
 _log = structlog.get_logger(__name__)
 
-_MESSAGE_BYTES: Final = 4 * 1024 * 1024
 _FIRST_SECONDS: Final = 0.2
 _LONGEST_SECONDS: Final = 30.0
 
 _OPTIONS: Final = (
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.max_send_message_length", _MESSAGE_BYTES),
-    ("grpc.max_receive_message_length", _MESSAGE_BYTES),
+    *CHANNEL_OPTIONS,
     # The waiting is done here, where the session's time to live is known.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 5_000),
     ("grpc.max_reconnect_backoff_ms", 200),
-    ("grpc.use_local_subchannel_pool", 1),
 )
 
 
