@@ -13,7 +13,17 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database
 
-from longshore.core.changes import ApplyContract, Caller, Cancel, Compact, Mode, SetMode
+from longshore.core.changes import (
+    ApplyContract,
+    ApplySchedule,
+    Caller,
+    Cancel,
+    Change,
+    Compact,
+    FireSchedule,
+    Mode,
+    SetMode,
+)
 from longshore.core.errors import OutcomeUnknown, StoreUnavailable
 from longshore.core.filters import Compare, Not
 from longshore.core.orders import NEWEST_FIRST, Order, SortKey
@@ -22,7 +32,7 @@ from longshore.stores.sqlite import applying, scanning
 from longshore.stores.sqlite.schema import migrate
 from longshore.stores.sqlite.store import SqliteStore
 from tests.conformance.codec import JsonCodec, request_for
-from tests.conformance.world import World, submit_change
+from tests.conformance.world import NOON, World, submit_change
 
 NOBODY = Compare("submitter", "=", "nobody")
 
@@ -109,6 +119,31 @@ async def test_a_commit_that_breaks_off_has_an_unknown_outcome(
     assert (await world.submit()).number == kept.number + 1
     await world.reopen()
     assert (await world.submit()).number == kept.number + 2
+
+
+async def test_a_full_disk_leaves_contract_and_schedule_as_they_were(
+    world: World, tmp_path: Path
+) -> None:
+    document = b"x" * 100_000
+    await world.do(ApplyContract(Caller(), "one", b"1", (("ingest", b"d"),)))
+    await world.do(ApplySchedule(Caller(), "nightly", b"1", NOON))
+    before = await world.store.catalog()
+    refused: list[Change] = [
+        ApplyContract(Caller(), "one", document, (("ingest", b"e"),)),
+        FireSchedule(
+            Caller(), "nightly", b"1", NOON, (submit_change(request=document),), NOON + 1
+        ),
+    ]
+    for change in refused:
+        written = (tmp_path / "store.db-wal").stat().st_size
+        with files_limited_to(written + 4_096), pytest.raises(OutcomeUnknown):
+            await world.store.apply([change])
+    assert await world.store.catalog() == before
+    await world.reopen()
+    after = await world.store.catalog()
+    assert (after.contracts, after.schedules) == (before.contracts, before.schedules)
+    assert await world.do(refused[1])  # With room again it is still due, and fires once.
+    assert await world.do(refused[1]) is None
 
 
 async def test_a_scan_that_takes_long_ends_in_a_short_page(
