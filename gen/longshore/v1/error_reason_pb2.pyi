@@ -178,6 +178,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """`UNAVAILABLE` in `status.error`. The worker was told to leave, and the work did
     not end within its grace. Metadata: `{"action": "digest"}`.
     """
+    ERROR_REASON_FILE_DAMAGED: _ErrorReason.ValueType  # 39
+    """`DATA_LOSS`: the bytes of a file are not those that were stored. Metadata:
+    `file_id`.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The values of `google.rpc.ErrorInfo.reason` with the domain `longshore.dev`,
@@ -340,6 +344,10 @@ ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 37
 ERROR_REASON_WORKER_STOPPED: ErrorReason.ValueType  # 38
 """`UNAVAILABLE` in `status.error`. The worker was told to leave, and the work did
 not end within its grace. Metadata: `{"action": "digest"}`.
+"""
+ERROR_REASON_FILE_DAMAGED: ErrorReason.ValueType  # 39
+"""`DATA_LOSS`: the bytes of a file are not those that were stored. Metadata:
+`file_id`.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 

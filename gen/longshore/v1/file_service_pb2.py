@@ -28,7 +28,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from longshore.v1 import operation_pb2 as longshore_dot_v1_dot_operation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1flongshore/v1/file_service.proto\x12\x0clongshore.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1clongshore/v1/operation.proto\"\xcd\x01\n\nFileHeader\x12\x15\n\x07\x66ile_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x12\n\x04path\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0c\x63ontent_type\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1e\n\x10\x63ontent_encoding\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12!\n\x13\x63ontent_disposition\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x35\n\x0c\x65xpire_after\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01\"W\n\x11UploadFileRequest\x12.\n\x06header\x18\x01 \x01(\x0b\x32\x18.longshore.v1.FileHeaderB\x04\xe2\x41\x01\x01\x12\x12\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x42\x04\xe2\x41\x01\x01\"<\n\x12UploadFileResponse\x12&\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x12.longshore.v1.FileB\x04\xe2\x41\x01\x03\",\n\x13\x44ownloadFileRequest\x12\x15\n\x07\x66ile_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"R\n\x14\x44ownloadFileResponse\x12&\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x12.longshore.v1.FileB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x42\x04\xe2\x41\x01\x03\"\'\n\x0eGetFileRequest\x12\x15\n\x07\x66ile_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"9\n\x0fGetFileResponse\x12&\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x12.longshore.v1.FileB\x04\xe2\x41\x01\x03\"*\n\x11\x44\x65leteFileRequest\x12\x15\n\x07\x66ile_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x14\n\x12\x44\x65leteFileResponse2\xb2\x03\n\x0b\x46ileService\x12Q\n\nUploadFile\x12\x1f.longshore.v1.UploadFileRequest\x1a .longshore.v1.UploadFileResponse(\x01\x12}\n\x0c\x44ownloadFile\x12!.longshore.v1.DownloadFileRequest\x1a\".longshore.v1.DownloadFileResponse\"$\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/files/{file_id}:download0\x01\x12\x63\n\x07GetFile\x12\x1c.longshore.v1.GetFileRequest\x1a\x1d.longshore.v1.GetFileResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/files/{file_id}\x12l\n\nDeleteFile\x12\x1f.longshore.v1.DeleteFileRequest\x1a .longshore.v1.DeleteFileResponse\"\x1b\x82\xd3\xe4\x93\x02\x15*\x13/v1/files/{file_id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1flongshore/v1/file_service.proto\x12\x0clongshore.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1clongshore/v1/operation.proto\"\xfe\x01\n\nFileHeader\x12\x15\n\x07\x66ile_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x12\n\x04path\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0c\x63ontent_type\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1e\n\x10\x63ontent_encoding\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12!\n\x13\x63ontent_disposition\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x35\n\x0c\x65xpire_after\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01\x12\x14\n\x06number\x18\x07 \x01(\x03\x42\x04\xe2\x41\x01\x01\x12\x19\n\x0blease_token\x18\x08 \x01(\x03\x42\x04\xe2\x41\x01\x01\"m\n\x11UploadFileRequest\x12.\n\x06header\x18\x01 \x01(\x0b\x32\x18.longshore.v1.FileHeaderB\x04\xe2\x41\x01\x01\x12\x12\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x42\x04\xe2\x41\x01\x01\x12\x14\n\x06sha256\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"<\n\x12UploadFileResponse\x12&\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x12.longshore.v1.FileB\x04\xe2\x41\x01\x03\",\n\x13\x44ownloadFileRequest\x12\x15\n\x07\x66ile_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"R\n\x14\x44ownloadFileResponse\x12&\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x12.longshore.v1.FileB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x42\x04\xe2\x41\x01\x03\"\'\n\x0eGetFileRequest\x12\x15\n\x07\x66ile_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"9\n\x0fGetFileResponse\x12&\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x12.longshore.v1.FileB\x04\xe2\x41\x01\x03\"*\n\x11\x44\x65leteFileRequest\x12\x15\n\x07\x66ile_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x14\n\x12\x44\x65leteFileResponse2\xb2\x03\n\x0b\x46ileService\x12Q\n\nUploadFile\x12\x1f.longshore.v1.UploadFileRequest\x1a .longshore.v1.UploadFileResponse(\x01\x12}\n\x0c\x44ownloadFile\x12!.longshore.v1.DownloadFileRequest\x1a\".longshore.v1.DownloadFileResponse\"$\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/files/{file_id}:download0\x01\x12\x63\n\x07GetFile\x12\x1c.longshore.v1.GetFileRequest\x1a\x1d.longshore.v1.GetFileResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/files/{file_id}\x12l\n\nDeleteFile\x12\x1f.longshore.v1.DeleteFileRequest\x1a .longshore.v1.DeleteFileResponse\"\x1b\x82\xd3\xe4\x93\x02\x15*\x13/v1/files/{file_id}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,10 +47,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FILEHEADER'].fields_by_name['content_disposition']._serialized_options = b'\342A\001\001'
   _globals['_FILEHEADER'].fields_by_name['expire_after']._loaded_options = None
   _globals['_FILEHEADER'].fields_by_name['expire_after']._serialized_options = b'\342A\001\001'
+  _globals['_FILEHEADER'].fields_by_name['number']._loaded_options = None
+  _globals['_FILEHEADER'].fields_by_name['number']._serialized_options = b'\342A\001\001'
+  _globals['_FILEHEADER'].fields_by_name['lease_token']._loaded_options = None
+  _globals['_FILEHEADER'].fields_by_name['lease_token']._serialized_options = b'\342A\001\001'
   _globals['_UPLOADFILEREQUEST'].fields_by_name['header']._loaded_options = None
   _globals['_UPLOADFILEREQUEST'].fields_by_name['header']._serialized_options = b'\342A\001\001'
   _globals['_UPLOADFILEREQUEST'].fields_by_name['data']._loaded_options = None
   _globals['_UPLOADFILEREQUEST'].fields_by_name['data']._serialized_options = b'\342A\001\001'
+  _globals['_UPLOADFILEREQUEST'].fields_by_name['sha256']._loaded_options = None
+  _globals['_UPLOADFILEREQUEST'].fields_by_name['sha256']._serialized_options = b'\342A\001\001'
   _globals['_UPLOADFILERESPONSE'].fields_by_name['file']._loaded_options = None
   _globals['_UPLOADFILERESPONSE'].fields_by_name['file']._serialized_options = b'\342A\001\003'
   _globals['_DOWNLOADFILEREQUEST'].fields_by_name['file_id']._loaded_options = None
@@ -72,23 +78,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FILESERVICE'].methods_by_name['DeleteFile']._loaded_options = None
   _globals['_FILESERVICE'].methods_by_name['DeleteFile']._serialized_options = b'\202\323\344\223\002\025*\023/v1/files/{file_id}'
   _globals['_FILEHEADER']._serialized_start=175
-  _globals['_FILEHEADER']._serialized_end=380
-  _globals['_UPLOADFILEREQUEST']._serialized_start=382
-  _globals['_UPLOADFILEREQUEST']._serialized_end=469
-  _globals['_UPLOADFILERESPONSE']._serialized_start=471
-  _globals['_UPLOADFILERESPONSE']._serialized_end=531
-  _globals['_DOWNLOADFILEREQUEST']._serialized_start=533
-  _globals['_DOWNLOADFILEREQUEST']._serialized_end=577
-  _globals['_DOWNLOADFILERESPONSE']._serialized_start=579
-  _globals['_DOWNLOADFILERESPONSE']._serialized_end=661
-  _globals['_GETFILEREQUEST']._serialized_start=663
-  _globals['_GETFILEREQUEST']._serialized_end=702
-  _globals['_GETFILERESPONSE']._serialized_start=704
-  _globals['_GETFILERESPONSE']._serialized_end=761
-  _globals['_DELETEFILEREQUEST']._serialized_start=763
-  _globals['_DELETEFILEREQUEST']._serialized_end=805
-  _globals['_DELETEFILERESPONSE']._serialized_start=807
-  _globals['_DELETEFILERESPONSE']._serialized_end=827
-  _globals['_FILESERVICE']._serialized_start=830
-  _globals['_FILESERVICE']._serialized_end=1264
+  _globals['_FILEHEADER']._serialized_end=429
+  _globals['_UPLOADFILEREQUEST']._serialized_start=431
+  _globals['_UPLOADFILEREQUEST']._serialized_end=540
+  _globals['_UPLOADFILERESPONSE']._serialized_start=542
+  _globals['_UPLOADFILERESPONSE']._serialized_end=602
+  _globals['_DOWNLOADFILEREQUEST']._serialized_start=604
+  _globals['_DOWNLOADFILEREQUEST']._serialized_end=648
+  _globals['_DOWNLOADFILERESPONSE']._serialized_start=650
+  _globals['_DOWNLOADFILERESPONSE']._serialized_end=732
+  _globals['_GETFILEREQUEST']._serialized_start=734
+  _globals['_GETFILEREQUEST']._serialized_end=773
+  _globals['_GETFILERESPONSE']._serialized_start=775
+  _globals['_GETFILERESPONSE']._serialized_end=832
+  _globals['_DELETEFILEREQUEST']._serialized_start=834
+  _globals['_DELETEFILEREQUEST']._serialized_end=876
+  _globals['_DELETEFILERESPONSE']._serialized_start=878
+  _globals['_DELETEFILERESPONSE']._serialized_end=898
+  _globals['_FILESERVICE']._serialized_start=901
+  _globals['_FILESERVICE']._serialized_end=1335
 # @@protoc_insertion_point(module_scope)

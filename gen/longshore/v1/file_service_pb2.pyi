@@ -30,19 +30,32 @@ class FileHeader(_message.Message):
     CONTENT_ENCODING_FIELD_NUMBER: _builtins.int
     CONTENT_DISPOSITION_FIELD_NUMBER: _builtins.int
     EXPIRE_AFTER_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    LEASE_TOKEN_FIELD_NUMBER: _builtins.int
     file_id: _builtins.str
     """The file whose place the bytes take. Default empty: a new file."""
     path: _builtins.str
-    """The name of the file, with `/` between folders. Default empty."""
+    """The name of the file, with `/` between folders: relative, without `..`, backslashes
+    and control characters, each part at most 255 bytes, all at most 512. Needed for a
+    file that an operation makes, whose files all have different paths. Default empty.
+    """
     content_type: _builtins.str
     """The media type. Default empty: unknown."""
     content_encoding: _builtins.str
     """How the bytes are encoded, such as `gzip`. Default empty: they are not."""
     content_disposition: _builtins.str
     """How it should be offered to a person, as in HTTP. Default empty."""
+    number: _builtins.int
+    """The number of the operation that makes the file; from its worker only. Default 0: an
+    uploaded file.
+    """
+    lease_token: _builtins.int
+    """The token of the lease under which the file is made; goes with `number`."""
     @_builtins.property
     def expire_after(self) -> _duration_pb2.Duration:
-        """How long it is kept; negative: for ever. Default 30 minutes."""
+        """How long it is kept; negative: for ever. Default 30 minutes. Not for a file that an
+        operation makes, which stays as long as the operation.
+        """
 
     def __init__(
         self,
@@ -53,10 +66,12 @@ class FileHeader(_message.Message):
         content_encoding: _builtins.str = ...,
         content_disposition: _builtins.str = ...,
         expire_after: _duration_pb2.Duration | None = ...,
+        number: _builtins.int = ...,
+        lease_token: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_after", b"expire_after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_disposition", b"content_disposition", "content_encoding", b"content_encoding", "content_type", b"content_type", "expire_after", b"expire_after", "file_id", b"file_id", "path", b"path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_disposition", b"content_disposition", "content_encoding", b"content_encoding", "content_type", b"content_type", "expire_after", b"expire_after", "file_id", b"file_id", "lease_token", b"lease_token", "number", b"number", "path", b"path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -70,8 +85,15 @@ class UploadFileRequest(_message.Message):
 
     HEADER_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
     """The bytes that follow those of the message before."""
+    sha256: _builtins.str
+    """The SHA-256 of the whole, 64 hexadecimal digits; on any message, best the last. If
+    it is not that of the bytes that arrived, nothing is kept. Default empty: not
+    checked, and a stream that is cut just where it might have ended cannot be told
+    from a whole one.
+    """
     @_builtins.property
     def header(self) -> Global___FileHeader:
         """What is known of the file; on the first message only, and needed there."""
@@ -81,10 +103,11 @@ class UploadFileRequest(_message.Message):
         *,
         header: Global___FileHeader | None = ...,
         data: _builtins.bytes = ...,
+        sha256: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "header", b"header"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "header", b"header", "sha256", b"sha256"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

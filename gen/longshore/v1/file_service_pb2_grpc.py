@@ -64,10 +64,14 @@ class FileServiceServicer:
     """
 
     def UploadFile(self, request_iterator, context):
-        """Stores a file, or new bytes in the place of a file.
+        """Stores a file, or new bytes in the place of a file. Answered once all of it is
+        safely stored.
 
-        Fails with `INVALID_ARGUMENT` (reasons `INVALID_FIELD`, `PAYLOAD_TOO_LARGE`) or
-        `NOT_FOUND` (`FILE_NOT_FOUND`). What was sent before a broken stream is dropped.
+        Fails with `INVALID_ARGUMENT` (reasons `INVALID_FIELD`, also if the digest is not
+        that of the bytes, `LIMIT_EXCEEDED`, `PAYLOAD_TOO_LARGE`), `NOT_FOUND`
+        (`FILE_NOT_FOUND`), `FAILED_PRECONDITION` (`WRONG_STATE`) if an operation made the
+        file that is to be replaced, `ABORTED` (`LEASE_LOST`), or `UNAVAILABLE` (`STORE_UNAVAILABLE`) if there is
+        no room. Then nothing is kept, nor what was sent before a broken stream.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -76,7 +80,8 @@ class FileServiceServicer:
     def DownloadFile(self, request, context):
         """Streams a file.
 
-        Fails with `NOT_FOUND`, reason `FILE_NOT_FOUND`.
+        Fails with `NOT_FOUND`, reason `FILE_NOT_FOUND`, or `DATA_LOSS`, reason
+        `FILE_DAMAGED`, if the bytes are not those that were stored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -92,9 +97,10 @@ class FileServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteFile(self, request, context):
-        """Deletes a file. Operations that have begun to read it go on.
+        """Deletes an uploaded file. Downloads that have begun go on.
 
-        Fails with `NOT_FOUND`, reason `FILE_NOT_FOUND`.
+        Fails with `NOT_FOUND`, reason `FILE_NOT_FOUND`, or `FAILED_PRECONDITION`, reason
+        `WRONG_STATE`, if an operation made the file, or one that has not ended takes it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -19,15 +19,20 @@ class FileServiceStub:
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     UploadFile: _aio.StreamUnaryMultiCallable[_file_service_pb2.UploadFileRequest, _file_service_pb2.UploadFileResponse]
-    """Stores a file, or new bytes in the place of a file.
+    """Stores a file, or new bytes in the place of a file. Answered once all of it is
+    safely stored.
 
-    Fails with `INVALID_ARGUMENT` (reasons `INVALID_FIELD`, `PAYLOAD_TOO_LARGE`) or
-    `NOT_FOUND` (`FILE_NOT_FOUND`). What was sent before a broken stream is dropped.
+    Fails with `INVALID_ARGUMENT` (reasons `INVALID_FIELD`, also if the digest is not
+    that of the bytes, `LIMIT_EXCEEDED`, `PAYLOAD_TOO_LARGE`), `NOT_FOUND`
+    (`FILE_NOT_FOUND`), `FAILED_PRECONDITION` (`WRONG_STATE`) if an operation made the
+    file that is to be replaced, `ABORTED` (`LEASE_LOST`), or `UNAVAILABLE` (`STORE_UNAVAILABLE`) if there is
+    no room. Then nothing is kept, nor what was sent before a broken stream.
     """
     DownloadFile: _aio.UnaryStreamMultiCallable[_file_service_pb2.DownloadFileRequest, _file_service_pb2.DownloadFileResponse]
     """Streams a file.
 
-    Fails with `NOT_FOUND`, reason `FILE_NOT_FOUND`.
+    Fails with `NOT_FOUND`, reason `FILE_NOT_FOUND`, or `DATA_LOSS`, reason
+    `FILE_DAMAGED`, if the bytes are not those that were stored.
     """
     GetFile: _aio.UnaryUnaryMultiCallable[_file_service_pb2.GetFileRequest, _file_service_pb2.GetFileResponse]
     """Gets what is known of a file.
@@ -35,9 +40,10 @@ class FileServiceStub:
     Fails with `NOT_FOUND`, reason `FILE_NOT_FOUND`.
     """
     DeleteFile: _aio.UnaryUnaryMultiCallable[_file_service_pb2.DeleteFileRequest, _file_service_pb2.DeleteFileResponse]
-    """Deletes a file. Operations that have begun to read it go on.
+    """Deletes an uploaded file. Downloads that have begun go on.
 
-    Fails with `NOT_FOUND`, reason `FILE_NOT_FOUND`.
+    Fails with `NOT_FOUND`, reason `FILE_NOT_FOUND`, or `FAILED_PRECONDITION`, reason
+    `WRONG_STATE`, if an operation made the file, or one that has not ended takes it.
     """
 
 class FileServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -51,10 +57,14 @@ class FileServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _abc.AsyncIterator[_file_service_pb2.UploadFileRequest],
         context: _aio.ServicerContext[_abc.AsyncIterator[_file_service_pb2.UploadFileRequest], _abc.Awaitable[_file_service_pb2.UploadFileResponse]],
     ) -> _abc.Awaitable[_file_service_pb2.UploadFileResponse]:
-        """Stores a file, or new bytes in the place of a file.
+        """Stores a file, or new bytes in the place of a file. Answered once all of it is
+        safely stored.
 
-        Fails with `INVALID_ARGUMENT` (reasons `INVALID_FIELD`, `PAYLOAD_TOO_LARGE`) or
-        `NOT_FOUND` (`FILE_NOT_FOUND`). What was sent before a broken stream is dropped.
+        Fails with `INVALID_ARGUMENT` (reasons `INVALID_FIELD`, also if the digest is not
+        that of the bytes, `LIMIT_EXCEEDED`, `PAYLOAD_TOO_LARGE`), `NOT_FOUND`
+        (`FILE_NOT_FOUND`), `FAILED_PRECONDITION` (`WRONG_STATE`) if an operation made the
+        file that is to be replaced, `ABORTED` (`LEASE_LOST`), or `UNAVAILABLE` (`STORE_UNAVAILABLE`) if there is
+        no room. Then nothing is kept, nor what was sent before a broken stream.
         """
 
     @_abc_1.abstractmethod
@@ -65,7 +75,8 @@ class FileServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.AsyncIterator[_file_service_pb2.DownloadFileResponse]:
         """Streams a file.
 
-        Fails with `NOT_FOUND`, reason `FILE_NOT_FOUND`.
+        Fails with `NOT_FOUND`, reason `FILE_NOT_FOUND`, or `DATA_LOSS`, reason
+        `FILE_DAMAGED`, if the bytes are not those that were stored.
         """
 
     @_abc_1.abstractmethod
@@ -85,9 +96,10 @@ class FileServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _file_service_pb2.DeleteFileRequest,
         context: _aio.ServicerContext[_file_service_pb2.DeleteFileRequest, _abc.Awaitable[_file_service_pb2.DeleteFileResponse]],
     ) -> _abc.Awaitable[_file_service_pb2.DeleteFileResponse]:
-        """Deletes a file. Operations that have begun to read it go on.
+        """Deletes an uploaded file. Downloads that have begun go on.
 
-        Fails with `NOT_FOUND`, reason `FILE_NOT_FOUND`.
+        Fails with `NOT_FOUND`, reason `FILE_NOT_FOUND`, or `FAILED_PRECONDITION`, reason
+        `WRONG_STATE`, if an operation made the file, or one that has not ended takes it.
         """
 
 def add_FileServiceServicer_to_server(servicer: FileServiceServicer, server: _aio.Server) -> None: ...

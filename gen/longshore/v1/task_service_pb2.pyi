@@ -1002,6 +1002,8 @@ class StreamResultsResponse(_message.Message):
     TOTAL_CHUNKS_FIELD_NUMBER: _builtins.int
     CHUNK_SIZE_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    CONTENT_TYPE_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """The revision of the task's end; the same on all chunks of a task."""
     chunk: _builtins.int
@@ -1014,6 +1016,10 @@ class StreamResultsResponse(_message.Message):
     """
     data: _builtins.bytes
     """The bytes of the chunk."""
+    end: _operation_pb2.End.ValueType
+    """Why the stream ends; set on its last message."""
+    content_type: _builtins.str
+    """The media type of the result, such as `application/json`; on the first chunk."""
     @_builtins.property
     def task(self) -> Global___Task:
         """The task; unset in a heartbeat."""
@@ -1027,10 +1033,12 @@ class StreamResultsResponse(_message.Message):
         total_chunks: _builtins.int = ...,
         chunk_size: _builtins.int = ...,
         data: _builtins.bytes = ...,
+        end: _operation_pb2.End.ValueType = ...,
+        content_type: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["task", b"task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "chunk_size", b"chunk_size", "data", b"data", "revision", b"revision", "task", b"task", "total_chunks", b"total_chunks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "chunk_size", b"chunk_size", "content_type", b"content_type", "data", b"data", "end", b"end", "revision", b"revision", "task", b"task", "total_chunks", b"total_chunks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -254,10 +254,11 @@ class TaskServiceServicer:
 
     def AcknowledgeResults(self, request, context):
         """Acknowledges results that have arrived, which are then removed. Repeating
-        it changes nothing.
+        it changes nothing. All of them or, if the call fails, none.
 
-        Fails with `INVALID_ARGUMENT`, reason `LIMIT_EXCEEDED`, or `NOT_FOUND`,
-        reason `OPERATION_NOT_FOUND`.
+        Fails with `INVALID_ARGUMENT`, reason `LIMIT_EXCEEDED`, `NOT_FOUND`, reason
+        `OPERATION_NOT_FOUND`, or `FAILED_PRECONDITION`, reason `WRONG_STATE`, for a task
+        without a delivery, and for one that can still not be fetched.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

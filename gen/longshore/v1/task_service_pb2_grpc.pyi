@@ -111,10 +111,11 @@ class TaskServiceStub:
     """
     AcknowledgeResults: _aio.UnaryUnaryMultiCallable[_task_service_pb2.AcknowledgeResultsRequest, _task_service_pb2.AcknowledgeResultsResponse]
     """Acknowledges results that have arrived, which are then removed. Repeating
-    it changes nothing.
+    it changes nothing. All of them or, if the call fails, none.
 
-    Fails with `INVALID_ARGUMENT`, reason `LIMIT_EXCEEDED`, or `NOT_FOUND`,
-    reason `OPERATION_NOT_FOUND`.
+    Fails with `INVALID_ARGUMENT`, reason `LIMIT_EXCEEDED`, `NOT_FOUND`, reason
+    `OPERATION_NOT_FOUND`, or `FAILED_PRECONDITION`, reason `WRONG_STATE`, for a task
+    without a delivery, and for one that can still not be fetched.
     """
     StreamResults: _aio.UnaryStreamMultiCallable[_task_service_pb2.StreamResultsRequest, _task_service_pb2.StreamResultsResponse]
     """Streams the results of the caller's tasks with `DELIVERY_MODE_CHANNEL`, in
@@ -300,10 +301,11 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_task_service_pb2.AcknowledgeResultsRequest, _abc.Awaitable[_task_service_pb2.AcknowledgeResultsResponse]],
     ) -> _abc.Awaitable[_task_service_pb2.AcknowledgeResultsResponse]:
         """Acknowledges results that have arrived, which are then removed. Repeating
-        it changes nothing.
+        it changes nothing. All of them or, if the call fails, none.
 
-        Fails with `INVALID_ARGUMENT`, reason `LIMIT_EXCEEDED`, or `NOT_FOUND`,
-        reason `OPERATION_NOT_FOUND`.
+        Fails with `INVALID_ARGUMENT`, reason `LIMIT_EXCEEDED`, `NOT_FOUND`, reason
+        `OPERATION_NOT_FOUND`, or `FAILED_PRECONDITION`, reason `WRONG_STATE`, for a task
+        without a delivery, and for one that can still not be fetched.
         """
 
     @_abc_1.abstractmethod

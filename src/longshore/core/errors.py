@@ -8,7 +8,10 @@ LongshoreError
 │   ├── AccountNotFound
 │   ├── QueueNotFound
 │   ├── ContractNotFound
-│   └── ScheduleNotFound
+│   ├── ScheduleNotFound
+│   ├── FileNotFound
+│   ├── StreamNotFound
+│   └── ResultConsumed
 ├── InvalidArgument
 │   ├── InvalidFields
 │   ├── InvalidFilter
@@ -25,6 +28,9 @@ LongshoreError
 ├── Overloaded
 ├── LeaseLost
 ├── SessionTakenOver
+├── StreamTaken
+├── FileDamaged
+├── FilesUnavailable
 └── StoreUnavailable
     └── OutcomeUnknown
 
@@ -114,6 +120,30 @@ class ScheduleNotFound(NotFound):
 
     def __init__(self, schedule: str) -> None:
         super().__init__(f"no schedule {schedule!r}", schedule=schedule)
+
+
+class FileNotFound(NotFound):
+    """No file has this id, or it has expired."""
+
+    def __init__(self, file_id: str) -> None:
+        super().__init__(f"no file {file_id!r}", file_id=file_id)
+
+
+class StreamNotFound(NotFound):
+    """The stream of results is not the caller's."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(f"no stream {stream!r} is yours", stream=stream)
+
+
+class ResultConsumed(NotFound):
+    """The result was acknowledged, and so removed."""
+
+    def __init__(self, operation_id: str) -> None:
+        super().__init__(
+            f"the result of operation {operation_id} was acknowledged and is gone",
+            operation_id=operation_id,
+        )
 
 
 class InvalidArgument(LongshoreError):
@@ -279,6 +309,24 @@ class SessionTakenOver(LongshoreError):
 
     def __init__(self, worker: str = "") -> None:
         super().__init__("the session was taken over, or is over", worker=worker)
+
+
+class StreamTaken(LongshoreError):
+    """A younger listener has taken the stream of results over."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(f"another listener has taken stream {stream!r} over", stream=stream)
+
+
+class FileDamaged(LongshoreError):
+    """The bytes of a file are not those that were stored."""
+
+    def __init__(self, file_id: str) -> None:
+        super().__init__(f"file {file_id} is damaged where it is kept", file_id=file_id)
+
+
+class FilesUnavailable(LongshoreError):
+    """Where files are kept cannot be read or written now; nothing of a file was kept."""
 
 
 class StoreUnavailable(LongshoreError):
