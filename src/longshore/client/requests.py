@@ -12,7 +12,14 @@ from longshore.client.errors import InvalidValue
 from longshore.client.values import to_duration, to_struct, to_timestamp
 from longshore.v1.job_service_pb2 import JobSpec, SubmitJobRequest
 from longshore.v1.launch_service_pb2 import LaunchSpec, SubmitLaunchRequest
-from longshore.v1.operation_pb2 import ActionCall, Assignment, Options, RetryPolicy
+from longshore.v1.operation_pb2 import (
+    ActionCall,
+    Assignment,
+    Callback,
+    DeliveryMode,
+    Options,
+    RetryPolicy,
+)
 from longshore.v1.task_service_pb2 import SubmitTaskRequest, TaskSpec
 
 
@@ -34,6 +41,7 @@ class OptionFields(TypedDict, total=False):
     concurrency_key: str  #: What it needs for itself.
     concurrency_limit: int  #: How many with its `concurrency_key` may run at once.
     fairness_key: str  #: Whose it is: among equals, waiting keys take turns.
+    callback: Callback  #: Whom to tell when it has ended.
     request_id: str  #: A key to repeat the submit safely. Default: a new UUIDv7.
 
 
@@ -45,6 +53,7 @@ class TaskFields(OptionFields, total=False):
     service: str
     account: str  #: For whom it is done: an account that is registered with the service.
     name: str
+    delivery: DeliveryMode.ValueType  #: How its result reaches you. Default: by its status.
 
 
 class JobFields(OptionFields, total=False):
@@ -99,9 +108,9 @@ def task(
     )
     if "context" in fields:
         spec.context.CopyFrom(to_struct(fields["context"], "context"))
-    return SubmitTaskRequest(
-        spec=spec, options=_options(fields), request_id=_request_id(fields)
-    )
+    options = _options(fields)
+    options.delivery = fields.get("delivery", DeliveryMode.DELIVERY_MODE_UNSPECIFIED)
+    return SubmitTaskRequest(spec=spec, options=options, request_id=_request_id(fields))
 
 
 def job(
@@ -155,6 +164,7 @@ def _options(fields: OptionFields) -> Options:
         concurrency_limit=fields.get("concurrency_limit", 0),
         fairness_key=fields.get("fairness_key", ""),
         retry=_retry(fields),
+        callback=fields.get("callback"),
     )
     if "start_time" in fields:
         options.start_time.CopyFrom(to_timestamp(fields["start_time"], "start_time"))
