@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import socket
 import threading
 from collections.abc import Callable
 from typing import Any, Final
@@ -11,8 +10,9 @@ from typing import Any, Final
 from longshore.v1.operation_pb2 import LogEntry, Progress
 from longshore.v1.worker_service_pb2 import ActionStopped, Report, WorkResponse
 from longshore.worker.context import Context
+from longshore.worker.loopback import Door, frame, read_frame
 from longshore.worker.results import Outcome, perform
-from longshore.worker.switchboard import LENGTH_BYTES, Ticket
+from longshore.worker.switchboard import Ticket
 from longshore.worker.words import Word
 
 _SECONDS: Final = 10.0  #: Patience with a worker that does not answer.
@@ -24,7 +24,7 @@ def perform_remotely(
     """Call an action's function to its end, in the process where this is."""
     if ticket is None:
         return perform(action, function, arguments)
-    voice = _RemoteVoice(_line(ticket.port, ticket.secret), ticket.number)
+    voice = _RemoteVoice(_line(ticket.door), ticket.number)
     context = Context(ticket.facts, voice)
     try:
         return perform(action, function, {**arguments, ticket.parameter: context})
@@ -66,10 +66,8 @@ class _RemoteVoice:
 class _Line:
     """One process's connection to its worker, shared by all its calls."""
 
-    def __init__(self, port: int, secret: bytes) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), _SECONDS)
-        self._socket.settimeout(None)
-        self._socket.sendall(secret)
+    def __init__(self, door: Door) -> None:
+        self._socket = door.knock()
         self._sending = threading.Lock()
         self._stops: dict[int, threading.Event] = {}
         self._heard: dict[int, threading.Event] = {}
@@ -83,9 +81,9 @@ class _Line:
         return stop
 
     def send(self, report: Report) -> None:
-        data = report.SerializeToString()
+        data = frame(report.SerializeToString())
         with self._sending:
-            self._socket.sendall(len(data).to_bytes(LENGTH_BYTES) + data)
+            self._socket.sendall(data)
 
     def hang_up(self, number: int) -> None:
         self.send(Report(number=number, stopped=ActionStopped()))
@@ -94,8 +92,8 @@ class _Line:
 
     def _listen(self) -> None:
         stream = self._socket.makefile("rb")
-        while length := stream.read(LENGTH_BYTES):
-            response = WorkResponse.FromString(stream.read(int.from_bytes(length)))
+        while (data := read_frame(stream)) is not None:
+            response = WorkResponse.FromString(data)
             for order in response.stops:
                 self._set(self._stops, order.number)
             for acknowledgement in response.acknowledgements:
