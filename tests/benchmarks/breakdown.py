@@ -17,6 +17,8 @@ from types import SimpleNamespace
 from typing import Any, Final, cast
 from unittest.mock import patch
 
+from longshore.stores.blobs import ObstoreBlobs
+
 from longshore.core.changes import Caller
 from longshore.engine.catalog import CatalogCache
 from longshore.engine.dispatcher import Dispatcher
@@ -187,7 +189,7 @@ class _Meter:
 @asynccontextmanager
 async def _service(path: Path) -> AsyncGenerator[Submit]:
     """Run the parts of a server, and yield what one submit is to them."""
-    async with Engine(SqliteStore(path, ProtoCodec())) as engine:
+    async with Engine(SqliteStore(path, ProtoCodec()), ObstoreBlobs(f"{path}.files")) as engine:
         greeting = worker_messages.hello_of(hello(1).hello, Caller(), bytes(32))
         engine.sessions.leave(await engine.sessions.open(greeting))
         directory = Directory(engine.catalog)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from longshore.core.failures import Failure
+from longshore.core.operations import Operation, State
 from longshore.core.paths import Child, Object, Path, Target, Value
 from longshore.core.plans import Assign, Call, Plan, SimpleCall
 
@@ -72,6 +73,10 @@ class JsonCodec:
     def decode(self, document: bytes) -> Object:
         decoded: Object = json.loads(document or b"{}")
         return decoded
+
+    def callback(self, request: bytes, operation: Operation, action: str) -> bytes:
+        told = {"request": json.loads(request), "state": State(operation.state).name}
+        return request_for(action, number=operation.number, **told)
 
     def failure(self, code: int, message: str, reason: str, facts: dict[str, str]) -> Failure:
         told = {"code": code, "message": message, "reason": reason, "facts": facts}

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from longshore.stores.blobs import ObstoreBlobs
+
 from longshore.core import policies
 from longshore.core.changes import (
     Caller,
@@ -118,7 +120,8 @@ class Machine:
     ) -> None:
         self.clock = clock
         self.store = ObservedStore(path, clock)
-        self.engine = Engine(self.store, settings or EngineSettings(), clock)
+        self.blobs = ObstoreBlobs(f"{path}.files")
+        self.engine = Engine(self.store, self.blobs, settings or EngineSettings(), clock)
 
     async def __aenter__(self) -> Self:
         await self.engine.__aenter__()

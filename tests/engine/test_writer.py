@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from longshore.stores.blobs import ObstoreBlobs
 
 from longshore.core import limits
 from longshore.core.changes import Cancel, Lease, Submit, Submitted
@@ -122,7 +123,7 @@ async def test_a_delayed_start_outlives_a_restart(tmp_path: Path, clock: StillCl
 
 async def test_the_writer_wakes_by_itself_when_something_is_due(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "longshore.db", ProtoCodec())
-    async with Engine(store) as engine:
+    async with Engine(store, ObstoreBlobs(f"{tmp_path}/files")) as engine:
         session = await engine.sessions.open(hello())
         await engine.writer.write(submit(not_before=engine.clock.now() + 50))
         async with asyncio.timeout(PATIENCE_SECONDS):

@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
+from longshore.stores.blobs import ObstoreBlobs
 
 from longshore.engine.clock import Clock, SystemClock
 from longshore.engine.engine import Engine
@@ -80,7 +81,8 @@ async def serving(
 ) -> AsyncGenerator[World]:
     """Serve a store until the block ends, by a clock of its own if one is given."""
     clock = clock or SystemClock()
-    engine = Engine(SqliteStore(store, ProtoCodec(), clock.now), settings, clock)
+    blobs = ObstoreBlobs(f"{store}.files")
+    engine = Engine(SqliteStore(store, ProtoCodec(), clock.now), blobs, settings, clock)
     async with (
         engine,
         Server(engine, "127.0.0.1:0") as server,

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 import uuid_utils
+from longshore.stores.blobs import ObstoreBlobs
 
 from longshore.client import (
     AlreadyExists,
@@ -77,7 +78,7 @@ def lead(name: str) -> asyncio.Semaphore:
 
 @asynccontextmanager
 async def serving(store: Path, listen: str = "127.0.0.1:0") -> AsyncGenerator[str]:
-    engine = Engine(SqliteStore(store, ProtoCodec()))
+    engine = Engine(SqliteStore(store, ProtoCodec()), ObstoreBlobs(f"{store}.files"))
     async with engine, Server(engine, listen) as server:
         yield server.address
         await server.drain(1)

@@ -17,6 +17,7 @@ from longshore.engine.engine import Engine
 from longshore.engine.settings import EngineSettings
 from longshore.server.app import Server
 from longshore.server.codec import ProtoCodec
+from longshore.stores.blobs import ObstoreBlobs
 from longshore.stores.sqlite.store import SqliteStore
 from longshore.worker import Worker
 
@@ -34,16 +35,17 @@ async def run_server(
     workers: Sequence[Worker],
     grace_seconds: float,
     settings: EngineSettings,
+    files: str,
     prepare: Preparation | None = None,
 ) -> None:
-    """Serve the store at a path until a signal, then drain; a second signal ends the process.
+    """Serve the store at a path, with files kept at a URL or in a folder, until a signal, then drain; a second signal ends the process.
 
     `prepare` is done before the workers start. Raises what it raises, `StoreUnavailable` when
     the store cannot be had, or fails, and `CannotListen`.
     """
     _collect_garbage_rarely()
     stopped = _stopped_by_signals()
-    engine = Engine(SqliteStore(path, ProtoCodec()), settings)
+    engine = Engine(SqliteStore(path, ProtoCodec()), ObstoreBlobs(files), settings)
     async with engine, Server(engine, listen) as server:
         say(f"longshore listening on {server.address}")
         async with Inside(server.address, grace_seconds) as inside:

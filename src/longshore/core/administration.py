@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from longshore.core.batch import Batch
-from longshore.core.changes import Compact, SetMode
+from longshore.core.changes import Compact, OpenStream, SetMode
 from longshore.core.events import EventKind, detail
+
+
+def open_stream(change: OpenStream, batch: Batch) -> int:
+    """Announce a listener to a stream of results, so that older ones end wherever they are."""
+    told = detail(principal=change.caller.principal, stream=change.stream)
+    return batch.announce(EventKind.STREAM, change.caller.tenant, told)
 
 
 def set_mode(change: SetMode, batch: Batch) -> None:

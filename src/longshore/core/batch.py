@@ -13,6 +13,7 @@ from typing import Final
 
 from longshore.core.changes import Account, Caller, Target
 from longshore.core.events import Event, EventKind
+from longshore.core.file_ledger import FileLedger
 from longshore.core.installation import Contract, Queue, Schedule
 from longshore.core.lanes import Lane, Session
 from longshore.core.ledgers import LeaseLedger, TurnLedger
@@ -28,7 +29,7 @@ from longshore.core.operations import (
     start_order,
 )
 from longshore.core.plans import Codec
-from longshore.core.rows import Head, Keyed, Rows
+from longshore.core.rows import Arrival, Head, Keyed, Rows
 
 _QUEUED: Final = int(State.QUEUED)
 _REQUEST: Final = int(Part.REQUEST)  # Enums take longer to be hashed.
@@ -54,6 +55,7 @@ class Batch:
         self.before: dict[int, Operation] = {}  #: Read, as they were before the batch.
         self.created: dict[int, Facts] = {}
         self.documents: dict[tuple[int, int], bytes] = {}
+        self.dropped: set[tuple[int, int]] = set()  #: Documents that are removed.
         self.events: list[Event] = []
         self.keys: dict[tuple[str, str, str], Keyed] = {}
         self.sessions: dict[int, Session | None] = {}  #: None: ended.
@@ -64,12 +66,15 @@ class Batch:
         #: By tenant, principal, service and username; None: deregistered.
         self.accounts: dict[tuple[str, str, str, str], int | None] = {}
         self.services: dict[tuple[str, str], bytes] = {}
+        #: By number: what has come into a channel; None: it was acknowledged.
+        self.arrivals: dict[int, Arrival | None] = {}
         self.freed: Counter[int] = Counter()  #: Slots freed by session.
         self.expired: list[int] = []
         self.removed: list[int] = []
         self._created_ids: dict[bytes, int] = {}
         self._waiting: defaultdict[int, list[int]] = defaultdict(list)
         self.leases = LeaseLedger(rows, self.operations, self.before)
+        self.files = FileLedger(rows, self.operations)
         self.turns = TurnLedger(rows, head.circles, self.operations, self._waiting)
         self._departed = 0  #: Rows that wait on disk and were touched.
         #: Lanes of which every row that waits on disk was read, with those rows.
@@ -110,7 +115,7 @@ class Batch:
 
     def document(self, number: int, part: int) -> bytes | None:
         found = self.documents.get((number, part))
-        if found is None and number not in self.created:
+        if found is None and number not in self.created and (number, part) not in self.dropped:
             found = self.rows.document(number, part)
         return found
 
@@ -239,6 +244,7 @@ class Batch:
             self.operations
             or self.events
             or self.removed
+            or self.files.touched
             or self.compacted != self.head.compacted
         )
 
@@ -277,6 +283,11 @@ class Batch:
                 self.next_wake = wake
         elif operation.state == _QUEUED:
             self._waiting[operation.lane].append(number)
+
+    def drop(self, number: int, part: int) -> None:
+        """Remove a document, if there is one."""
+        self.documents.pop((number, int(part)), None)
+        self.dropped.add((number, int(part)))
 
     def emit(
         self, operation: Operation, kind: int, state: int, detail: str | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from typing import NamedTuple, TypeAlias
 
+from longshore.core.files import File
 from longshore.core.operations import Facts, Operation
 from longshore.core.reports import Assignment, Report
 
@@ -40,7 +41,8 @@ class Account(NamedTuple):
 class Submit(NamedTuple):
     """Accept a new operation, or find the one that the same key submitted before.
 
-    Outcome: `Submitted`. Raises `AccountNotFound`, `Maintenance`, `RequestIdReused`.
+    Outcome: `Submitted`. Raises `AccountNotFound`, `FileNotFound`, `Maintenance`,
+    `RequestIdReused`.
     """
 
     caller: Caller
@@ -63,6 +65,7 @@ class Submit(NamedTuple):
     account: Account | None = None  #: One that the caller must have registered.
     concurrency_key: str | None = None
     fairness_key: str | None = None
+    files: tuple[bytes, ...] = ()  #: Uploaded or made, that its arguments name.
 
 
 class Recall(NamedTuple):
@@ -112,7 +115,10 @@ class Resume(NamedTuple):
 
 
 class Resubmit(NamedTuple):
-    """Run what has ended as a new operation. Outcome: `Submitted`. Raises `WrongState`."""
+    """Run what has ended as a new operation.
+
+    Outcome: `Submitted`. Raises `WrongState`, and `FileNotFound` if what it takes is gone.
+    """
 
     caller: Caller
     target: Target
@@ -131,6 +137,73 @@ class Move(NamedTuple):
     target: Target
     queue: str
     kind: int | None = None
+
+
+class Delete(NamedTuple):
+    """Let what has ended expire now. Outcome: None. Raises `WrongState`."""
+
+    caller: Caller
+    target: Target
+    kind: int | None = None
+
+
+class Acknowledge(NamedTuple):
+    """Remove results of tasks that have arrived; a repeat changes nothing. Outcome: None.
+
+    Raises `OperationNotFound`, and `WrongState` for what cannot be fetched yet.
+    """
+
+    caller: Caller
+    targets: tuple[Target, ...]
+
+
+class OpenStream(NamedTuple):
+    """Take a stream of results over. Outcome: the revision that tells listeners apart."""
+
+    caller: Caller
+    stream: str
+
+
+class OpenBlob(NamedTuple):
+    """Announce a blob before its first byte, or ask for more time to write it.
+
+    Outcome: whether it may be written; not `again` once it was given up.
+    """
+
+    blob: bytes
+    again: bool = False
+
+
+class KeepFile(NamedTuple):
+    """Give a blob to a file, once all of it is written. Outcome: `File`.
+
+    Raises `FileNotFound` (also if the blob was given up), `WrongState` for the replacement of
+    what an operation has made, `LeaseLost`, `LimitExceeded`, and `InvalidFields` if the
+    operation has made another file of the path.
+    """
+
+    file: File
+    expire_after: int | None  #: Milliseconds; None: never.
+    replace: bool = False  #: There is a file of the id.
+
+
+class DeleteFile(NamedTuple):
+    """Forget an uploaded file. Outcome: None. Raises `FileNotFound`, `WrongState`."""
+
+    caller: Caller
+    file_id: bytes
+
+
+class SweepFiles(NamedTuple):
+    """Forget files that have expired. Outcome: blobs to remove, then to `ForgetBlobs`."""
+
+    limit: int
+
+
+class ForgetBlobs(NamedTuple):
+    """Forget blobs: those that were removed. Outcome: None."""
+
+    blobs: tuple[bytes, ...]
 
 
 class Direction(enum.IntEnum):
@@ -316,6 +389,14 @@ Change: TypeAlias = (
     | Resubmit
     | Move
     | MoveLaunches
+    | Delete
+    | Acknowledge
+    | OpenStream
+    | OpenBlob
+    | KeepFile
+    | DeleteFile
+    | SweepFiles
+    | ForgetBlobs
     | UpdateQueue
     | ApplyContract
     | DeleteContract

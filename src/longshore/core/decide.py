@@ -9,6 +9,9 @@ from longshore.core import (
     administration,
     catalog,
     concurrency,
+    deliveries,
+    ending,
+    filing,
     launches,
     leasing,
     lifecycle,
@@ -16,24 +19,32 @@ from longshore.core import (
     reporting,
     sessions,
     submitting,
+    waking,
 )
 from longshore.core.batch import Batch
 from longshore.core.changes import (
+    Acknowledge,
     ApplyContract,
     ApplySchedule,
     Cancel,
     Change,
     CloseSession,
     Compact,
+    Delete,
     DeleteContract,
+    DeleteFile,
     DeleteSchedule,
     DeregisterAccount,
     ExpireSessions,
     FireSchedule,
+    ForgetBlobs,
+    KeepFile,
     Lease,
     Move,
     MoveLaunches,
+    OpenBlob,
     OpenSession,
+    OpenStream,
     Recall,
     RegisterAccount,
     Resubmit,
@@ -41,6 +52,7 @@ from longshore.core.changes import (
     SetMode,
     Submit,
     Suspend,
+    SweepFiles,
     UpdateQueue,
     Wake,
 )
@@ -69,7 +81,15 @@ _DECISIONS: Final[dict[type, Callable[[Any, Batch], object]]] = {
     ExpireSessions: sessions.expire_sessions,
     Report: reporting.report,
     Lease: leasing.lease,
-    Wake: lambda _change, batch: lifecycle.wake(batch),
+    Delete: ending.delete,
+    Acknowledge: deliveries.acknowledge,
+    OpenStream: administration.open_stream,
+    OpenBlob: filing.open_blob,
+    KeepFile: filing.keep_file,
+    DeleteFile: filing.delete_file,
+    SweepFiles: filing.sweep_files,
+    ForgetBlobs: filing.forget_blobs,
+    Wake: lambda _change, batch: waking.wake(batch),
     SetMode: administration.set_mode,
     Compact: administration.compact,
 }
@@ -95,12 +115,15 @@ def wanted(changes: Iterable[Change]) -> Wanted:
                 keys.append((caller.tenant, caller.principal, change.key.request_id))
             if change.external_key is not None:
                 keys.append((caller.tenant, caller.principal, change.external_key))
-        elif isinstance(change, MoveLaunches):
+        elif isinstance(change, (MoveLaunches, Acknowledge)):
             numbers += (one for one in change.targets if isinstance(one, int))
             ids += (one for one in change.targets if not isinstance(one, int))
         elif isinstance(change, Report):
             numbers.append(change.number)
-        elif isinstance(change, (Cancel, Suspend, Resume, Resubmit, Move)):
+        elif isinstance(change, KeepFile):
+            if change.file.number is not None:
+                numbers.append(change.file.number)
+        elif isinstance(change, (Cancel, Suspend, Resume, Resubmit, Move, Delete)):
             target = change.target
             if isinstance(target, int):
                 numbers.append(target)

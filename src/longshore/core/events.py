@@ -12,19 +12,23 @@ class EventKind(enum.IntEnum):
     """What an event tells; the comment shows the keys of its detail."""
 
     SUBMITTED = 1
-    STATE_CHANGED = 2  #: from, attempt, worker, message, not_before, error {code, message}
+    STATE_CHANGED = 2  #: from, attempt, worker, message, not_before, error, stream
     CANCEL_REQUESTED = 3  #: message, force
     ACTION_CHANGED = 4  #: index, action, state, start_time, end_time
     PROGRESS = 5  #: done, total, unit, message
     LOG = 6  #: kind, message
     PROPERTY_SET = 7  #: name, value
+    FILE_ADDED = 8  #: as `files.described`
     MOVED = 9  #: from, to (queues), priority
+    DELIVERY_CHANGED = 10  #: mode, stream, state, retrieve_time
+    CALLBACK_SENT = 11  #: given_up, attempts, message
     EXPIRED = 12
     SESSION = 32  #: session, worker, change ("opened", "resumed", "closed", "expired")
     CATALOG = 33  #: services, contract, schedule
     MODE = 34  #: mode, resume_on_restart
     QUEUE = 35  #: queue
     ACCOUNT = 36  #: service
+    STREAM = 37  #: principal, stream
 
 
 FIRST_SYSTEM_KIND = EventKind.SESSION  #: Kinds from here on belong to no operation.

@@ -87,6 +87,9 @@ def _ended(operation: Operation) -> Reason:
 
 
 def _running(operation: Operation) -> Reason:
+    if operation.publishing:
+        message = "the work is done, and its result is on its way"
+        return Reason(ReasonKind.RUNNING, message, {"worker": operation.worker or ""})
     worker, began = operation.worker or "", _time(operation.start_time)
     facts = {"worker": worker, "start_time": began, "attempt": str(operation.attempt)}
     message = f"it runs: attempt {operation.attempt} on worker {worker!r} since {began}"

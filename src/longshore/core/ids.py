@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from longshore.core.errors import OperationNotFound
 
 
@@ -28,3 +30,14 @@ def target_of(text: str) -> bytes | int:
     if text.isascii() and text.isdigit() and len(text) <= 18:
         return int(text)
     return bytes_of(text)
+
+
+def derived(first: bytes, time: int) -> bytes:
+    """Return the id of what follows from an operation: a UUIDv7 as hard to guess as its own.
+
+    The time is in milliseconds since 1970.
+    """
+    digits = bytearray(time.to_bytes(6) + hashlib.sha256(first).digest()[:10])
+    digits[6] = 0x70 | digits[6] & 0x0F
+    digits[8] = 0x80 | digits[8] & 0x3F
+    return bytes(digits)

@@ -10,8 +10,8 @@ from longshore.core.concurrency import competing
 from longshore.core.errors import WrongState
 from longshore.core.events import EventKind, detail
 from longshore.core.ids import text_of
-from longshore.core.lifecycle import find
 from longshore.core.operations import Kind, Operation, State
+from longshore.core.targets import find
 
 #: Priority and position: what the order is made of.
 Place = tuple[int, int]

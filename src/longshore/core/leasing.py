@@ -7,13 +7,13 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from longshore.core import concurrency, limits, plans, policies
+from longshore.core import concurrency, filing, limits, plans, policies
 from longshore.core.batch import Batch
 from longshore.core.changes import Grant, Lease, Mode
+from longshore.core.ending import end
 from longshore.core.events import EventKind, attempt_detail
 from longshore.core.failures import Code, Failure
 from longshore.core.lanes import Session
-from longshore.core.lifecycle import end
 from longshore.core.operations import Operation, Part, State, start_order
 from longshore.core.queues import Room, Rooms
 from longshore.core.reports import Assignment
@@ -124,6 +124,8 @@ def _heads(outlet: _Outlet, batch: Batch) -> Iterator[Operation]:
 
 def _lease_to(session: Session, operation: Operation, batch: Batch) -> Operation:
     attempt = operation.attempt + 1
+    if attempt > 1:
+        filing.drop_unfinished(operation, batch)
     token = batch.emit(
         operation,
         EventKind.STATE_CHANGED,

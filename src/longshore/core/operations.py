@@ -47,6 +47,8 @@ class Part(enum.IntEnum):
     ACTIVITY = 5  #: JSON: progress, when it was last told, log lines of this attempt.
     PROPERTIES = 6  #: JSON: name to value.
     PLAN = 7  #: What workers run, where the request only names it: of jobs and launches.
+    FILES = 8  #: JSON: the files it has made; see `files.described`.
+    DELIVERY = 9  #: JSON: how far its result is on its way; see `deliveries`.
     STEPS = 16
 
 
@@ -54,6 +56,9 @@ _QUEUED: Final = int(State.QUEUED)
 
 #: The `wake_time` of what waits for others with its concurrency key; no clock gets there.
 PARKED: Final = 2**62
+
+#: The session of what has been done and is being delivered: the server itself.
+PUBLISHER: Final = -1
 
 FIRST_TERMINAL: Final = State.FAILED  #: States from here on are never left.
 
@@ -72,7 +77,7 @@ class Operation(NamedTuple):
     attempt: int  #: Leases granted so far.
     step: int  #: Index of the plan's action that is next or under way.
     steps: int  #: Actions of the plan; 0 for a single action with literal arguments.
-    session: int | None  #: The session that holds the lease.
+    session: int | None  #: The session that holds the lease, or `PUBLISHER`.
     worker: str | None  #: Name of the latest worker.
     token: int  #: Revision of the latest lease event; 0 before the first.
     reports: int  #: Sequence of the latest report applied under this lease.
@@ -89,7 +94,7 @@ class Operation(NamedTuple):
 
     # wake_time is, by state: QUEUED the time before which it may not be leased (None: it may
     # be leased now; `PARKED`: not before a lease with its key ends); RUNNING the end of the
-    # attempt or of the cancel's grace; ended the time of expiry (None: expired, and to be
+    # attempt or of the cancel's grace, or that of the next stage of its delivery; ended the time of expiry (None: expired, and to be
     # found no more).
 
     @property
@@ -101,6 +106,11 @@ class Operation(NamedTuple):
     def parked(self) -> bool:
         """Whether it waits for a lease with its concurrency key to end."""
         return self.wake_time == PARKED and self.state == _QUEUED
+
+    @property
+    def publishing(self) -> bool:
+        """Whether the work is done, and its result on the way to where it is held."""
+        return self.session == PUBLISHER
 
     @property
     def place(self) -> tuple[int, int, int]:
@@ -221,6 +231,7 @@ class Glance(NamedTuple):
     start_time: int | None
     end_time: int | None
     wake_time: int | None
+    policy: str | None
 
 
 class Record(NamedTuple):

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from longshore.core import locating, paths
 from longshore.core.failures import Code, Failure
+from longshore.core.operations import Operation
 
 Object: TypeAlias = paths.Object
 
@@ -55,6 +56,10 @@ class Codec(Protocol):
     def call(self, request: bytes) -> SimpleCall: ...
     def encode(self, value: Object) -> bytes: ...
     def decode(self, document: bytes) -> Object: ...
+    def callback(self, request: bytes, operation: Operation, action: str) -> bytes:
+        """Return the request of a task that calls what the request of an operation asks for."""
+        ...
+
     def failure(
         self, code: int, message: str, reason: str, facts: dict[str, str]
     ) -> Failure: ...

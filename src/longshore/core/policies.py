@@ -21,6 +21,9 @@ class Policy(NamedTuple):
     expire_after: int = limits.EXPIRE_AFTER_MS  #: From the end.
     not_before: int | None = None  #: Milliseconds since 1970.
     concurrency_limit: int = 0  #: Leases with its concurrency key, at most; 0: it has no key.
+    delivery: int = 0  #: How its result is delivered, see `deliveries.Way`; 0: it is not.
+    callback: bool = False  #: Whether its request asks for one.
+    callback_of: int = 0  #: The number of the operation whose callback this is; 0: none.
 
     def encode(self) -> str | None:
         """Return the JSON of what differs from the defaults, or None if nothing does."""

@@ -11,8 +11,8 @@ from longshore.core.fairness import placed_anew
 from longshore.core.ids import text_of
 from longshore.core.installation import RULESETS_LIMIT, RULESETS_QUEUE, Queue
 from longshore.core.lanes import Lane
-from longshore.core.lifecycle import find
 from longshore.core.operations import Operation, State
+from longshore.core.targets import find
 
 
 def update_queue(change: UpdateQueue, batch: Batch) -> Queue:

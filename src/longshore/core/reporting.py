@@ -6,13 +6,14 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
-from longshore.core import leasing, limits, plans
+from longshore.core import deliveries, leasing, limits, plans, publishing
 from longshore.core.batch import Batch
+from longshore.core.ending import end
 from longshore.core.errors import LeaseLost, SessionTakenOver
 from longshore.core.events import EventKind, detail
 from longshore.core.failures import Code
 from longshore.core.leasing import StepState
-from longshore.core.lifecycle import end, fail_attempt, requeue
+from longshore.core.lifecycle import fail_attempt, requeue
 from longshore.core.operations import Operation, Part, State
 from longshore.core.reports import (
     Completed,
@@ -59,12 +60,8 @@ def _complete(operation: Operation, body: Completed, sequence: int, batch: Batch
     results = body.results
     if len(results) > limits.PAYLOAD_BYTES:
         return _too_large(operation._replace(reports=sequence), len(results), batch)
-    session = operation.session
-    end(operation, State.SUCCEEDED, batch, reports=sequence)
-    if results:
-        batch.documents[operation.number, Part.RESULT] = results
-    batch.freed[session or 0] += 1
-    return ENDED
+    publishing.succeed(operation, results, batch, reports=sequence)
+    return _free(operation, batch)
 
 
 def _too_large(operation: Operation, size: int, batch: Batch) -> Reported:
@@ -75,6 +72,8 @@ def _too_large(operation: Operation, size: int, batch: Batch) -> Reported:
         "PAYLOAD_TOO_LARGE",
         {"limit": str(limits.PAYLOAD_BYTES), "value": str(size)},
     )
+    if operation.step + 1 >= operation.steps:  # The result of all, not of a step before.
+        deliveries.fail(operation, batch)
     return _fail(operation, Failed(failure, permanent=True), batch)
 
 
@@ -96,9 +95,7 @@ def _complete_step(operation: Operation, body: Completed, batch: Batch) -> Repor
     batch.documents[operation.number, Part.CONTEXT] = document
     stepped = _checkpoint(operation, plan.calls[operation.step].action, results, batch)
     if stepped.step == len(plan.calls):
-        end(stepped, State.SUCCEEDED, batch)
-        if body.results:
-            batch.documents[operation.number, Part.RESULT] = body.results
+        publishing.succeed(stepped, body.results, batch, reports=stepped.reports)
         return _free(operation, batch)
     if stepped.cancel:
         end(stepped, State.CANCELED, batch, message=stepped.message)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeAlias
 
 from longshore.core.changes import Account, Mode
+from longshore.core.files import File
 from longshore.core.installation import Contract, Queue, Schedule
 from longshore.core.lanes import LaneBook, Session
 from longshore.core.operations import Facts, Operation
@@ -17,6 +18,15 @@ class Keyed(NamedTuple):
 
     number: int
     digest: bytes
+
+
+class Arrival(NamedTuple):
+    """An operation that has ended, in a channel until its result is acknowledged."""
+
+    tenant: str
+    stream: str
+    revision: int  #: Of its end.
+    end_time: int  #: Milliseconds since 1970.
 
 
 #: Tenant, queue and priority: among what has these in common leases go round.
@@ -85,6 +95,31 @@ class Rows(Protocol):
     def schedule(self, tenant: str, name: str) -> Schedule | None: ...
     def account(self, tenant: str, principal: str, account: Account) -> int | None:
         """Return when an account was registered, in milliseconds since 1970."""
+        ...
+
+    def file(self, file_id: bytes) -> File | None: ...
+    def files_of(self, number: int) -> list[File]:
+        """Return the files that an operation has made."""
+        ...
+
+    def takers(self, file_id: bytes) -> list[int]:
+        """Return the numbers of operations that take a file and have not ended."""
+        ...
+
+    def uses_of(self, number: int) -> list[bytes]:
+        """Return the files that an operation takes, whether or not they are still kept."""
+        ...
+
+    def blob(self, blob: bytes) -> int | None:
+        """Return the time from which a blob that no file has is removed."""
+        ...
+
+    def due_files(self, now: int, limit: int) -> list[File]:
+        """Return uploaded files that have expired and that no unfinished operation takes."""
+        ...
+
+    def due_blobs(self, now: int, limit: int) -> list[bytes]:
+        """Return blobs whose time has come to be removed."""
         ...
 
     def first_revision_since(self, time: int) -> int | None:

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 from longshore.core.changes import Change, Mode, Target
 from longshore.core.events import Event
+from longshore.core.files import File
 from longshore.core.filters import Filter
 from longshore.core.installation import Contract, Queue, Registered, Schedule
 from longshore.core.lanes import Lane, Session
@@ -91,6 +92,17 @@ class Counts(NamedTuple):
     oldest: Mapping[str, int]  #: When the first to start was submitted, by queue.
 
 
+class Channel(NamedTuple):
+    """Which results of a channel to read, in the order in which their tasks ended."""
+
+    tenant: str
+    stream: str
+    after: int  #: The revision of the end of the last one that is known.
+    limit: int
+    since: int = 0  #: Those that ended before are left out; milliseconds since 1970.
+    newest: int = 1_000_000  #: So many of the newest are looked at; older ones are left out.
+
+
 class Standing(NamedTuple):
     """What an operation waits for. Holders are ids of its tenant's, the first few."""
 
@@ -158,6 +170,18 @@ class Store(Protocol):
 
     async def accounts(self, tenant: str, principal: str) -> Sequence[Registered]:
         """Return a principal's accounts, by service and username."""
+        ...
+
+    async def files(self, tenant: str, ids: Sequence[bytes], now: int) -> list[File | None]:
+        """Return files in the order asked for; None for what is not there (any more).
+
+        What has expired by `now`, in milliseconds since 1970, is there for as long as an
+        operation that has not ended takes it.
+        """
+        ...
+
+    async def channel(self, asked: Channel) -> Sequence[tuple[int, int]]:
+        """Return revision and number of ends whose results were not acknowledged."""
         ...
 
     async def counts(self, tenant: str) -> Counts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from longshore.core import policies
+from longshore.core import deliveries, filing, policies
 from longshore.core.batch import Batch
 from longshore.core.changes import (
     Account,
@@ -25,15 +25,15 @@ from longshore.core.errors import (
 from longshore.core.events import EventKind
 from longshore.core.fairness import place
 from longshore.core.ids import text_of
-from longshore.core.lifecycle import find, refusal, wake_time_of
 from longshore.core.operations import Cancel as CancelState
 from longshore.core.operations import Facts, Kind, Operation, Part, State
 from longshore.core.rows import Keyed
+from longshore.core.targets import find, refusal, wake_time_of
 
 
 def submit(change: Submit, batch: Batch) -> Submitted:
     """Accept a new operation, or find the one that the same key submitted before."""
-    return find_first(change, batch) or _accept(change, batch)
+    return find_first(change, batch) or accept(change, batch)
 
 
 def find_first(change: Submit, batch: Batch) -> Submitted | None:
@@ -49,6 +49,8 @@ def find_first(change: Submit, batch: Batch) -> Submitted | None:
     account = change.account
     if account is not None and batch.account(change.caller, account) is None:
         raise AccountNotFound(*account)
+    if change.files:
+        filing.refuse_missing(change.files, change.caller.tenant, batch)
     return None
 
 
@@ -68,7 +70,8 @@ def recall(change: Submit | Recall, batch: Batch) -> Submitted | None:
     return None
 
 
-def _accept(change: Submit, batch: Batch) -> Submitted:
+def accept(change: Submit, batch: Batch) -> Submitted:
+    """Accept a new operation, whatever may speak against it."""
     caller, key = change.caller, change.key
     lane = batch.lane(caller.tenant, change.queue, change.actions)
     number = batch.last_number + 1
@@ -113,6 +116,10 @@ def _accept(change: Submit, batch: Batch) -> Submitted:
     )
     batch.emit(operation, EventKind.SUBMITTED, operation.state)
     batch.create(operation, facts, change.request, change.plan)
+    if change.policy is not None:
+        deliveries.begin(number, change.policy, caller.principal, batch)
+    if change.files:
+        filing.take(number, change.files, batch)
     if key is not None:
         identity = (caller.tenant, caller.principal, key.request_id)
         batch.keys[identity] = Keyed(number, key.digest)
@@ -172,6 +179,7 @@ def resubmit(change: Resubmit, batch: Batch) -> Submitted:
             account=_account_of(attributes),
             concurrency_key=source.concurrency_key,
             fairness_key=source.fairness_key,
+            files=tuple(batch.files.uses_of(source.number)),
         ),
         batch,
     )

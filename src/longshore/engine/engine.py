@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from longshore.core.blobs import Blobs
 from longshore.core.changes import SERVER, Change, Grant, Mode, SetMode
 from longshore.core.errors import RevisionCompacted, RevisionInFuture
 from longshore.core.store import Applied, Replay, Store
@@ -14,10 +15,12 @@ from longshore.engine.catalog import CatalogCache
 from longshore.engine.clock import Clock, SystemClock
 from longshore.engine.dispatcher import Dispatcher
 from longshore.engine.feed import Feed, Watcher
+from longshore.engine.files import Files
 from longshore.engine.reaper import Reaper
 from longshore.engine.retention import Retention
 from longshore.engine.sessions import Sessions
 from longshore.engine.settings import EngineSettings
+from longshore.engine.streams import Streams
 from longshore.engine.writer import Writer
 
 
@@ -25,7 +28,8 @@ class Engine:
     """The running machine over one store; an async context manager.
 
     `writer` takes changes, `store` answers reads, `catalog` is the small state without
-    waiting, `sessions` are the workers connected here, `watch` follows the log. `failed` is
+    waiting, `sessions` are the workers connected here, `watch` follows the log, `files` has
+    what is in files, `streams` are the listeners to results. `failed` is
     set to an exception when the store can no longer be written: serving must end then.
     """
 
@@ -35,14 +39,18 @@ class Engine:
     sessions: Sessions
     reaper: Reaper
     retention: Retention
+    files: Files
+    streams: Streams
 
     def __init__(
         self,
         store: Store,
+        blobs: Blobs,
         settings: EngineSettings | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.store = store
+        self._blobs = blobs
         self.settings = settings or EngineSettings()
         self.clock = clock or SystemClock()
         self.draining = asyncio.Event()
@@ -56,6 +64,7 @@ class Engine:
     async def __aenter__(self) -> Self:
         await self.store.open()
         try:
+            await self._blobs.open()
             await self._start()
         except BaseException:
             await self._stop()
@@ -74,10 +83,13 @@ class Engine:
             self.catalog, self.sessions, self.writer, self.clock, self.settings
         )
         self.retention = Retention(self.writer, self.catalog, self.clock, self.settings)
+        self.files = Files(self._blobs, self.writer, self.settings)
+        self.streams = Streams(self.writer)
         self._writing = asyncio.create_task(self.writer.run(), name="writer")
         self._background = [
             asyncio.create_task(self.reaper.run(), name="reaper"),
             asyncio.create_task(self.retention.run(), name="retention"),
+            asyncio.create_task(self.files.run(), name="files"),
         ]
         if current.mode != Mode.ACTIVE and current.resume_on_restart:
             await self.writer.write(SetMode(SERVER, Mode.ACTIVE))
@@ -97,6 +109,7 @@ class Engine:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         if self._writing is not None:
+            await self.files.settle()
             self.writer.finish()
             await self._writing
         await self.store.close()
@@ -107,6 +120,7 @@ class Engine:
     async def _applied(self, changes: Sequence[Change], applied: Applied) -> None:
         await self.catalog.follow(applied.events)
         self._dispatcher.applied(changes, applied)
+        self.streams.applied(applied.events)
         await self.feed.publish(applied)
 
     async def watch(self, replay: Replay) -> Watcher:
@@ -130,3 +144,4 @@ class Engine:
         self.draining.set()
         self.sessions.tell_to_reconnect()
         self.feed.interrupt()
+        self.streams.interrupt()

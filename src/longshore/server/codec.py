@@ -14,15 +14,21 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
 from longshore.core.failures import Failure
+from longshore.core.ids import text_of
 from longshore.core.limits import CANCEL_MESSAGE_BYTES
+from longshore.core.operations import Kind, Operation, State
 from longshore.core.paths import Object
 from longshore.core.plans import Assign, Call, Plan, SimpleCall, StepFailed
 from longshore.server import structs
 from longshore.server.errors import DOMAIN
 from longshore.server.paths import parse_target, parse_value
-from longshore.v1.operation_pb2 import ActionCall
-from longshore.v1.task_service_pb2 import Task
+from longshore.v1.operation_pb2 import ActionCall, CallbackFormat
+from longshore.v1.task_service_pb2 import Task, TaskSpec
 
+_FORMATS: Final = {
+    CallbackFormat.CALLBACK_FORMAT_MDWORKBENCH: "mdworkbench",
+    CallbackFormat.CALLBACK_FORMAT_VITAM: "vitam",
+}
 _KEPT_BYTES: Final = 64 * 1024
 _read_task = Task.FromString
 
@@ -50,6 +56,22 @@ class ProtoCodec:
     def decode(self, document: bytes) -> Object:
         """Return the object of a serialized Struct."""
         return structs.to_object(Struct.FromString(document))
+
+    def callback(self, request: bytes, operation: Operation, action: str) -> bytes:
+        """Return the request of the task that calls what an operation asks for at its end."""
+        # Tasks, jobs and launches have their options in the same place.
+        asked = _read_task(request).options.callback
+        arguments: Object = {
+            "operation_id": text_of(operation.id),
+            "number": operation.number,
+            "kind": Kind(operation.kind).name,
+            "state": State(operation.state).name,
+            "url": asked.url,
+            "method": asked.method or "POST",
+            "format": _FORMATS.get(asked.format, "native"),
+        }
+        call = ActionCall(action=action, arguments=structs.to_struct(arguments))
+        return Task(spec=TaskSpec(name="callback", actions=[call])).SerializeToString()
 
     def failure(self, code: int, message: str, reason: str, facts: dict[str, str]) -> Failure:
         """Return a failure whose document is a `google.rpc.Status` with an `ErrorInfo`."""

@@ -10,6 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.status_pb2 import Status
 
+from longshore.core.deliveries import Delivery
 from longshore.core.events import Event, EventKind
 from longshore.core.ids import text_of
 from longshore.core.operations import State
@@ -26,7 +27,10 @@ DETAILS: Final = {
     "progress": EventKind.PROGRESS,
     "log": EventKind.LOG,
     "property_set": EventKind.PROPERTY_SET,
+    "file_added": EventKind.FILE_ADDED,
     "moved": EventKind.MOVED,
+    "delivery_changed": EventKind.DELIVERY_CHANGED,
+    "callback_sent": EventKind.CALLBACK_SENT,
     "expired": EventKind.EXPIRED,
 }
 
@@ -128,6 +132,39 @@ def _moved(message: pb.Event, _event: Event, detail: Detail) -> None:
     message.moved.CopyFrom(moved)
 
 
+def _file_added(message: pb.Event, _event: Event, detail: Detail) -> None:
+    message.file_added.CopyFrom(pb.FileAdded(file=pb.File(**detail)))
+
+
+def delivery_message(delivery: Delivery) -> pb.Delivery:
+    """Return how far a result is, as callers see it."""
+    shown = pb.Delivery(
+        mode=cast("pb.DeliveryMode.ValueType", delivery.way),
+        stream=delivery.stream,
+        state=cast("pb.DeliveryState.ValueType", delivery.stage),
+    )
+    if delivery.retrieve_time is not None:
+        shown.retrieve_time.CopyFrom(timestamp(delivery.retrieve_time))
+    return shown
+
+
+def _delivery_changed(message: pb.Event, _event: Event, detail: Detail) -> None:
+    delivery = Delivery(
+        detail["mode"],
+        detail["state"],
+        detail.get("stream", ""),
+        detail.get("retrieve_time"),
+    )
+    message.delivery_changed.CopyFrom(pb.DeliveryChanged(delivery=delivery_message(delivery)))
+
+
+def _callback_sent(message: pb.Event, _event: Event, detail: Detail) -> None:
+    message.callback_sent.SetInParent()
+    message.callback_sent.given_up = detail.get("given_up", False)
+    message.callback_sent.attempts = detail["attempts"]
+    message.callback_sent.message = detail.get("message", "")
+
+
 def _expired(message: pb.Event, _event: Event, _detail: Detail) -> None:
     message.expired.SetInParent()
 
@@ -140,6 +177,9 @@ _TELL: Final[dict[int, Callable[[pb.Event, Event, Detail], None]]] = {
     EventKind.PROGRESS: _progress,
     EventKind.LOG: _log,
     EventKind.PROPERTY_SET: _property_set,
+    EventKind.FILE_ADDED: _file_added,
     EventKind.MOVED: _moved,
+    EventKind.DELIVERY_CHANGED: _delivery_changed,
+    EventKind.CALLBACK_SENT: _callback_sent,
     EventKind.EXPIRED: _expired,
 }

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 
 from longshore.core import limits, policies
 from longshore.core.errors import Violation
@@ -21,14 +22,27 @@ from longshore.server.checks import (
     time_of,
 )
 from longshore.server.directory import Offers
-from longshore.v1.operation_pb2 import DeliveryMode, Options, RetryPolicy
+from longshore.v1.operation_pb2 import (
+    Callback,
+    CallbackFormat,
+    DeliveryMode,
+    Options,
+    RetryPolicy,
+)
 
-_LATER: Final = "not served by this version"
-_COMING_LATER: Final = frozenset({"callback", "delivery"})
 _OF_POLICY: Final = frozenset(
-    {"retry", "run_timeout", "expire_after", "start_time", "concurrency_limit"}
+    {
+        "retry",
+        "run_timeout",
+        "expire_after",
+        "start_time",
+        "concurrency_limit",
+        "delivery",
+        "callback",
+    }
 )
 _KEYED: Final = frozenset({"concurrency_key", "concurrency_limit", "fairness_key"})
+_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "OPTIONS", "HEAD")  #: Of callbacks.
 _MULTIPLIER_HIGHEST: Final = 1_000.0  #: More would overflow after enough attempts.
 
 
@@ -57,8 +71,6 @@ def read_options(
     Raises `LimitExceeded`.
     """
     given = {field.name for field, _ in options.ListFields()}
-    if not given.isdisjoint(_COMING_LATER):
-        _refuse_what_comes_later(options, flaws)
     if not given.isdisjoint(_KEYED):
         _check_keys(options, flaws)
     queue = options.queue or queue
@@ -113,8 +125,17 @@ def _policy(options: Options, flaws: Flaws) -> Policy:
         expire_after = span_of(options.expire_after, field, flaws, least=least)
     if has("start_time"):
         start_time = time_of(options.start_time, "options.start_time", flaws)
-    limit = max(0, options.concurrency_limit)
-    return Policy(*policy[:4], timeout, expire_after, start_time, limit)
+    if has("callback"):
+        _check_callback(options.callback, flaws)
+    return Policy(
+        *policy[:4],
+        timeout,
+        expire_after,
+        start_time,
+        max(0, options.concurrency_limit),
+        _delivery(options, flaws),
+        has("callback"),
+    )
 
 
 def _retry(retry: RetryPolicy, flaws: Flaws) -> Policy:
@@ -149,10 +170,32 @@ def _labels(labels: Mapping[str, str], flaws: Flaws) -> dict[str, str]:
     return dict(labels)
 
 
-def _refuse_what_comes_later(options: Options, flaws: Flaws) -> None:
-    """Say so where a request would silently get less than it asks for."""
-    for field, value in options.ListFields():
-        if field.name == "delivery" and value == DeliveryMode.DELIVERY_MODE_NONE:
-            continue
-        if field.name in _COMING_LATER:
-            flaws.append(Violation(f"options.{field.name}", _LATER, "NOT_PERMITTED"))
+def _delivery(options: Options, flaws: Flaws) -> int:
+    """Return how the result is to be delivered; 0: not at all."""
+    way = options.delivery
+    if way not in DeliveryMode.values():
+        flaws.append(Violation("options.delivery", "NONE, STORE or CHANNEL"))
+    return way if way > DeliveryMode.DELIVERY_MODE_NONE else 0
+
+
+def _check_callback(callback: Callback, flaws: Flaws) -> None:
+    field = "options.callback"
+    at_most(f"{field}.url", limits.URL_CHARACTERS, len(callback.url))
+    if not callback.url:
+        flaws.append(Violation(f"{field}.url", "a URL is needed", "MISSING"))
+    elif not _is_web_url(callback.url):
+        flaws.append(Violation(f"{field}.url", "an absolute http or https URL"))
+    if callback.method and callback.method not in _METHODS:
+        flaws.append(Violation(f"{field}.method", f"one of {', '.join(_METHODS)}"))
+    if callback.format not in CallbackFormat.values():
+        flaws.append(Violation(f"{field}.format", "NATIVE, MDWORKBENCH or VITAM"))
+
+
+def _is_web_url(text: str) -> bool:
+    if not text.isprintable() or " " in text:
+        return False
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, cast
 
+from longshore.core.deliveries import Delivery
 from longshore.core.leasing import StepState
 from longshore.core.operations import Operation, Part, State
 from longshore.server import structs, wire
+from longshore.server.events import delivery_message
 from longshore.v1 import operation_pb2 as pb
 from longshore.v1.task_service_pb2 import TaskSpec
 
@@ -41,6 +43,7 @@ def status_bytes(
         pieces.append(wire.time(_Status.EXPIRE_TIME_FIELD_NUMBER, operation.wake_time))
     if documents:
         pieces += _outcome(documents, full=full)
+        pieces += _handed_over(documents)
         pieces.append(_activity(operation, documents))
     if spec is not None:
         steps = _Steps(operation, documents, full=full).of(spec)
@@ -61,10 +64,21 @@ def _head(state: int, cancel: int, attempt: int, worker: str | None) -> bytes:
 
 def _outcome(documents: Documents, *, full: bool) -> Iterator[bytes]:
     result, error = documents.get(Part.RESULT), documents.get(Part.ERROR)
-    if result is not None and full:
+    if result is not None and full and Part.DELIVERY not in documents:
         yield wire.part(_Status.RESULT_FIELD_NUMBER, result)
     if error is not None:
         yield wire.part(_Status.ERROR_FIELD_NUMBER, error)
+
+
+def _handed_over(documents: Documents) -> Iterator[bytes]:
+    """Yield what there is besides the result: its delivery, and files."""
+    delivery, files = documents.get(Part.DELIVERY), documents.get(Part.FILES)
+    if delivery is not None:
+        shown = delivery_message(Delivery.decode(delivery)).SerializeToString()
+        yield wire.part(_Status.DELIVERY_FIELD_NUMBER, shown)
+    if files is not None:
+        shown_files = [pb.File(**one).SerializeToString() for one in json.loads(files)]
+        yield wire.parts(_Status.FILES_FIELD_NUMBER, shown_files)
 
 
 def _activity(operation: Operation, documents: Documents) -> bytes:
@@ -139,6 +153,8 @@ class _Steps:
 
     def _outcome(self) -> bytes:
         result, error = self._documents.get(Part.RESULT), self._documents.get(Part.ERROR)
+        if Part.DELIVERY in self._documents:
+            result = None
         encoded = b"" if result is None else self._results(result)
         if error is not None and len(error) <= _STEP_ERROR_BYTES:
             encoded += wire.part(_Action.ERROR_FIELD_NUMBER, error)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias, cast
 
+from longshore.core import policies
 from longshore.core.changes import Recall, Submit, Submitted, Target
 from longshore.core.errors import InvalidFields, NotFound, OperationNotFound
 from longshore.core.ids import target_of
@@ -25,6 +26,7 @@ from longshore.v1 import task_service_pb2 as pb
 _RESULTS: Final = pb.BatchSubmitTasksResponse.RESULTS_FIELD_NUMBER
 _SUBMITTED: Final = pb.BatchSubmitTasksResult.SUBMITTED_FIELD_NUMBER
 _ERROR: Final = pb.BatchSubmitTasksResult.ERROR_FIELD_NUMBER
+_NONE: Final[dict[int, bytes]] = {}
 _TASKS: Final = pb.BatchGetTasksResponse.TASKS_FIELD_NUMBER
 _UNKNOWN: Final = pb.BatchGetTasksResponse.UNKNOWN_IDS_FIELD_NUMBER
 
@@ -106,12 +108,12 @@ class TaskBatches:
         for start in range(0, len(ids), _AT_ONCE):
             some = ids[start : start + _AT_ONCE]
             glances = await self._look_up(some, call)
-            errors = await self._errors(glances, call)
+            documents = await self._documents(glances, call)
             for asked, glance in zip(some, glances, strict=True):
                 if glance is None:
                     unknown.append(asked.encode())
                 else:
-                    tasks.append(brief(glance, errors.get(glance.number)))
+                    tasks.append(brief(glance, documents.get(glance.number, _NONE)))
             await asyncio.sleep(0)
         return wire.parts(_TASKS, tasks) + wire.parts(_UNKNOWN, unknown)
 
@@ -121,19 +123,21 @@ class TaskBatches:
         found = await self._engine.store.glance(call.caller.tenant, targets)
         return [one if one is not None and one.kind == Kind.TASK else None for one in found]
 
-    async def _errors(self, glances: Iterable[Glance | None], call: Call) -> dict[int, bytes]:
-        """Return the errors of those that failed, by number."""
-        failed = [
-            one.number for one in glances if one is not None and one.state == State.FAILED
+    async def _documents(
+        self, glances: Iterable[Glance | None], call: Call
+    ) -> dict[int, dict[int, bytes]]:
+        """Return the errors of those that failed and the deliveries of those that have one."""
+        numbers = [
+            one.number
+            for one in glances
+            if one is not None
+            and (one.state == State.FAILED or policies.decode(one.policy).delivery)
         ]
-        if not failed:
+        if not numbers:
             return {}
-        records = await self._engine.store.get(call.caller.tenant, failed, (Part.ERROR,))
-        return {
-            one.operation.number: one.documents[Part.ERROR]
-            for one in records
-            if one is not None and Part.ERROR in one.documents
-        }
+        parts = (Part.ERROR, Part.DELIVERY)
+        records = await self._engine.store.get(call.caller.tenant, numbers, parts)
+        return {one.operation.number: one.documents for one in records if one is not None}
 
 
 def _refused(error: BaseException) -> bytes:

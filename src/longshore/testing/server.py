@@ -16,6 +16,7 @@ from longshore.engine.clock import MovableClock
 from longshore.engine.engine import Engine
 from longshore.server.app import Server
 from longshore.server.codec import ProtoCodec
+from longshore.stores.blobs import ObstoreBlobs
 from longshore.stores.sqlite.store import SqliteStore
 from longshore.testing.clock import Clock
 from longshore.testing.settling import Settling
@@ -64,7 +65,8 @@ async def running(store: Path | None = None) -> AsyncGenerator[Longshore]:
     clock = MovableClock()
     with tempfile.TemporaryDirectory(prefix="longshore-") as folder:
         path = store or Path(folder, "longshore.db")
-        engine = Engine(SqliteStore(path, ProtoCodec(), clock.now), clock=clock)
+        blobs = ObstoreBlobs(f"{path}.files")
+        engine = Engine(SqliteStore(path, ProtoCodec(), clock.now), blobs, clock=clock)
         async with (
             engine,
             Server(engine, "127.0.0.1:0") as server,

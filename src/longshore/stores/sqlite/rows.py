@@ -11,6 +11,7 @@ from longshore.core.decide import wanted
 from longshore.core.installation import Contract, Schedule
 from longshore.core.operations import PARKED, Facts, Operation
 from longshore.core.rows import Keyed
+from longshore.stores.sqlite.files import FileRows
 from longshore.stores.sqlite.installation import read_contract
 from longshore.stores.sqlite.values import FACTS, OPERATION, select_listed
 
@@ -100,13 +101,13 @@ _REMOVABLE: Final = """
 _Identity = tuple[str, str, str]
 
 
-class SqliteRows:
+class SqliteRows(FileRows):
     """`core.batch.Rows` on the writing connection; made anew for every batch."""
 
     def __init__(
         self, connection: sqlite3.Connection, running: Mapping[int, Operation]
     ) -> None:
-        self._connection = connection
+        super().__init__(connection)
         self._running = running  # Some of what is leased, so that it need not be read.
         self._numbers: dict[bytes, int] = {}
         self._keyed: dict[_Identity, Keyed | None] = {}

@@ -106,6 +106,54 @@ _TABLES: Final = (
     ) STRICT
     """,
     "CREATE INDEX keys_of ON keys (number)",
+    # What operations take and have made; see `core.files`. What is in them is kept elsewhere.
+    """
+    CREATE TABLE files (
+        id BLOB NOT NULL PRIMARY KEY,
+        tenant TEXT NOT NULL,
+        blob BLOB NOT NULL,
+        path TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        sha256 BLOB NOT NULL,
+        content_type TEXT NOT NULL,
+        content_encoding TEXT NOT NULL,
+        content_disposition TEXT NOT NULL,
+        create_time INTEGER NOT NULL,
+        expire_time INTEGER,
+        number INTEGER,
+        step INTEGER NOT NULL,
+        token INTEGER NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX files_of ON files (number) WHERE number IS NOT NULL",
+    "CREATE INDEX files_due ON files (expire_time) WHERE expire_time IS NOT NULL",
+    """
+    CREATE TABLE uses (
+        file BLOB NOT NULL,
+        number INTEGER NOT NULL,
+        PRIMARY KEY (file, number)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX uses_of ON uses (number)",
+    # Blobs that no file has: announced, or to be removed.
+    """
+    CREATE TABLE blobs (
+        blob BLOB NOT NULL PRIMARY KEY,
+        until INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX blobs_due ON blobs (until)",
+    # What has ended and whose result was not acknowledged; see `core.deliveries`.
+    """
+    CREATE TABLE channels (
+        number INTEGER PRIMARY KEY,
+        tenant TEXT NOT NULL,
+        stream TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        end_time INTEGER NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX arrivals ON channels (tenant, stream, revision)",
     """
     CREATE TABLE lanes (
         number INTEGER PRIMARY KEY,
@@ -217,7 +265,7 @@ def _create_tables(database: Database) -> None:
 
 
 #: Every step that there ever was, oldest first; a step that was released never changes.
-_STEPS: Final = {"tables_of_0_1": _create_tables}
+_STEPS: Final = {"tables_of_0_1_with_files": _create_tables}
 
 MIGRATIONS: Final = Migrations("longshore")
 

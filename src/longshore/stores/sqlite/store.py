@@ -14,12 +14,14 @@ from sqlite_utils import Database
 
 from longshore.core.changes import Change, Target
 from longshore.core.errors import StoreUnavailable
+from longshore.core.files import File
 from longshore.core.installation import Registered
 from longshore.core.operations import Glance, Operation, Record
 from longshore.core.plans import Codec
 from longshore.core.store import (
     Applied,
     Catalog,
+    Channel,
     Counts,
     Events,
     Page,
@@ -36,6 +38,7 @@ from longshore.stores.sqlite.connections import (
     snapshot,
     translated,
 )
+from longshore.stores.sqlite.files import arrivals, kept_files
 from longshore.stores.sqlite.points import Points
 from longshore.stores.sqlite.schema import migrate
 
@@ -147,6 +150,16 @@ class SqliteStore:
     async def accounts(self, tenant: str, principal: str) -> Sequence[Registered]:
         read = functools.partial(installation.accounts, tenant, principal)
         return await self._open.readers.read(read)
+
+    async def files(self, tenant: str, ids: Sequence[bytes], now: int) -> list[File | None]:
+        points = self._open.points
+        with translated(), snapshot(points.connection):
+            return kept_files(tenant, ids, now, points.connection)
+
+    async def channel(self, asked: Channel) -> Sequence[tuple[int, int]]:
+        points = self._open.points
+        with translated(), snapshot(points.connection):
+            return arrivals(asked, points.connection)
 
     async def counts(self, tenant: str) -> Counts:
         return await self._open.readers.read(functools.partial(counting.counts, tenant))

@@ -16,6 +16,7 @@ from typing import Any, Final
 from longshore.core.batch import Batch
 from longshore.core.events import Event
 from longshore.core.operations import Facts, Operation
+from longshore.stores.sqlite.files import write_files
 
 #: Events without an operation that one compaction removes at most.
 _SYSTEM_EVENTS: Final = 5_000
@@ -87,6 +88,11 @@ _UPDATE_OPERATION: Final = (
 )
 _UPDATE_FAIRNESS: Final = "UPDATE operations SET fairness_key = ? WHERE number = ?"
 _PUT_DOCUMENT: Final = "INSERT OR REPLACE INTO documents (number, part, data) VALUES (?, ?, ?)"
+_DROP_DOCUMENT: Final = "DELETE FROM documents WHERE number = ? AND part = ?"
+_PUT_ARRIVAL: Final = (
+    "INSERT OR REPLACE INTO channels (number, tenant, stream, revision, end_time) "
+    "VALUES (?, ?, ?, ?, ?)"
+)
 _INSERT_EVENT: Final = (
     "INSERT INTO events (revision, number, kind, state, time, detail) "
     f"VALUES (?, ?, ?, ?, ?, {_UNSET_TEXT})"
@@ -112,6 +118,7 @@ def write(batch: Batch, connection: sqlite3.Connection) -> None:
     documents = [
         (number, int(part), bytearray(data)) for (number, part), data in batch.documents.items()
     ]
+    connection.executemany(_DROP_DOCUMENT, batch.dropped)
     connection.executemany(_PUT_DOCUMENT, documents)
     connection.executemany(_INSERT_EVENT, map(_event_row, batch.events))
     _forget_expired(batch, connection)
@@ -120,6 +127,8 @@ def write(batch: Batch, connection: sqlite3.Connection) -> None:
         for identity, keyed in batch.keys.items()
     ]
     connection.executemany(_INSERT_KEY, keys)
+    _write_arrivals(batch, connection)
+    write_files(batch.files, connection)
     _write_counts(batch, connection)
     _remove(batch, connection)
 
@@ -244,11 +253,20 @@ def _event_row(event: Event) -> tuple[Any, ...]:
     return revision, number, int(kind), int(state), time, detail or ""
 
 
+def _write_arrivals(batch: Batch, connection: sqlite3.Connection) -> None:
+    arrivals = batch.arrivals
+    gone = [(number,) for number, arrival in arrivals.items() if arrival is None]
+    new = [(number, *one) for number, one in arrivals.items() if one is not None]
+    connection.executemany("DELETE FROM channels WHERE number = ?", gone)
+    connection.executemany(_PUT_ARRIVAL, new)
+
+
 def _forget_expired(batch: Batch, connection: sqlite3.Connection) -> None:
     """Free what expired operations held; their rows stay until compaction."""
     expired = [(number,) for number in batch.expired]
     connection.executemany("DELETE FROM documents WHERE number = ?", expired)
-    connection.executemany("DELETE FROM keys WHERE number = ?", expired)
+    for table in ("keys", "uses", "channels"):
+        connection.executemany(f"DELETE FROM {table} WHERE number = ?", expired)
 
 
 def _remove(batch: Batch, connection: sqlite3.Connection) -> None:

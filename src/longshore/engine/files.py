@@ -1,0 +1,201 @@
+"""Files: their bytes written before anybody knows of them, and removed after everybody forgot.
+
+A blob is announced, written, and only then given to a file, each in a commit of its own. So
+whatever a crash or a broken stream leaves behind is nobody's, and the sweep removes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
+from typing import Final, cast
+
+import structlog
+
+from longshore.core.blobs import Blobs
+from longshore.core.changes import ForgetBlobs, KeepFile, OpenBlob, SweepFiles
+from longshore.core.errors import (
+    FileDamaged,
+    FilesUnavailable,
+    InvalidFields,
+    LongshoreError,
+    PayloadTooLarge,
+    StoreUnavailable,
+    Violation,
+)
+from longshore.core.files import File
+from longshore.core.ids import text_of
+from longshore.core.limits import BLOB_WRITTEN_WITHIN_MS, FILE_BYTES
+from longshore.engine.settings import EngineSettings
+from longshore.engine.writer import Writer
+
+log = structlog.get_logger()
+
+_RENEW_SECONDS: Final = BLOB_WRITTEN_WITHIN_MS / 3_000
+_BLOB_BYTES: Final = 16
+_SWEPT_AT_ONCE: Final = 500
+
+#: More than this is hashed in another thread: it takes longer than going there.
+_HASHED_HERE_BYTES: Final = 64 * 1024
+
+
+class Files:
+    """Takes files in, hands them out, and sweeps up what is left of them."""
+
+    def __init__(self, blobs: Blobs, writer: Writer, settings: EngineSettings) -> None:
+        self._blobs = blobs
+        self._writer = writer
+        self._settings = settings
+        self._discarding: set[asyncio.Task[None]] = set()
+
+    async def take(
+        self, asked: KeepFile, chunks: AsyncIterable[bytes], claimed: Callable[[], str]
+    ) -> File:
+        """Keep what the chunks are together, as the file that is asked for.
+
+        `claimed` says, after the last chunk, which SHA-256 they must have; "": any. Size,
+        digest and blob of the file are filled in here. Raises `InvalidFields` for another
+        digest, `PayloadTooLarge`, `FilesUnavailable`, what the chunks raise, and as
+        `KeepFile`; then nothing is kept.
+        """
+        blob = secrets.token_bytes(_BLOB_BYTES)
+        await self._writer.write(OpenBlob(blob))
+        incoming = _Incoming(chunks, self._renewing(blob))
+        try:
+            await self._blobs.write(blob.hex(), incoming.chunks())
+            incoming.check(claimed())
+        except BaseException:
+            self._discard(blob)
+            raise
+        file = asked.file._replace(blob=blob, size=incoming.size, sha256=incoming.digest)
+        try:
+            return cast("File", await self._writer.write(asked._replace(file=file)))
+        except StoreUnavailable:
+            raise  # It may have been kept: if not, the sweep will see to it.
+        except LongshoreError:
+            self._discard(blob)
+            raise
+
+    async def read(self, file: File) -> AsyncGenerator[bytes]:
+        """Yield what is in a file. Raises `FilesUnavailable` and, at the end, `FileDamaged`."""
+        digest, size = _Digest(), 0
+        async for chunk in self._blobs.read(file.blob.hex()):
+            await digest.add(chunk)
+            size += len(chunk)
+            yield chunk
+        if size != file.size or await digest.value() != file.sha256:
+            log.error("file_damaged", file_id=text_of(file.id), size=size, expected=file.size)
+            raise FileDamaged(text_of(file.id))
+
+    async def run(self) -> None:
+        """Sweep at intervals until cancelled."""
+        while True:
+            try:
+                await self.sweep()
+            except Exception:
+                log.exception("sweep_failed")
+            await asyncio.sleep(self._settings.sweep_every_seconds)
+
+    async def sweep(self) -> None:
+        """Remove what has expired and what was given up, a few at a time."""
+        swept = _SWEPT_AT_ONCE
+        while swept == _SWEPT_AT_ONCE:
+            outcome = await self._writer.write(SweepFiles(_SWEPT_AT_ONCE))
+            blobs = cast("Sequence[bytes]", outcome)
+            await self._remove(blobs)
+            swept = len(blobs)
+
+    async def settle(self) -> None:
+        """Wait until what was given up is removed."""
+        while self._discarding:
+            await asyncio.wait(self._discarding)
+
+    def _discard(self, blob: bytes) -> None:
+        """Remove a blob that no file will have, whoever has been cancelled."""
+        task = asyncio.create_task(self._discarded(blob), name="discard-blob")
+        self._discarding.add(task)
+        task.add_done_callback(self._discarding.discard)
+
+    async def _discarded(self, blob: bytes) -> None:
+        try:
+            await self._remove([blob])
+        except Exception:
+            log.exception("discard_failed")  # The sweep will try again.
+
+    async def _remove(self, blobs: Sequence[bytes]) -> None:
+        if blobs:
+            await self._blobs.remove([blob.hex() for blob in blobs])
+            await self._writer.write(ForgetBlobs(tuple(blobs)))
+
+    def _renewing(self, blob: bytes) -> _Renewal:
+        return _Renewal(self._writer, blob)
+
+
+class _Renewal:
+    """Asks for more time while a blob is still being written."""
+
+    def __init__(self, writer: Writer, blob: bytes) -> None:
+        self._writer = writer
+        self._blob = blob
+        self._renewed_at = time.monotonic()
+
+    async def look(self) -> None:
+        """Raise `FilesUnavailable` if the blob was given up."""
+        if time.monotonic() - self._renewed_at < _RENEW_SECONDS:
+            return
+        self._renewed_at = time.monotonic()
+        if not await self._writer.write(OpenBlob(self._blob, again=True)):
+            raise FilesUnavailable("the upload took too long and was given up; send it again")
+
+
+class _Incoming:
+    """Counts and digests chunks on their way in."""
+
+    def __init__(self, chunks: AsyncIterable[bytes], renewal: _Renewal) -> None:
+        self._chunks = chunks
+        self._renewal = renewal
+        self._digest = _Digest()
+        self.size = 0
+        self.digest = b""
+
+    async def chunks(self) -> AsyncGenerator[bytes]:
+        async for chunk in self._chunks:
+            self.size += len(chunk)
+            if self.size > FILE_BYTES:
+                raise PayloadTooLarge("data", FILE_BYTES, self.size)
+            await self._digest.add(chunk)
+            yield chunk
+            await self._renewal.look()
+        self.digest = await self._digest.value()
+
+    def check(self, claimed: str) -> None:
+        """Raise `InvalidFields` if this is not what was sent."""
+        if claimed and claimed.lower() != self.digest.hex():
+            wrong = f"{self.size} bytes arrived, whose SHA-256 is {self.digest.hex()}"
+            raise InvalidFields([Violation("sha256", wrong)])
+
+
+class _Digest:
+    """A SHA-256 that is computed while the next chunk is on its way."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._adding: asyncio.Future[None] | None = None
+
+    async def add(self, chunk: bytes) -> None:
+        if self._adding is not None:
+            await self._adding
+            self._adding = None
+        if len(chunk) <= _HASHED_HERE_BYTES:
+            self._hash.update(chunk)
+        else:
+            loop = asyncio.get_running_loop()
+            self._adding = loop.run_in_executor(None, self._hash.update, chunk)
+
+    async def value(self) -> bytes:
+        if self._adding is not None:
+            await self._adding
+        return self._hash.digest()

@@ -1,0 +1,126 @@
+"""Streams of results: who listens to which, one listener at a time on all servers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable
+from typing import Final, NamedTuple, cast
+
+from longshore.core.changes import Caller, OpenStream
+from longshore.core.errors import StreamTaken
+from longshore.core.events import Event, EventKind
+from longshore.core.operations import FIRST_TERMINAL
+from longshore.engine.writer import Writer
+
+_NAMED: Final = '"stream":'  #: In the details of ends that come into a channel.
+
+
+class Channel(NamedTuple):
+    """A stream of results of one tenant."""
+
+    tenant: str
+    stream: str
+
+
+class Listener:
+    """One listener to a channel; made by `Streams.open`, close it when done."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.revision = 0  #: When it took the stream over; 0: not yet.
+        self._taken = False
+        self._news = asyncio.Event()
+
+    async def wait(self, timeout_seconds: float) -> bool:
+        """Wait for a result; false after the timeout. Raises `StreamTaken`."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._news.wait()
+        except TimeoutError:
+            self.check()
+            return False
+        self._news.clear()
+        self.check()
+        return True
+
+    def check(self) -> None:
+        """Raise `StreamTaken` if a younger listener has the stream."""
+        if self._taken:
+            raise StreamTaken(self.channel.stream)
+
+    def tell(self) -> None:
+        """Make a waiting `wait` return."""
+        self._news.set()
+
+    def take(self) -> None:
+        """Let it know that a younger listener has the stream."""
+        self._taken = True
+        self.tell()
+
+
+class Streams:
+    """The listeners whose streams end in this server."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._listeners: dict[Channel, set[Listener]] = {}
+        self._newest: dict[Channel, int] = {}
+
+    async def open(self, caller: Caller, stream: str) -> Listener:
+        """Take a stream over from whoever listens to it, on any server."""
+        channel = Channel(caller.tenant, stream)
+        listener = Listener(channel)
+        # Before it is written, so that nothing is missed between.
+        self._listeners.setdefault(channel, set()).add(listener)
+        try:
+            revision = await self._writer.write(OpenStream(caller, stream))
+        except BaseException:
+            self.close(listener)
+            raise
+        listener.revision = cast("int", revision)
+        if self._newest.get(channel, 0) > listener.revision:
+            listener.take()
+        return listener
+
+    def close(self, listener: Listener) -> None:
+        """Forget a listener; a second time does nothing."""
+        group = self._listeners.get(listener.channel)
+        if group is not None:
+            group.discard(listener)
+            if not group:
+                del self._listeners[listener.channel]
+                self._newest.pop(listener.channel, None)
+
+    def applied(self, events: Iterable[Event]) -> None:
+        """Tell listeners what a commit has for them."""
+        if not self._listeners:
+            return
+        for event in events:
+            detail = event.detail
+            if detail is None:
+                continue
+            if event.kind == EventKind.STREAM:
+                self._taken_over(event.revision, _channel(event.tenant, detail))
+            elif event.state >= FIRST_TERMINAL and _NAMED in detail:
+                for listener in self._listeners.get(_channel(event.tenant, detail), ()):
+                    listener.tell()
+
+    def _taken_over(self, revision: int, channel: Channel) -> None:
+        listeners = self._listeners.get(channel)
+        if listeners is None:
+            return
+        self._newest[channel] = revision
+        for listener in listeners:
+            if 0 < listener.revision < revision:
+                listener.take()
+
+    def interrupt(self) -> None:
+        """Make every listener return at once, so that it can be told to reconnect."""
+        for group in self._listeners.values():
+            for listener in group:
+                listener.tell()
+
+
+def _channel(tenant: str, detail: str) -> Channel:
+    return Channel(tenant, json.loads(detail).get("stream", ""))

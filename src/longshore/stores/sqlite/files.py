@@ -1,0 +1,106 @@
+"""Files, their blobs and who takes them: how they are kept and found again."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+from longshore.core.file_ledger import FileLedger
+from longshore.core.files import File
+from longshore.core.store import Channel
+from longshore.stores.sqlite.values import select_listed
+
+_FILE: Final = ", ".join(File._fields)
+_BY_ID: Final = f"SELECT {_FILE} FROM files WHERE id = ?"
+_MADE: Final = f"SELECT {_FILE} FROM files WHERE number = ?"
+_TAKERS: Final = """
+    SELECT number FROM uses JOIN operations USING (number) WHERE file = ? AND state < 4
+"""
+_USES: Final = "SELECT file FROM uses WHERE number = ?"
+_TAKEN: Final = """
+    EXISTS (
+        SELECT 1 FROM uses JOIN operations ON operations.number = uses.number
+        WHERE uses.file = files.id AND operations.state < 4
+    )
+"""
+_DUE: Final = f"SELECT {_FILE} FROM files WHERE expire_time <= ? AND NOT {_TAKEN} LIMIT ?"
+_KEPT: Final = f"""
+    SELECT {_FILE} FROM files
+    WHERE tenant = ? AND (expire_time IS NULL OR expire_time > ? OR {_TAKEN}) AND id IN (:list)
+"""
+_BLOB: Final = "SELECT until FROM blobs WHERE blob = ?"
+_DUE_BLOBS: Final = "SELECT blob FROM blobs WHERE until <= ? ORDER BY until LIMIT ?"
+_CHANNEL: Final = """
+    SELECT revision, number FROM channels
+    WHERE tenant = ?1 AND stream = ?2 AND revision > max(?3, ifnull((
+        SELECT revision FROM channels WHERE tenant = ?1 AND stream = ?2
+        ORDER BY revision DESC LIMIT 1 OFFSET ?4
+    ), 0)) AND end_time >= ?5
+    ORDER BY revision LIMIT ?6
+"""
+
+_PUT_FILE: Final = (
+    f"INSERT OR REPLACE INTO files ({_FILE}) VALUES ({', '.join('?' * len(File._fields))})"
+)
+
+
+class FileRows:
+    """What a batch reads of files; see `core.rows.Rows`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def file(self, file_id: bytes) -> File | None:
+        row = self._connection.execute(_BY_ID, (file_id,)).fetchone()
+        return None if row is None else File._make(row)
+
+    def files_of(self, number: int) -> list[File]:
+        return [File._make(row) for row in self._connection.execute(_MADE, (number,))]
+
+    def takers(self, file_id: bytes) -> list[int]:
+        return [number for (number,) in self._connection.execute(_TAKERS, (file_id,))]
+
+    def uses_of(self, number: int) -> list[bytes]:
+        return [file for (file,) in self._connection.execute(_USES, (number,))]
+
+    def blob(self, blob: bytes) -> int | None:
+        row = self._connection.execute(_BLOB, (blob,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def due_files(self, now: int, limit: int) -> list[File]:
+        return [File._make(row) for row in self._connection.execute(_DUE, (now, limit))]
+
+    def due_blobs(self, now: int, limit: int) -> list[bytes]:
+        return [blob for (blob,) in self._connection.execute(_DUE_BLOBS, (now, limit))]
+
+
+def kept_files(
+    tenant: str, ids: Sequence[bytes], now: int, connection: sqlite3.Connection
+) -> list[File | None]:
+    """Return files in the order asked for."""
+    rows = select_listed(connection, _KEPT, ids, tenant, now)
+    found = {file.id: file for file in map(File._make, rows)}
+    return [found.get(one) for one in ids]
+
+
+def arrivals(asked: Channel, connection: sqlite3.Connection) -> list[tuple[int, int]]:
+    """Return what waits in a channel."""
+    given = (asked.tenant, asked.stream, asked.after, asked.newest, asked.since, asked.limit)
+    return connection.execute(_CHANNEL, given).fetchall()
+
+
+def write_files(ledger: FileLedger, connection: sqlite3.Connection) -> None:
+    """Write what a batch has made of files; most have made nothing."""
+    if not ledger.touched:
+        return
+    gone = [(one,) for one, file in ledger.files.items() if file is None]
+    connection.executemany("DELETE FROM files WHERE id = ?", gone)
+    connection.executemany(_PUT_FILE, (one for one in ledger.files.values() if one is not None))
+    free = [(blob,) for blob, until in ledger.blobs.items() if until is None]
+    connection.executemany("DELETE FROM blobs WHERE blob = ?", free)
+    timed = [(blob, until) for blob, until in ledger.blobs.items() if until is not None]
+    connection.executemany("INSERT OR REPLACE INTO blobs (blob, until) VALUES (?, ?)", timed)
+    connection.executemany(
+        "INSERT OR IGNORE INTO uses (file, number) VALUES (?, ?)", ledger.uses
+    )
