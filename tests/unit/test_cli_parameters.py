@@ -10,12 +10,17 @@ from typing import Any
 
 import click
 import pytest
-from google.protobuf.message import Message
 
-from longshore.cli.parameters import Argument, Json, Moment, Pair, Span
-from longshore.cli.requests import job_options, launch_options, task_options
+from longshore.cli.parameters import Argument, Json, Lifetime, Moment, Pair, Span
+from longshore.cli.requests import Order, job_options, launch_options, task_options
 from longshore.client import from_struct
-from longshore.v1.operation_pb2 import ActionCall, Options
+from longshore.v1.operation_pb2 import (
+    ActionCall,
+    Callback,
+    CallbackFormat,
+    DeliveryMode,
+    Options,
+)
 from longshore.v1.task_service_pb2 import SubmitTaskRequest
 
 
@@ -23,12 +28,14 @@ def converted(kind: click.ParamType[Any], text: Any) -> Any:
     return kind.convert(text, None, None)
 
 
-def requested(options: Callable[[Callable[..., Any]], Callable[..., Any]], *words: str) -> Any:
-    """Return the request that a command line makes."""
-    made: list[Any] = []
+def ordered(
+    options: Callable[[Callable[..., Any]], Callable[..., Any]], *words: str
+) -> Order[Any]:
+    """Return the order that a command line makes."""
+    made: list[Order[Any]] = []
 
-    def body(request: Message) -> None:
-        made.append(request)
+    def body(order: Order[Any]) -> None:
+        made.append(order)
 
     command = click.command()(options(body))
     command.main(words, standalone_mode=False)
@@ -36,7 +43,7 @@ def requested(options: Callable[[Callable[..., Any]], Callable[..., Any]], *word
 
 
 def parsed(*words: str) -> SubmitTaskRequest:
-    request = requested(task_options, *words)
+    request = ordered(task_options, *words).request
     assert isinstance(request, SubmitTaskRequest)
     return request
 
@@ -62,6 +69,13 @@ def test_a_span_is_written_with_units_or_in_seconds(text: Any, seconds: float) -
 def test_what_is_no_span_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(click.BadParameter, match="write 30s, 5m, 1h30m or 2d"):
         converted(Span(), text)
+
+
+def test_a_file_is_kept_for_a_span_or_never_removed() -> None:
+    assert converted(Lifetime(), "2d") == timedelta(days=2)
+    assert converted(Lifetime(), "never") < timedelta(0)
+    with pytest.raises(click.BadParameter, match="write 30s, 5m, 1h30m or 2d"):
+        converted(Lifetime(), "always")
 
 
 def test_a_time_without_a_zone_is_local() -> None:
@@ -91,7 +105,17 @@ def test_an_argument_is_text_or_json(text: str, value: tuple[str, Any]) -> None:
     assert converted(Argument(), text) == value
 
 
-@pytest.mark.parametrize("text", ["path", "=x", ":=1", "width:=", "width:=six"])
+def test_an_argument_is_a_file_that_can_be_read(tmp_path: Path) -> None:
+    file = tmp_path / "photo@home=1.png"
+    file.touch()
+    assert converted(Argument(), f"image@={file}") == ("image", file)
+    assert converted(Argument(), f"image=@{file}") == ("image", f"@{file}")
+    for wrong in (tmp_path, tmp_path / "nothing.png", ""):
+        with pytest.raises(click.BadParameter):
+            converted(Argument(), f"image@={wrong}")
+
+
+@pytest.mark.parametrize("text", ["path", "=x", ":=1", "@=x", "width:=", "width:=six"])
 def test_what_is_no_argument_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter):
         converted(Argument(), text)
@@ -157,7 +181,8 @@ def test_every_option_reaches_the_request() -> None:
         *("--max-attempts", "1", "--expire-after", "1h", "--request-id", "r-1"),
         *("--start-at", "2026-03-01T12:00:00Z", "--suspended", "--allow-unregistered"),
         *("--concurrency-key", "press", "--concurrency-limit", "2", "--fairness-key", "ada"),
-        *("--account", "ada"),
+        *("--account", "ada", "--delivery", "store", "--callback", "http://ada.example"),
+        *("--callback-method", "put", "--callback-format", "vitam"),
     )
     assert made.spec.account == "ada"
     assert made.spec.name == "a digest"
@@ -170,6 +195,10 @@ def test_every_option_reaches_the_request() -> None:
     )
     assert (options.concurrency_key, options.concurrency_limit) == ("press", 2)
     assert options.fairness_key == "ada"
+    assert options.delivery == DeliveryMode.DELIVERY_MODE_STORE
+    assert options.callback == Callback(
+        url="http://ada.example", method="PUT", format=CallbackFormat.CALLBACK_FORMAT_VITAM
+    )
     assert options.run_timeout.ToSeconds() == 90
     assert options.expire_after.ToSeconds() == 3_600
     assert options.retry.max_attempts == 1
@@ -194,11 +223,11 @@ def test_a_plan_is_written_as_the_contract_has_it(tmp_path: Path) -> None:
 
 
 def test_a_job_is_an_action_of_a_contract_with_variables() -> None:
-    made = requested(
+    made = ordered(
         job_options,
         *("archive", "ingest", "folder=/srv/7", "times:=3", "--variables", '{"times": 1}'),
         *("--external-id", "box-7", "--attribute", "owner=ada", "--queue", "night"),
-    )
+    ).request
     spec = made.spec
     assert (spec.contract, spec.action, spec.external_id) == ("archive", "ingest", "box-7")
     assert from_struct(spec.variables) == {"folder": "/srv/7", "times": 3}
@@ -208,7 +237,7 @@ def test_a_job_is_an_action_of_a_contract_with_variables() -> None:
 
 
 def test_a_launch_is_a_service_with_arguments() -> None:
-    made = requested(launch_options, "yearly-report", "year:=2026", "--suspended")
+    made = ordered(launch_options, "yearly-report", "year:=2026", "--suspended").request
     assert made.spec.service == "yearly-report"
     assert from_struct(made.spec.arguments) == {"year": 2026}
     assert made.options == Options(suspended=True)
@@ -223,6 +252,7 @@ def test_a_launch_is_a_service_with_arguments() -> None:
         (["--plan", '["scan"]'], "step 0"),
         (["digest", "size:=NaN"], "arguments.size: nan is no JSON number"),
         (["digest", "--start-in", "5m", "--start-at", "2026-01-01"], "either --start-in or"),
+        (["digest", "--callback-format", "native"], "go with a --callback"),
     ],
 )
 def test_contradictions_are_refused_before_anything_is_sent(
@@ -230,3 +260,23 @@ def test_contradictions_are_refused_before_anything_is_sent(
 ) -> None:
     with pytest.raises(click.UsageError, match=said):
         parsed(*words)
+
+
+@pytest.mark.parametrize(
+    "options, words, where",
+    [
+        (task_options, ("resize",), lambda made: made.spec.actions[0].arguments),
+        (job_options, ("pictures", "resize"), lambda made: made.spec.variables),
+        (launch_options, ("resize",), lambda made: made.spec.arguments),
+    ],
+)
+def test_a_file_that_is_uploaded_first_stands_among_the_arguments_by_its_id(
+    options: Any, words: tuple[str, ...], where: Callable[[Any], Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "photo.png"
+    file.touch()
+    order = ordered(options, *words, f"image@={file}", "width:=640")
+    assert order.files == {"image": file}
+    request = order.completed({"image": "f-1"})
+    assert from_struct(where(request)) == {"image": "f-1", "width": 640}
+    assert request.request_id == order.request.request_id

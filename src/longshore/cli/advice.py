@@ -15,6 +15,10 @@ _HINTS: Final = {
     "ACCOUNT_NOT_FOUND": "`longshore accounts` shows those that you have, "
     "`longshore accounts register SERVICE USERNAME` makes one",
     "CONTRACT_NOT_FOUND": "`longshore contracts list` shows what there is",
+    "FILE_DAMAGED": "whoever keeps the server's files knows more; `longshore resubmit` or "
+    "`longshore upload` makes it anew",
+    "FILE_NOT_FOUND": "`longshore files ID` shows those of an operation; uploaded ones are kept "
+    "for 30 minutes, or as `longshore upload --expire-after` says",
     "FILTER_FIELD_CHANGES": "a watch takes names that never change; `longshore list` takes all",
     "INVALID_FILTER": "an example: --filter 'state = FAILED AND labels.team = \"north\"'",
     "LIMIT_EXCEEDED": "ask for less at once",
@@ -23,12 +27,18 @@ _HINTS: Final = {
     "QUEUE_NOT_FOUND": "`longshore queue list` shows what there is, and a submit with "
     "`--allow-unregistered` takes queues that no worker serves yet",
     "REQUEST_ID_REUSED": "`longshore get {operation_id}` shows what it was used for",
+    "RESULT_CONSUMED": "a result is handed out until it is acknowledged; "
+    "`longshore resubmit {operation_id}` makes it anew",
     "REVISION_COMPACTED": "`longshore watch` without --after begins with how things stand",
     "REVISION_IN_FUTURE": "`longshore watch` without --after begins with how things stand",
     "SCHEDULE_NOT_FOUND": "`longshore schedules list` shows what there is",
     "SERVICE_NOT_FOUND": "`longshore services` shows what there is, and a submit with "
     "`--allow-unregistered` takes what no worker has offered yet",
-    "WRONG_STATE": "`longshore history {operation_id}` shows what has happened to it",
+    "STORE_UNAVAILABLE": "the server's disk may be full; its log tells more",
+    "STREAM_NOT_FOUND": "`longshore results` without a name follows your own stream",
+    "STREAM_TAKEN": "only the latest listener gets results; `longshore results` takes them back",
+    "WRONG_STATE": "`longshore history {operation_id}` shows what has happened to it, "
+    "`longshore watch {operation_id}` what happens yet",
 }
 
 #: The same for what the transport says, without a reason.

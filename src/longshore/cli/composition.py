@@ -38,10 +38,11 @@ async def run_server(
     files: str,
     prepare: Preparation | None = None,
 ) -> None:
-    """Serve the store at a path, with files kept at a URL or in a folder, until a signal, then drain; a second signal ends the process.
+    """Serve the store at a path until a signal, then drain; a second signal ends the process.
 
-    `prepare` is done before the workers start. Raises what it raises, `StoreUnavailable` when
-    the store cannot be had, or fails, and `CannotListen`.
+    `files` is the URL of the place where files are kept. `prepare` is done before the workers
+    start. Raises what it raises, `StoreUnavailable` when the store cannot be had, or fails,
+    `FilesUnavailable` when that place cannot be had, and `CannotListen`.
     """
     _collect_garbage_rarely()
     stopped = _stopped_by_signals()

@@ -8,12 +8,26 @@ from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
 import click
-from google.protobuf.message import Message
 
 from longshore.cli.parameters import Moment, Pair, Span
 from longshore.cli.suggestions import queues
 from longshore.client import InvalidValue
 from longshore.client.requests import OptionFields
+from longshore.v1.operation_pb2 import Callback, CallbackFormat, DeliveryMode
+
+#: The methods that the contract knows.
+_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "OPTIONS", "HEAD")
+
+_FORMATS: Final = {
+    "native": CallbackFormat.CALLBACK_FORMAT_NATIVE,
+    "mdworkbench": CallbackFormat.CALLBACK_FORMAT_MDWORKBENCH,
+    "vitam": CallbackFormat.CALLBACK_FORMAT_VITAM,
+}
+
+_DELIVERIES: Final = {
+    "store": DeliveryMode.DELIVERY_MODE_STORE,
+    "channel": DeliveryMode.DELIVERY_MODE_CHANNEL,
+}
 
 _COMMON: Final = (
     click.option(
@@ -41,6 +55,17 @@ _COMMON: Final = (
     ),
     click.option("--concurrency-limit", type=int, help="Needed with a --concurrency-key."),
     click.option("--fairness-key", help="Of equal priority, keys take turns in starting."),
+    click.option("--callback", metavar="URL", help="Whom to tell when it has ended."),
+    click.option(
+        "--callback-method",
+        type=click.Choice(_METHODS, case_sensitive=False),
+        help="How to. Default: POST.",
+    ),
+    click.option(
+        "--callback-format",
+        type=click.Choice(tuple(_FORMATS)),
+        help="What is sent. Default: native, the operation as --json shows it.",
+    ),
     click.option("--request-id", help="A key to repeat this safely. Default: a new one."),
     click.option(
         "--allow-unregistered",
@@ -50,11 +75,18 @@ _COMMON: Final = (
     ),
 )
 
+#: How the result of a task reaches its consumer.
+delivery_option: Final = click.option(
+    "--delivery",
+    type=click.Choice(tuple(_DELIVERIES)),
+    help="Keep the result until it is fetched, or send it on your channel. Default: show it.",
+)
+
 
 def becomes(
-    make: Callable[..., Message], *parameters: Callable[[Any], Any]
+    make: Callable[..., Any], *parameters: Callable[[Any], Any]
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Declare parameters and the common options; the command gets the `request` they `make`."""
+    """Declare parameters and the common options; the command gets the `order` they `make`."""
     declared = (*parameters, *_COMMON)
     names = _names(declared)
 
@@ -63,10 +95,10 @@ def becomes(
         def body(**options: Any) -> Any:
             fields = {name: options.pop(name) for name in names}
             try:
-                request = make(**fields)
+                order = make(**fields)
             except InvalidValue as error:
                 raise click.UsageError(str(error)) from None
-            return command(request=request, **options)
+            return command(order=order, **options)
 
         return _declare(declared, body)
 
@@ -77,6 +109,10 @@ def given(
     labels: tuple[tuple[str, str], ...],
     start_in: timedelta | None,
     start_at: datetime | None,
+    callback: str | None,
+    callback_method: str | None,
+    callback_format: str | None,
+    delivery: str | None = None,
     **fields: Any,
 ) -> OptionFields:
     """Return what the client takes of the common options: those that somebody has given.
@@ -87,9 +123,19 @@ def given(
         raise InvalidValue("either --start-in or --start-at says when it may start")
     fields["labels"] = dict(labels) or None
     fields["start_time"] = start_at if start_in is None else start_in
+    fields["callback"] = _callback(callback, callback_method, callback_format)
+    fields["delivery"] = _DELIVERIES[delivery] if delivery else None
     return cast(
         "OptionFields", {name: value for name, value in fields.items() if value is not None}
     )
+
+
+def _callback(url: str | None, method: str | None, format_: str | None) -> Callback | None:
+    if url is not None:
+        return Callback(url=url, method=method or "", format=_FORMATS[format_ or "native"])
+    if method or format_:
+        raise InvalidValue("--callback-method and --callback-format go with a --callback")
+    return None
 
 
 def _declare(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -16,6 +17,10 @@ from longshore.client.servers import split_addresses
 
 _UNITS: Final[dict[str, float]] = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+
+
+#: A file that is there and can be read; no folder.
+_FILE: Final = click.Path(exists=True, dir_okay=False, readable=True)
 
 
 class Span(click.ParamType[timedelta]):
@@ -38,6 +43,19 @@ class Span(click.ParamType[timedelta]):
             return timedelta(seconds=float(text))
         except (ValueError, OverflowError):
             self.fail(f"{text!r} is no span of time; write 30s, 5m, 1h30m or 2d", param, ctx)
+
+
+class Lifetime(Span):
+    """How long something is kept: a span of time, or `never` removed, which is negative."""
+
+    name = "span|never"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        if value == "never":
+            return timedelta(seconds=-1)
+        return super().convert(value, param, ctx)
 
 
 class Moment(click.ParamType[datetime]):
@@ -87,9 +105,12 @@ class Pair(click.ParamType[tuple[str, str]]):
 
 
 class Argument(click.ParamType[tuple[str, Any]]):
-    """An argument of an action: `key=text`, or `key:=json` for what is no text."""
+    """An argument of an action: `key=text`, `key:=json` for what is no text, `key@=file`.
 
-    name = "key=text|key:=json"
+    The value of the last is the `Path` of a file that can be read.
+    """
+
+    name = "key=text|key:=json|key@=file"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -97,14 +118,24 @@ class Argument(click.ParamType[tuple[str, Any]]):
         if isinstance(value, tuple):
             return cast("tuple[str, Any]", value)
         key, sign, text = str(value).partition("=")
-        if not sign or not key.removesuffix(":"):
-            self.fail(f"{value!r} is no argument; write key=text or key:=json", param, ctx)
-        if not key.endswith(":"):
-            return key, text
+        if not sign or not key.rstrip(":@"):
+            said = f"{value!r} is no argument; write key=text, key:=json or key@=file"
+            self.fail(said, param, ctx)
+        match key[-1]:
+            case ":":
+                return key[:-1], self._json(key[:-1], text, param, ctx)
+            case "@":
+                return key[:-1], Path(os.fsdecode(_FILE.convert(text, param, ctx)))
+            case _:
+                return key, text
+
+    def _json(
+        self, key: str, text: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
         try:
-            return key[:-1], json.loads(text)
+            return json.loads(text)
         except ValueError as error:
-            self.fail(f"{key[:-1]}: {text!r} is no JSON: {error}", param, ctx)
+            self.fail(f"{key}: {text!r} is no JSON: {error}", param, ctx)
 
 
 class Json(click.ParamType[Any]):

@@ -1,14 +1,19 @@
-"""Command lines that become requests: what a task, a job or a launch is to do."""
+"""Command lines that become orders: what a task, a job or a launch is to do."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar
 
 import click
 from google.protobuf.json_format import ParseDict, ParseError
+from google.protobuf.struct_pb2 import Struct
 
 from longshore.cli import suggestions
-from longshore.cli.options import becomes, given
+from longshore.cli.options import becomes, delivery_option, given
 from longshore.cli.parameters import Argument, Json, Pair, merged
 from longshore.client import InvalidValue, job, launch, task, to_struct
 from longshore.v1.job_service_pb2 import SubmitJobRequest
@@ -16,13 +21,48 @@ from longshore.v1.launch_service_pb2 import SubmitLaunchRequest
 from longshore.v1.operation_pb2 import ActionCall
 from longshore.v1.task_service_pb2 import SubmitTaskRequest
 
+Request = SubmitTaskRequest | SubmitJobRequest | SubmitLaunchRequest
+R = TypeVar("R", bound=Request)
+
 Single = tuple[tuple[str, Any], ...]
 Whole = dict[str, Any] | None
 
+_SINGLE: Final = click.argument("single", nargs=-1, type=Argument(), metavar="[KEY=TEXT]...")
+
 _ARGUMENTS: Final = (
-    click.argument("single", nargs=-1, type=Argument(), metavar="[KEY=TEXT]..."),
+    _SINGLE,
     click.option("--arguments", "whole", type=Json(dict), help="All arguments at once."),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Order(Generic[R]):
+    """A request, and the files that are uploaded before it is sent."""
+
+    request: R
+    files: Mapping[str, Path]  #: By the argument that takes each.
+
+    def completed(self, ids: Mapping[str, str]) -> R:
+        """Return the request with the ids of its files, by argument."""
+        request = copy.deepcopy(self.request)
+        _arguments(request).update(ids)
+        return request
+
+
+def _arguments(request: Request) -> Struct:
+    """Return where the arguments of a command line stand."""
+    if isinstance(request, SubmitJobRequest):
+        return request.spec.variables
+    if isinstance(request, SubmitLaunchRequest):
+        return request.spec.arguments
+    return request.spec.actions[0].arguments
+
+
+def _parted(whole: Whole, single: Single) -> tuple[dict[str, Any], dict[str, Path]]:
+    """Return arguments, and the files among them, whose ids are not known yet."""
+    values = merged(whole, single)
+    files = {name: value for name, value in values.items() if isinstance(value, Path)}
+    return {**values, **dict.fromkeys(files, "")}, files
 
 
 def _task(
@@ -35,12 +75,13 @@ def _task(
     account: str,
     name: str,
     **options: Any,
-) -> SubmitTaskRequest:
+) -> Order[SubmitTaskRequest]:
     if action and "/" in action and not service:
         service, _, action = action.partition("/")
+    arguments, files = _parted(whole, single)
     request = task(
         action or "",
-        merged(whole, single),
+        arguments,
         plan=[_call(index, one) for index, one in enumerate(plan or ())],
         service=service,
         account=account,
@@ -49,7 +90,7 @@ def _task(
     )
     if context is not None:
         request.spec.context.CopyFrom(to_struct(context, "context"))
-    return request
+    return Order(request, files)
 
 
 def _call(index: int, step: Any) -> ActionCall:
@@ -68,19 +109,24 @@ def _job(
     external_id: str,
     user_attributes: tuple[tuple[str, str], ...],
     **options: Any,
-) -> SubmitJobRequest:
-    return job(
+) -> Order[SubmitJobRequest]:
+    variables, files = _parted(whole, single)
+    request = job(
         contract,
         action,
-        merged(whole, single),
+        variables,
         external_id=external_id,
         user_attributes=dict(user_attributes),
         **given(**options),
     )
+    return Order(request, files)
 
 
-def _launch(service: str, single: Single, whole: Whole, **options: Any) -> SubmitLaunchRequest:
-    return launch(service, merged(whole, single), **given(**options))
+def _launch(
+    service: str, single: Single, whole: Whole, **options: Any
+) -> Order[SubmitLaunchRequest]:
+    arguments, files = _parted(whole, single)
+    return Order(launch(service, arguments, **given(**options)), files)
 
 
 task_options: Final = becomes(
@@ -108,13 +154,14 @@ task_options: Final = becomes(
         "--account", default="", help="For whom: one of your accounts with the service."
     ),
     click.option("--name", default="", help="A name for people."),
+    delivery_option,
 )
 
 job_options: Final = becomes(
     _job,
     click.argument("contract", shell_complete=suggestions.contracts),
     click.argument("action", shell_complete=suggestions.contract_actions),
-    click.argument("single", nargs=-1, type=Argument(), metavar="[KEY=TEXT]..."),
+    _SINGLE,
     click.option("--variables", "whole", type=Json(dict), help="All variables at once."),
     click.option(
         "--external-id",

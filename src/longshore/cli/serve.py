@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
+from typing import Final
 
 import click
 import structlog
@@ -18,11 +20,15 @@ from longshore.cli.parameters import Span
 from longshore.cli.running import run_async
 from longshore.cli.settings import config_option, setting
 from longshore.client.connection import DEFAULT_SERVER
-from longshore.core.errors import StoreUnavailable
+from longshore.core.errors import FilesUnavailable, StoreUnavailable
 from longshore.engine.settings import EngineSettings
 from longshore.server.app import CannotListen
 
 log = structlog.get_logger()
+
+
+#: Of the places where files can be kept.
+_SCHEMES: Final = ("s3", "gs", "az", "file")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +37,7 @@ class Serving:
 
     listen: str
     store: str
+    files: str  #: A folder or a URL; empty: beside the store.
     insecure: bool
 
     def __post_init__(self) -> None:
@@ -41,6 +48,12 @@ class Serving:
             )
         if not self.store.removeprefix("sqlite:") or not self.store.startswith("sqlite:"):
             raise click.UsageError(f"--store {self.store}: write sqlite:PATH")
+        scheme, sign, place = self.files.partition("://")
+        if sign and not (place and scheme in _SCHEMES):
+            raise click.UsageError(
+                f"--files {self.files}: write a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX "
+                "or az://CONTAINER/PREFIX"
+            )
         if not self.is_local and not self.insecure:
             raise click.UsageError(
                 f"--listen {self.listen} would let anyone on the network in: there are no "
@@ -61,6 +74,12 @@ class Serving:
     def path(self) -> str:
         return self.store.removeprefix("sqlite:")
 
+    @property
+    def files_url(self) -> str:
+        if "://" in self.files:
+            return self.files
+        return Path(self.files or f"{self.path}.files").absolute().as_uri()
+
 
 @click.command(
     epilog=examples(
@@ -70,6 +89,13 @@ class Serving:
 @setting("--listen", default=DEFAULT_SERVER, metavar="HOST:PORT", help="Port 0: any free one.")
 @setting(
     "--store", default="sqlite:longshore.db", metavar="sqlite:PATH", help="Where all is kept."
+)
+@setting(
+    "--files",
+    default="",
+    show_default="STORE.files",
+    metavar="FOLDER|URL",
+    help="Where files are kept: a folder, s3://…, gs://… or az://….",
 )
 @click.option(
     "--worker",
@@ -98,6 +124,7 @@ class Serving:
 def serve(
     listen: str,
     store: str,
+    files: str,
     targets: tuple[str, ...],
     demo: bool,
     grace: timedelta,
@@ -113,7 +140,7 @@ def serve(
     what they do. A second one ends it at once; nothing that was answered is lost.
     """
     configure(log_level)
-    serving = Serving(listen=listen, store=store, insecure=insecure)
+    serving = Serving(listen=listen, store=store, files=files, insecure=insecure)
     settings = _settings(beat, time_to_live, history)
     workers = [load_worker(target) for target in targets]
     if demo:
@@ -128,10 +155,11 @@ def serve(
                 workers,
                 grace.total_seconds(),
                 settings,
+                serving.files_url,
                 apply_demonstration if demo else None,
             )
         )
-    except (StoreUnavailable, CannotListen) as error:
+    except (StoreUnavailable, FilesUnavailable, CannotListen) as error:
         raise click.ClickException(str(error)) from None
 
 

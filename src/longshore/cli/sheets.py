@@ -7,7 +7,15 @@ from collections.abc import Iterator, Mapping
 from google.protobuf.struct_pb2 import Struct
 
 from longshore.cli.describing import subject
-from longshore.cli.wording import failure_lines, moment, progress, span, struct_text
+from longshore.cli.wording import (
+    about_file,
+    delivery,
+    failure_lines,
+    moment,
+    progress,
+    span,
+    struct_text,
+)
 from longshore.client.handles import state_name
 from longshore.client.kinds import Operation
 from longshore.v1.job_service_pb2 import Job
@@ -40,6 +48,8 @@ def sheet(operation: Operation) -> Rows:
     yield "ended", moment(status.end_time)
     yield "kept until", moment(status.expire_time)
     yield from sorted(status.properties.items())
+    yield "files", "\n".join(map(about_file, status.files))
+    yield "delivery", delivery(status.delivery) if status.HasField("delivery") else ""
     yield "error", "\n".join(failure_lines(status.error)) if status.HasField("error") else ""
     if status.HasField("result"):
         yield "result", struct_text(status.result, indent=2)
@@ -83,6 +93,8 @@ def _how(options: Options) -> Rows:
         yield "concurrency", f"{options.concurrency_key}, at most {options.concurrency_limit}"
     yield "fairness", options.fairness_key
     yield "run timeout", span(options.run_timeout)
+    if options.HasField("callback"):
+        yield "callback", f"{options.callback.method or 'POST'} {options.callback.url}"
 
 
 def _steps(status: Status) -> str:

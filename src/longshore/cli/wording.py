@@ -17,8 +17,11 @@ from longshore.client.errors import Failure, read_failure
 from longshore.client.handles import state_name
 from longshore.v1.operation_pb2 import (
     ActionChanged,
+    CallbackSent,
+    Delivery,
     DeliveryState,
     Event,
+    File,
     LogEntry,
     LogKind,
     Progress,
@@ -32,6 +35,15 @@ STATE_STYLES: Final = {
     "FAILED": "red",
     "CANCELED": "yellow",
     "RUNNING": "cyan",
+}
+
+#: What a delivery has come to; braces hold who keeps the result.
+_DELIVERY_WORDS: Final = {
+    DeliveryState.DELIVERY_STATE_NONE: "result will go to {}",
+    DeliveryState.DELIVERY_STATE_PENDING: "result is on its way to {}",
+    DeliveryState.DELIVERY_STATE_ONGOING: "result can be fetched",
+    DeliveryState.DELIVERY_STATE_COMPLETE: "{} holds the result",
+    DeliveryState.DELIVERY_STATE_FAILED: "{} cannot hold the result",
 }
 
 
@@ -76,15 +88,13 @@ def happened(event: Event) -> str:
         case "property_set":
             return f"{event.property_set.name} = {event.property_set.value}"
         case "file_added":
-            return f"file {event.file_added.file.path}, {decimal(event.file_added.file.size)}"
+            return f"file {about_file(event.file_added.file)}"
         case "moved":
             return f"moved to {event.moved.to_queue}, priority {event.moved.priority}"
         case "delivery_changed":
-            state = DeliveryState.Name(event.delivery_changed.delivery.state)
-            return f"delivery {state.removeprefix('DELIVERY_STATE_')}"
+            return f"delivery {delivery(event.delivery_changed.delivery)}"
         case "callback_sent":
-            word = "given up" if event.callback_sent.given_up else "sent"
-            return _reasoned(f"callback {word}", event.callback_sent.message)
+            return _callback_sent(event.callback_sent)
         case "expired":
             return "expired"
         case _:
@@ -111,6 +121,26 @@ def _action_changed(change: ActionChanged) -> str:
         State.STATE_FAILED: "failed",
     }.get(action.state, state_name(action.state).lower())
     return _reasoned(f"{action.action} {word}", action.error.message)
+
+
+def _callback_sent(sent: CallbackSent) -> str:
+    word = "given up" if sent.given_up else "answered"
+    attempts = f" after {sent.attempts} attempts" if sent.attempts > 1 else ""
+    return _reasoned(f"callback {word}{attempts}", sent.message)
+
+
+def delivery(how_far: Delivery) -> str:
+    """Say how far a result is on its way: `COMPLETE: the store holds the result`."""
+    name = DeliveryState.Name(how_far.state).removeprefix("DELIVERY_STATE_")
+    if how_far.HasField("retrieve_time"):
+        return f"{name}: acknowledged at {moment(how_far.retrieve_time)}"
+    holder = f"channel {how_far.stream}" if how_far.stream else "the store"
+    return f"{name}: {_DELIVERY_WORDS.get(how_far.state, '').format(holder)}"
+
+
+def about_file(file: File) -> str:
+    """Say what there is to know of a file at a glance: `a/b.pdf, 3.1 kB, application/pdf`."""
+    return ", ".join(filter(None, (file.path, decimal(file.size), file.content_type)))
 
 
 def _reasoned(text: str, why: str) -> str:
