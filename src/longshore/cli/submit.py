@@ -10,8 +10,9 @@ from longshore.cli.commands import examples
 from longshore.cli.describing import called
 from longshore.cli.follow import follow_one
 from longshore.cli.output import say, say_json
-from longshore.cli.requests import job_options, launch_options, task_options
+from longshore.cli.requests import Order, job_options, launch_options, task_options
 from longshore.cli.running import Asking, asks
+from longshore.cli.uploads import completed
 from longshore.client.handles import Handle
 from longshore.v1.job_service_pb2 import SubmitJobRequest
 from longshore.v1.launch_service_pb2 import SubmitLaunchRequest
@@ -19,7 +20,7 @@ from longshore.v1.task_service_pb2 import SubmitTaskRequest
 
 _TASK: Final = (
     "task archive/digest path=/srv/archive",
-    "task resize width:=640 --label team=north --start-in 5m",
+    "task resize width:=640 image@=photo.png --label team=north --delivery store",
     """task --plan @plan.json --context '{"folder": "/srv/archive"}'""",
 )
 _JOB: Final = (
@@ -44,33 +45,36 @@ def submit() -> None:
 @submit.command("task", epilog=_examples("submit", _TASK))
 @task_options
 @asks
-async def submit_task(asking: Asking, request: SubmitTaskRequest) -> None:
+async def submit_task(asking: Asking, order: Order[SubmitTaskRequest]) -> None:
     """Submit ACTION with its arguments, or a plan of actions.
 
-    An argument is KEY=TEXT, or KEY:=JSON for what is no text.
+    An argument is KEY=TEXT, KEY:=JSON for what is no text, or KEY@=PATH for a file to upload.
     """
+    request = await completed(asking, order)
     _submitted(asking, await asking.client.tasks.submit(request))
 
 
 @submit.command("job", epilog=_examples("submit", _JOB))
 @job_options
 @asks
-async def submit_job(asking: Asking, request: SubmitJobRequest) -> None:
+async def submit_job(asking: Asking, order: Order[SubmitJobRequest]) -> None:
     """Submit ACTION of CONTRACT, with variables that win over the contract's.
 
-    A variable is KEY=TEXT, or KEY:=JSON for what is no text.
+    A variable is KEY=TEXT, KEY:=JSON for what is no text, or KEY@=PATH for a file to upload.
     """
+    request = await completed(asking, order)
     _submitted(asking, await asking.client.jobs.submit(request))
 
 
 @submit.command("launch", epilog=_examples("submit", _LAUNCH))
 @launch_options
 @asks
-async def submit_launch(asking: Asking, request: SubmitLaunchRequest) -> None:
+async def submit_launch(asking: Asking, order: Order[SubmitLaunchRequest]) -> None:
     """Submit the one action of SERVICE, a rule set or an operation service.
 
-    An argument is KEY=TEXT, or KEY:=JSON for what is no text.
+    An argument is KEY=TEXT, KEY:=JSON for what is no text, or KEY@=PATH for a file to upload.
     """
+    request = await completed(asking, order)
     _submitted(asking, await asking.client.launches.submit(request))
 
 
@@ -95,11 +99,12 @@ def run() -> None:
 @run.command("task", epilog=_examples("run", _TASK))
 @task_options
 @asks
-async def run_task(asking: Asking, request: SubmitTaskRequest) -> int:
+async def run_task(asking: Asking, order: Order[SubmitTaskRequest]) -> int:
     """Submit ACTION with its arguments, or a plan of actions, and follow it to its end.
 
-    An argument is KEY=TEXT, or KEY:=JSON for what is no text.
+    An argument is KEY=TEXT, KEY:=JSON for what is no text, or KEY@=PATH for a file to upload.
     """
+    request = await completed(asking, order)
     async with asking.client.tasks.run(request, include_logs=True) as changes:
         return await follow_one(asking, changes)
 
@@ -107,11 +112,13 @@ async def run_task(asking: Asking, request: SubmitTaskRequest) -> int:
 @run.command("job", epilog=_examples("run", _JOB))
 @job_options
 @asks
-async def run_job(asking: Asking, request: SubmitJobRequest) -> int:
+async def run_job(asking: Asking, order: Order[SubmitJobRequest]) -> int:
     """Submit ACTION of CONTRACT, and follow the job to its end.
 
-    A variable is KEY=TEXT, or KEY:=JSON for what is no text. It wins over the contract's.
+    A variable is KEY=TEXT, KEY:=JSON for what is no text, or KEY@=PATH for a file to upload; it
+    wins over the contract's.
     """
+    request = await completed(asking, order)
     async with asking.client.jobs.run(request, include_logs=True) as changes:
         return await follow_one(asking, changes)
 
@@ -119,10 +126,11 @@ async def run_job(asking: Asking, request: SubmitJobRequest) -> int:
 @run.command("launch", epilog=_examples("run", _LAUNCH))
 @launch_options
 @asks
-async def run_launch(asking: Asking, request: SubmitLaunchRequest) -> int:
+async def run_launch(asking: Asking, order: Order[SubmitLaunchRequest]) -> int:
     """Submit the one action of SERVICE, and follow the launch to its end.
 
-    An argument is KEY=TEXT, or KEY:=JSON for what is no text.
+    An argument is KEY=TEXT, KEY:=JSON for what is no text, or KEY@=PATH for a file to upload.
     """
+    request = await completed(asking, order)
     async with asking.client.launches.run(request, include_logs=True) as changes:
         return await follow_one(asking, changes)

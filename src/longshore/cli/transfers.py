@@ -1,0 +1,44 @@
+"""Bytes on their way: bars on stderr for people, nothing for programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from longshore.cli.output import on_one_line
+
+
+@contextmanager
+def bar(
+    name: str, total: int | None = None, *, quiet: bool = False
+) -> Generator[Callable[[int], None]]:
+    """Show how many bytes of how many are through, while they are: call what this gives with it.
+
+    Nothing is shown where `quiet`, nor if stderr is no terminal.
+    """
+    progress = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        # What goes to stdout is not for stderr.
+        redirect_stdout=False,
+        disable=quiet or not sys.stderr.isatty(),
+    )
+    with progress:
+        task = progress.add_task(on_one_line(name), total=total)
+        yield lambda done: progress.update(task, completed=done)
