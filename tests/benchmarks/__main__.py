@@ -21,7 +21,9 @@ import uvloop
 from tests.benchmarks import (
     batches,
     breakdown,
+    channels,
     end_to_end,
+    files,
     keys,
     latency,
     leasing,
@@ -43,6 +45,8 @@ SECTIONS: Final[dict[str, Callable[[Bench], Awaitable[list[Figure]]]]] = {
     "leasing": leasing.measure,
     "keys": keys.measure,
     "watchers": watchers.measure,
+    "files": files.measure,
+    "channels": channels.measure,
     "breakdown": breakdown.measure,
 }
 

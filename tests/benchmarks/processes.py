@@ -32,6 +32,16 @@ class Running:
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGESIZE")
 
+    def forget_peak(self) -> None:
+        """Let `peak_bytes` count from now on."""
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+
+    def peak_bytes(self) -> int:
+        """Return how much memory it had resident at most."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        (line,) = (one for one in status.splitlines() if one.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1_024
+
     def cpu_seconds(self) -> float:
         """Return the processor time of all its threads so far."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
@@ -75,6 +85,13 @@ async def echo_server(response: bytes) -> AsyncGenerator[Running]:
     """Run the bare server that answers every call with the same message."""
     command = [sys.executable, "-m", "tests.benchmarks.echo"]
     async with _process(*command, given=response.hex()) as running:
+        yield running
+
+
+@asynccontextmanager
+async def byte_server() -> AsyncGenerator[Running]:
+    """Run the bare server that takes bytes in and hands bytes out."""
+    async with _process(sys.executable, "-m", "tests.benchmarks.byte_stream") as running:
         yield running
 
 

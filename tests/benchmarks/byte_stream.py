@@ -1,0 +1,54 @@
+"""The baseline of files: a bare grpc.aio server that takes bytes in and hands bytes out.
+
+Run as a program it names its address. Nothing is decoded, digested or kept: an upload is
+answered when it ends, a download is the same chunk as often as was asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any, Final
+
+import grpc
+import uvloop
+
+from longshore.v1.file_service_pb2 import DESCRIPTOR
+
+SERVICE: Final = DESCRIPTOR.services_by_name["FileService"].full_name
+CHUNK: Final = bytes(range(256)) * 4_096  #: A mebibyte.
+OPTIONS: Final = [
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", 4 << 20),
+    ("grpc.max_send_message_length", 4 << 20),
+]
+
+
+async def take(requests: AsyncIterator[bytes], _context: Any) -> bytes:
+    size = 0
+    async for data in requests:
+        size += len(data)
+    return str(size).encode()
+
+
+async def give(request: bytes, _context: Any) -> AsyncGenerator[bytes]:
+    for _ in range(int(request)):
+        yield CHUNK
+
+
+async def serve() -> None:
+    """Serve until the process is ended."""
+    server = grpc.aio.server(options=OPTIONS)
+    handlers = {
+        "UploadFile": grpc.stream_unary_rpc_method_handler(take),
+        "DownloadFile": grpc.unary_stream_rpc_method_handler(give),
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    print(f"bytes listening on 127.0.0.1:{port}", flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    uvloop.run(serve())
