@@ -39,7 +39,7 @@ async def give(request: bytes, _context: Any) -> AsyncGenerator[bytes]:
 async def serve() -> None:
     """Serve until the process is ended."""
     server = grpc.aio.server(options=OPTIONS)
-    handlers = {
+    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         "UploadFile": grpc.stream_unary_rpc_method_handler(take),
         "DownloadFile": grpc.unary_stream_rpc_method_handler(give),
     }
