@@ -70,8 +70,23 @@ def _say_that_it_goes_on(operation: Operation) -> None:
 def _conclude(operation: Operation) -> None:
     status = operation.status
     if status.state == State.STATE_SUCCEEDED:
-        say(struct_text(status.result, indent=2 if is_terminal() else None))
+        _say_what_it_gave(operation)
         return
     message = f"{called(operation)} {state_name(status.state)}"
     lines = failure_lines(status.error) if status.HasField("error") else [status.message]
     click.echo("\n  ".join([message, *filter(None, lines)]), err=True)
+
+
+def _say_what_it_gave(operation: Operation) -> None:
+    number, status = operation.metadata.number, operation.status
+    if status.delivery.stream:
+        click.echo(
+            f"its result is on channel {status.delivery.stream}: `longshore results`", err=True
+        )
+    elif status.HasField("delivery"):
+        click.echo(f"its result is in the store: `longshore fetch {number}`", err=True)
+    else:
+        say(struct_text(status.result, indent=2 if is_terminal() else None))
+    if status.files:
+        many = f"{len(status.files)} files" if len(status.files) > 1 else "1 file"
+        click.echo(f"it made {many}: `longshore download {number}`", err=True)

@@ -7,15 +7,13 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from longshore.cli.advice import advice
 from longshore.cli.commands import examples
 from longshore.cli.describing import called
 from longshore.cli.output import printable, say, say_json, say_sheet
-from longshore.cli.running import EXIT_CALL, Asking, asks
+from longshore.cli.running import Asking, asks, each
 from longshore.cli.sheets import sheet
 from longshore.cli.suggestions import queues
 from longshore.cli.wording import happened, moment
-from longshore.client import CallError, FailedPrecondition, NotFound
 from longshore.client.handles import Handle, state_name
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -158,22 +156,12 @@ async def history(asking: Asking, operation_id: str, details: tuple[str, ...]) -
 async def _each(
     asking: Asking, ids: tuple[str, ...], do: Callable[[AnyHandle], Awaitable[None]]
 ) -> int:
-    """Do something with one operation after another; return the exit code.
+    """Do something with one operation after another; see `each`."""
 
-    One that is refused does not keep the others from it.
-    """
-    code = 0
-    for one in ids:
-        try:
-            await do(await asking.client.operations.get(one))
-        except (NotFound, FailedPrecondition) as error:
-            _refused(asking, one, error)
-            code = EXIT_CALL
-    return code
+    async def with_handle(one: str) -> None:
+        await do(await asking.client.operations.get(one))
 
-
-def _refused(asking: Asking, one: str, error: CallError) -> None:
-    click.echo(f"Error: {one}: {advice(error, asking.server)}", err=True)
+    return await each(asking, ids, with_handle)
 
 
 def _told(asking: Asking, handle: AnyHandle, what: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, TypeVar
@@ -15,7 +15,7 @@ import click
 from longshore.cli.advice import advice
 from longshore.cli.parameters import Servers, Span
 from longshore.cli.settings import config_option, setting
-from longshore.client import CallError, Client
+from longshore.client import CallError, Client, FailedPrecondition, NotFound
 from longshore.client.connection import DEFAULT_SERVER
 
 try:
@@ -72,6 +72,21 @@ def asks(command: Callable[..., Awaitable[int | None]]) -> Callable[..., Any]:
     for option in reversed(_ASKING):
         body = option(body)
     return body
+
+
+async def each(asking: Asking, ids: Iterable[str], do: Callable[[str], Awaitable[None]]) -> int:
+    """Do something for one id after another; return the exit code.
+
+    One that is refused does not keep the others from it.
+    """
+    code = 0
+    for one in ids:
+        try:
+            await do(one)
+        except (NotFound, FailedPrecondition) as error:
+            click.echo(f"Error: {one}: {advice(error, asking.server)}", err=True)
+            code = EXIT_CALL
+    return code
 
 
 def run_async(main: Coroutine[Any, Any, T]) -> T:

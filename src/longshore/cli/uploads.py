@@ -64,7 +64,7 @@ async def upload(
         file = await _sent(
             asking,
             path,
-            shown=place,
+            place,
             path=name,
             content_type=content_type,
             expire_after=expire_after,
@@ -81,12 +81,12 @@ async def completed(asking: Asking, order: Order[R]) -> R:
     return order.completed(ids)
 
 
-async def _sent(asking: Asking, path: str | Path, *, shown: str = "", **fields: Any) -> File:
+async def _sent(asking: Asking, named: str | Path, place: str = "", **fields: Any) -> File:
     """Upload a file, or what is piped in. Raises `LocalFault` if it cannot be read."""
-    source: BinaryIO | Path = Path(path)
-    if path == _STDIN:
-        source, path = sys.stdin.buffer, "standard input"
-    with local_faults("read", path):
+    source: BinaryIO | Path = Path(named)
+    if named == _STDIN:
+        source, named = sys.stdin.buffer, "standard input"
+    with local_faults("read", named):
         total = source.stat().st_size if isinstance(source, Path) else None
-        with bar(f"{path}{shown}", total) as told:
+        with bar(f"{named}{place}", total) as told:
             return await asking.client.files.upload(source, told=told, **fields)
