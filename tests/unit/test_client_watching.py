@@ -260,7 +260,7 @@ async def test_the_revision_never_runs_ahead_of_what_was_handed_out(
 async def test_only_streams_that_come_back_are_spread_over_time(
     peer: Peer, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("longshore.client.watching._SPREAD_SECONDS", 1e9)
+    monkeypatch.setattr("longshore.client.reopening._SPREAD_SECONDS", 1e9)
     peer.submits = [v1.SubmitTaskResponse(task=stands("7").changes[0].task)]
     peer.watches = [[stands("7", 5), DONE]]
     handle = await client.tasks.submit("scan")
@@ -299,6 +299,17 @@ async def test_a_closed_watch_has_no_more_changes(peer: Peer, client: Client) ->
     async with client.tasks.watch(after_revision=0) as watch:
         await anext(watch)
     assert [change async for change in watch] == []
+
+
+async def test_a_watch_that_is_closed_while_it_waits_ends(peer: Peer, client: Client) -> None:
+    peer.watches = [[happened(1, upto=1), FOREVER]]
+    watch = client.tasks.watch(after_revision=0)
+    await anext(watch)
+    waiting = asyncio.ensure_future(anext(watch, None))
+    await asyncio.sleep(0)
+    watch.close()
+    assert await waiting is None
+    assert len(peer.asked) == 1
 
 
 async def test_a_run_is_gone_on_with_by_a_watch_of_its_task(peer: Peer, client: Client) -> None:

@@ -9,7 +9,8 @@ from grpc.aio import EOF
 
 from longshore.client.connection import Connection
 from longshore.client.kinds import C, Kind, O, Submit
-from longshore.client.watching import Stream, Watch, resume, watch
+from longshore.client.reopening import Stream
+from longshore.client.watching import Watch, resume, watch
 
 
 class Calls(Generic[O, C]):

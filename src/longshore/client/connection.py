@@ -6,13 +6,12 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, Final, TypeVar, cast
+from typing import Final, TypeVar
 
 from google.protobuf.descriptor import Descriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from grpc import StatusCode
-from grpc.aio import EOF, AioRpcError, Channel, UnaryStreamCall
+from grpc.aio import AioRpcError
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
@@ -22,9 +21,9 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from longshore.client.errors import CallError, rpc_error
+from longshore.client.errors import CallError
 from longshore.client.servers import Servers, split_addresses
-from longshore.v1.operation_pb2 import End
+from longshore.client.streams import Sending, Stream, failure, is_unavailable
 
 R = TypeVar("R", bound=Message)
 
@@ -81,6 +80,13 @@ class Connection:
         open_ = channel.unary_stream(_path(method), _encode, _reader(method))
         return Stream(open_(request, metadata=self._metadata), self._streams, channel)
 
+    async def send(self, request: type[Message]) -> Sending:
+        """Open a stream of such requests. If no server can be connected: `Unavailable`."""
+        channel = await self._streams.connected(self.timeout)
+        method = _method(request.DESCRIPTOR)
+        open_ = channel.stream_unary(_path(method), _encode, _reader(method))
+        return Sending(open_(metadata=self._metadata), self._streams, channel)
+
     async def _ask(self, request: Message, answer: type[R], deadline: float) -> R:
         channel = await self._calls.connected(max(deadline - time.monotonic(), 0.0))
         method = _method(request.DESCRIPTOR)
@@ -89,33 +95,9 @@ class Connection:
         try:
             told = await call(request, timeout=left, metadata=self._metadata)
         except AioRpcError as error:
-            raise _failure(error, self._calls, channel) from None
+            raise failure(error, self._calls, channel) from None
         assert isinstance(told, answer)
         return told
-
-
-class Stream:
-    """A call whose answers are read one by one."""
-
-    def __init__(
-        self, call: UnaryStreamCall[Any, Any], servers: Servers, channel: Channel
-    ) -> None:
-        self._call = call
-        self._servers = servers
-        self._channel = channel
-
-    async def read(self) -> object:
-        """Return the next answer, or `EOF`; raises `CallError`."""
-        try:
-            message: Any = await self._call.read()
-        except AioRpcError as error:
-            raise _failure(error, self._servers, self._channel) from None
-        if message is not EOF and message.end == End.END_RECONNECT:
-            self._servers.pass_over(self._channel)
-        return cast("object", message)
-
-    def cancel(self) -> bool:
-        return self._call.cancel()
 
 
 def retrying(passing: Callable[[BaseException], bool], patience: float | None) -> AsyncRetrying:
@@ -129,24 +111,6 @@ def retrying(passing: Callable[[BaseException], bool], patience: float | None) -
         stop=stop_never if patience is None else stop_before_delay(patience),
         reraise=True,
     )
-
-
-def is_unavailable(error: BaseException) -> bool:
-    """Whether a call may be repeated: nobody was there. A refusal in words is an answer."""
-    return (
-        isinstance(error, CallError)
-        # A server that stops cancels calls that reached it but none of its methods.
-        and error.code in (StatusCode.UNAVAILABLE, StatusCode.CANCELLED)
-        and error.reason != "MAINTENANCE"
-    )
-
-
-def _failure(error: AioRpcError, servers: Servers, channel: Channel) -> CallError:
-    """Return why a call failed; if its server is not available, the next has its turn."""
-    failure = rpc_error(error)
-    if is_unavailable(failure):
-        servers.pass_over(channel)
-    return failure
 
 
 def _wait(state: RetryCallState) -> float:

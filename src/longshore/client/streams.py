@@ -1,0 +1,103 @@
+"""Calls of which one side streams: answers that are read, requests that are written, in turn."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from grpc import StatusCode
+from grpc.aio import EOF, AioRpcError, Channel, StreamUnaryCall, UnaryStreamCall
+
+from longshore.client.errors import CallError, lost, rpc_error
+from longshore.client.servers import Servers
+from longshore.v1.operation_pb2 import End
+
+
+class Stream:
+    """A call whose answers are read one by one."""
+
+    def __init__(
+        self, call: UnaryStreamCall[Any, Any], servers: Servers, channel: Channel
+    ) -> None:
+        self._call = call
+        self._servers = servers
+        self._channel = channel
+
+    async def read(self) -> object:
+        """Return the next answer, or `EOF`; raises `CallError`."""
+        try:
+            message: Any = await self._call.read()
+        except AioRpcError as error:
+            raise failure(error, self._servers, self._channel) from None
+        except asyncio.CancelledError:
+            raise _cancellation() from None
+        if message is not EOF and getattr(message, "end", None) == End.END_RECONNECT:
+            self._servers.pass_over(self._channel)
+        return cast("object", message)
+
+    def cancel(self) -> bool:
+        return self._call.cancel()
+
+
+class Sending:
+    """A call whose requests are written one by one, and which is answered once."""
+
+    def __init__(
+        self, call: StreamUnaryCall[Any, Any], servers: Servers, channel: Channel
+    ) -> None:
+        self._call = call
+        self._servers = servers
+        self._channel = channel
+
+    async def write(self, message: Any) -> bool:
+        """Write a request; false if the server has answered already, and wants no more."""
+        try:
+            await self._call.write(message)
+        except (AioRpcError, asyncio.InvalidStateError):
+            return False  # Why is said by the answer only.
+        except asyncio.CancelledError:
+            raise _cancellation() from None
+        return True
+
+    async def answer(self) -> Any:
+        """Say that this was all, unless the call has ended, and return the answer.
+
+        Raises `CallError`.
+        """
+        try:
+            if not self._call.done():
+                await self._call.done_writing()
+            return await self._call
+        except AioRpcError as error:
+            raise failure(error, self._servers, self._channel) from None
+        except asyncio.CancelledError:
+            raise _cancellation() from None
+
+    def cancel(self) -> bool:
+        return self._call.cancel()
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether a call may be repeated: nobody was there. A refusal in words is an answer."""
+    return (
+        isinstance(error, CallError)
+        # A server that stops cancels calls that reached it but none of its methods.
+        and error.code in (StatusCode.UNAVAILABLE, StatusCode.CANCELLED)
+        and error.reason != "MAINTENANCE"
+    )
+
+
+def failure(error: AioRpcError, servers: Servers, channel: Channel) -> CallError:
+    """Return why a call failed; if its server is not available, the next has its turn."""
+    failed = rpc_error(error)
+    if is_unavailable(failed):
+        servers.pass_over(channel)
+    return failed
+
+
+def _cancellation() -> BaseException:
+    """Tell apart whether somebody cancelled the task that runs, or only its stream."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling() > 0:
+        return asyncio.CancelledError()
+    return lost("the stream was cancelled")
