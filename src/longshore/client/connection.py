@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Final, TypeVar
 
+import grpc
 from google.protobuf.descriptor import Descriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -40,13 +41,17 @@ class Connection:
     """
 
     def __init__(
-        self, servers: str | Sequence[str], metadata: Mapping[str, str], timeout: float
+        self,
+        servers: str | Sequence[str],
+        metadata: Mapping[str, str],
+        timeout: float,
+        credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
         addresses = split_addresses(servers)
         self.timeout = timeout
         self._metadata = tuple(metadata.items())
-        self._calls = Servers(addresses)
-        self._streams = Servers(addresses)
+        self._calls = Servers(addresses, credentials)
+        self._streams = Servers(addresses, credentials)
 
     async def close(self) -> None:
         await asyncio.gather(self._calls.close(), self._streams.close())

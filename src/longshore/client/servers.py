@@ -41,11 +41,11 @@ class Servers:
     names. A channel that has failed tries to reconnect by itself, less and less often.
     """
 
-    def __init__(self, addresses: Sequence[str]) -> None:
+    def __init__(
+        self, addresses: Sequence[str], credentials: grpc.ChannelCredentials | None = None
+    ) -> None:
         self._addresses = addresses
-        self._channels = [
-            grpc.aio.insecure_channel(address, options=_OPTIONS) for address in addresses
-        ]
+        self._channels = [_channel(address, credentials) for address in addresses]
         self._turn = 0
 
     async def close(self) -> None:
@@ -112,6 +112,12 @@ def split_addresses(servers: str | Sequence[str]) -> tuple[str, ...]:
     if not addresses:
         raise InvalidValue("no server is named")
     return addresses
+
+
+def _channel(address: str, credentials: grpc.ChannelCredentials | None) -> Channel:
+    if credentials is None:
+        return grpc.aio.insecure_channel(address, options=_OPTIONS)
+    return grpc.aio.secure_channel(address, credentials, options=_OPTIONS)
 
 
 async def _is_connected(channel: Channel) -> bool:
