@@ -40,9 +40,12 @@ FILES = {
     "archive.json": '{"name": "archive"}',
     "archive.yaml": "name: archive",
     "box.json": "{}",
+    "drawing.svg": "<svg/>",
     "nightly.json": '{"name": "nightly"}',
     "nightly.yaml": "name: nightly",
+    "notes.txt": "notes",
     "orders.yaml": "name: orders",
+    "photo.png": "a photo",
     "plan.json": '[{"action": "scan"}]',
 }
 
@@ -69,7 +72,7 @@ def test_every_example_is_a_command_line_that_is_understood(
     monkeypatch.setenv("LONGSHORE_SERVER", NOBODY)
     for name, text in FILES.items():
         Path(name).write_text(text)
-    words, _, read = example.partition(" > ")[0].partition(" < ")
+    words, _, read = re.split(r" [>|] ", example)[0].partition(" < ")
     result = CliRunner().invoke(main, shlex.split(words), input=FILES.get(read))
     assert "no server answers" in result.output
     assert result.exit_code == 3

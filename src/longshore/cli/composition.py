@@ -40,9 +40,9 @@ async def run_server(
 ) -> None:
     """Serve the store at a path until a signal, then drain; a second signal ends the process.
 
-    `files` is the URL of the place where files are kept. `prepare` is done before the workers
-    start. Raises what it raises, `StoreUnavailable` when the store cannot be had, or fails,
-    `FilesUnavailable` when that place cannot be had, and `CannotListen`.
+    `files` names the folder or the bucket where files are kept. `prepare` is done before the
+    workers start. Raises what it raises, `StoreUnavailable` when the store cannot be had, or
+    fails, `FilesUnavailable` when that place cannot be had, and `CannotListen`.
     """
     _collect_garbage_rarely()
     stopped = _stopped_by_signals()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
-from typing import Final
 
 import click
 import structlog
@@ -27,17 +25,13 @@ from longshore.server.app import CannotListen
 log = structlog.get_logger()
 
 
-#: Of the places where files can be kept.
-_SCHEMES: Final = ("s3", "gs", "az", "file")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
     """Everything an operator can choose, checked once."""
 
     listen: str
     store: str
-    files: str  #: A folder or a URL; empty: beside the store.
+    files: str  #: A folder or the URL of a bucket; empty: beside the store.
     insecure: bool
 
     def __post_init__(self) -> None:
@@ -48,12 +42,6 @@ class Serving:
             )
         if not self.store.removeprefix("sqlite:") or not self.store.startswith("sqlite:"):
             raise click.UsageError(f"--store {self.store}: write sqlite:PATH")
-        scheme, sign, place = self.files.partition("://")
-        if sign and not (place and scheme in _SCHEMES):
-            raise click.UsageError(
-                f"--files {self.files}: write a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX "
-                "or az://CONTAINER/PREFIX"
-            )
         if not self.is_local and not self.insecure:
             raise click.UsageError(
                 f"--listen {self.listen} would let anyone on the network in: there are no "
@@ -75,10 +63,8 @@ class Serving:
         return self.store.removeprefix("sqlite:")
 
     @property
-    def files_url(self) -> str:
-        if "://" in self.files:
-            return self.files
-        return Path(self.files or f"{self.path}.files").absolute().as_uri()
+    def place_of_files(self) -> str:
+        return self.files or f"{self.path}.files"
 
 
 @click.command(
@@ -155,7 +141,7 @@ def serve(
                 workers,
                 grace.total_seconds(),
                 settings,
-                serving.files_url,
+                serving.place_of_files,
                 apply_demonstration if demo else None,
             )
         )
