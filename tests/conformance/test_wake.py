@@ -144,7 +144,7 @@ async def test_watchers_are_still_told_of_what_has_expired(world: World) -> None
 
 
 async def test_more_than_a_batch_of_due_work_is_done_in_several(world: World) -> None:
-    count = limits.WRITER_CHANGES + 200
+    count = limits.WRITER_DUE + 200
     for _ in range(2):
         delayed = (submit_change(not_before=NOON + SECOND) for _ in range(count // 2))
         await world.apply(*delayed)

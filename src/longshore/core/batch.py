@@ -56,6 +56,8 @@ class Batch:
         self.created: dict[int, Facts] = {}
         self.documents: dict[tuple[int, int], bytes] = {}
         self.dropped: set[tuple[int, int]] = set()  #: Documents that are removed.
+        #: Documents that were read in bulk; None: there was none.
+        self._read: dict[tuple[int, int], bytes | None] = {}
         self.events: list[Event] = []
         self.keys: dict[tuple[str, str, str], Keyed] = {}
         self.sessions: dict[int, Session | None] = {}  #: None: ended.
@@ -114,10 +116,18 @@ class Batch:
         return self.created.get(number) or self.rows.facts(number)
 
     def document(self, number: int, part: int) -> bytes | None:
-        found = self.documents.get((number, part))
-        if found is None and number not in self.created and (number, part) not in self.dropped:
-            found = self.rows.document(number, part)
+        place = (number, part)
+        found = self.documents.get(place)
+        if found is None and number not in self.created and place not in self.dropped:
+            found = self._read[place] if place in self._read else self.rows.document(*place)
         return found
+
+    def read_documents(self, numbers: Iterable[int], part: int) -> None:
+        """Read documents in bulk, so that they are not read one by one."""
+        unread = [one for one in numbers if (one, part) not in self._read]
+        self._read.update(((number, part), None) for number in unread)
+        for number, document in self.rows.documents(unread, part).items():
+            self._read[number, part] = document
 
     def requests(self, operations: Sequence[Operation]) -> dict[int, tuple[bytes, str | None]]:
         """Return by number what workers run, as a document, and the traceparent."""
@@ -283,6 +293,15 @@ class Batch:
                 self.next_wake = wake
         elif operation.state == _QUEUED:
             self._waiting[operation.lane].append(number)
+
+    def forget(self, number: int) -> None:
+        """Free what an operation holds that is to be found no more."""
+        self.expired.append(number)
+        self.arrivals.pop(number, None)
+        self.files.uses.pop(number, None)
+        if number in self.created:
+            others = ((at, keyed) for at, keyed in self.keys.items() if keyed.number != number)
+            self.keys = dict(others)
 
     def drop(self, number: int, part: int) -> None:
         """Remove a document, if there is one."""

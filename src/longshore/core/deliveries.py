@@ -111,10 +111,13 @@ def arrive(ended: Operation, stream: str, batch: Batch) -> None:
 def acknowledge(change: Acknowledge, batch: Batch) -> None:
     """Remove results that have arrived: all of them or, if one is refused, none."""
     named = [find(one, change.caller.tenant, Kind.TASK, batch) for one in change.targets]
+    numbers = [operation.number for operation in named]
+    batch.read_documents(numbers, Part.DELIVERY)
+    batch.files.read_made(numbers)
     for operation in named:
         _refuse_too_early(operation, batch)
-    for operation in named:
-        _acknowledge(operation.number, batch)
+    for number in numbers:
+        _acknowledge(number, batch)
 
 
 def _refuse_too_early(operation: Operation, batch: Batch) -> None:

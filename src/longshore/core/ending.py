@@ -85,4 +85,4 @@ def expire(operation: Operation, batch: Batch) -> None:
     filing.let_go(operation, batch)
     revision = batch.emit(operation, EventKind.EXPIRED, operation.state)
     batch.put(operation._replace(wake_time=None, revision=revision))
-    batch.expired.append(operation.number)
+    batch.forget(operation.number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from longshore.core.files import File
@@ -21,7 +22,8 @@ class FileLedger:
         self.files: dict[bytes, File | None] = {}  #: None: no longer kept.
         #: Blobs that no file has, each with the time from which it is removed; None: one has.
         self.blobs: dict[bytes, int | None] = {}
-        self.uses: list[tuple[bytes, int]] = []  #: Files, and numbers that take them.
+        self.uses: dict[int, list[bytes]] = {}  #: By number, what new operations take.
+        self._made: dict[int, dict[bytes, File]] = {}  # By number and id, as it is now.
 
     @property
     def touched(self) -> bool:
@@ -41,16 +43,25 @@ class FileLedger:
             return file
         return None
 
+    def read_made(self, numbers: Iterable[int]) -> None:
+        """Read in bulk what operations have made, so that it is not read one by one."""
+        unread = [number for number in numbers if number not in self._made]
+        self._made.update((number, {}) for number in unread)
+        for file in self._rows.files_of(unread):
+            self._made[file.number or 0][file.id] = file
+
     def made_by(self, number: int) -> list[File]:
         """Return the files that an operation has made, in the order of their ids."""
-        merged = {**{one.id: one for one in self._rows.files_of(number)}, **self.files}
-        found = [one for one in merged.values() if one is not None and one.number == number]
-        return sorted(found, key=lambda one: one.id)
+        return sorted(self._made_by(number).values(), key=lambda one: one.id)
+
+    def _made_by(self, number: int) -> dict[bytes, File]:
+        self.read_made([number])
+        return self._made[number]
 
     def taken_by(self, file_id: bytes) -> list[int]:
         """Return the numbers of operations that take a file and have not ended."""
         numbers = {*self._rows.takers(file_id)}
-        numbers.update(number for one, number in self.uses if one == file_id)
+        numbers.update(number for number, taken in self.uses.items() if file_id in taken)
         return sorted(number for number in numbers if not self._has_ended(number))
 
     def _has_ended(self, number: int) -> bool:
@@ -59,8 +70,7 @@ class FileLedger:
 
     def uses_of(self, number: int) -> list[bytes]:
         """Return the files that an operation takes, whether or not they are still kept."""
-        own = [file_id for file_id, user in self.uses if user == number]
-        return own or self._rows.uses_of(number)
+        return self.uses.get(number) or self._rows.uses_of(number)
 
     def writable(self, blob: bytes) -> bool:
         """Tell whether a blob was announced, and has not been given up since."""
@@ -68,13 +78,23 @@ class FileLedger:
         return until is not None and until != DOOMED
 
     def keep(self, file: File) -> None:
+        if file.number is not None:
+            self._made_by(file.number)[file.id] = file
         self.files[file.id] = file
         self.blobs[file.blob] = None
 
     def drop(self, file: File) -> None:
         """Forget a file; its blob is removed by the next sweep."""
+        if file.number is not None:
+            self._made_by(file.number).pop(file.id, None)
         self.files[file.id] = None
         self.blobs[file.blob] = DOOMED
+
+    def disown(self, file: File, now: int) -> None:
+        """Forget what an operation has made; for those that take it, once they have ended."""
+        self.drop(file)
+        if self.taken_by(file.id):
+            self.keep(file._replace(number=None, expire_time=now))
 
     def due_files(self, now: int, limit: int) -> list[File]:
         """Return uploaded files that have expired and that nobody takes."""

@@ -127,23 +127,22 @@ def drop_unfinished(operation: Operation, batch: Batch) -> None:
         return
     for file in made:
         if file not in kept:
-            batch.files.drop(file)
+            batch.files.disown(file, batch.now)
     _show(kept, operation, batch)
 
 
 def let_go(operation: Operation, batch: Batch) -> None:
-    """Forget the files that an operation has made; those that others take stay until then."""
-    for file in batch.files.made_by(operation.number):
-        if batch.files.taken_by(file.id):
-            batch.files.keep(file._replace(number=None, expire_time=batch.now))
-        else:
-            batch.files.drop(file)
-    batch.drop(operation.number, Part.FILES)
+    """Forget the files that an operation has made."""
+    made = batch.files.made_by(operation.number)
+    for file in made:
+        batch.files.disown(file, batch.now)
+    if made:
+        batch.drop(operation.number, Part.FILES)
 
 
 def take(number: int, files: tuple[bytes, ...], batch: Batch) -> None:
     """Note that an operation takes files. `refuse_missing` comes first."""
-    batch.files.uses += ((file_id, number) for file_id in dict.fromkeys(files))
+    batch.files.uses[number] = list(dict.fromkeys(files))
 
 
 def refuse_missing(files: tuple[bytes, ...], tenant: str, batch: Batch) -> None:

@@ -124,7 +124,7 @@ def _heads(outlet: _Outlet, batch: Batch) -> Iterator[Operation]:
 
 def _lease_to(session: Session, operation: Operation, batch: Batch) -> Operation:
     attempt = operation.attempt + 1
-    if attempt > 1:
+    if operation.token:
         filing.drop_unfinished(operation, batch)
     token = batch.emit(
         operation,

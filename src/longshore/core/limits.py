@@ -44,5 +44,8 @@ FILE_EXPIRE_AFTER_MS: Final = 30 * 60_000  #: Of an uploaded file, unless it say
 BLOB_WRITTEN_WITHIN_MS: Final = 60 * 60_000  #: Of an upload that does not ask for more time.
 ACKNOWLEDGED_AT_ONCE: Final = 10_000
 WRITER_CHANGES: Final = 1_000  #: Changes of one batch.
+#: What one batch does of that which is due. More than one in full of work that is submitted,
+#: ended and delivered makes due, so that nothing waits ever longer.
+WRITER_DUE: Final = 2 * WRITER_CHANGES
 WRITER_BYTES: Final = 4 * MIB
 WRITER_WAITING: Final = 10_000  #: Waiting changes above which submits are refused.

@@ -57,6 +57,9 @@ _QUEUED: Final = int(State.QUEUED)
 #: The `wake_time` of what waits for others with its concurrency key; no clock gets there.
 PARKED: Final = 2**62
 
+#: The `wake_time` of what is due whatever the clock says, also after it was set back.
+AT_ONCE: Final = 1
+
 #: The session of what has been done and is being delivered: the server itself.
 PUBLISHER: Final = -1
 
@@ -94,8 +97,8 @@ class Operation(NamedTuple):
 
     # wake_time is, by state: QUEUED the time before which it may not be leased (None: it may
     # be leased now; `PARKED`: not before a lease with its key ends); RUNNING the end of the
-    # attempt or of the cancel's grace, or that of the next stage of its delivery; ended the time of expiry (None: expired, and to be
-    # found no more).
+    # attempt or of the cancel's grace (`AT_ONCE` if it is being delivered); ended the time of
+    # expiry (None: expired, and to be found no more).
 
     @property
     def waiting(self) -> bool:

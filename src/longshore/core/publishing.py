@@ -6,7 +6,7 @@ from longshore.core import deliveries, policies
 from longshore.core.batch import Batch
 from longshore.core.deliveries import Stage
 from longshore.core.ending import end
-from longshore.core.operations import PUBLISHER, Operation, Part, State
+from longshore.core.operations import AT_ONCE, PUBLISHER, Operation, Part, State
 
 
 def succeed(operation: Operation, results: bytes, batch: Batch, *, reports: int) -> None:
@@ -39,4 +39,4 @@ def advance(operation: Operation, batch: Batch) -> None:
 
 def _next_stage_of(operation: Operation, revision: int, batch: Batch) -> None:
     """Let the next stage be due at once, but in a commit of its own."""
-    batch.put(operation._replace(wake_time=batch.now, update_time=batch.now, revision=revision))
+    batch.put(operation._replace(wake_time=AT_ONCE, update_time=batch.now, revision=revision))

@@ -179,7 +179,7 @@ def resubmit(change: Resubmit, batch: Batch) -> Submitted:
             account=_account_of(attributes),
             concurrency_key=source.concurrency_key,
             fairness_key=source.fairness_key,
-            files=tuple(batch.files.uses_of(source.number)),
+            files=_files_of_next(source, change, batch),
         ),
         batch,
     )
@@ -199,6 +199,13 @@ def _encoded(attributes: dict[str, Any]) -> str | None:
     if not attributes:
         return None
     return json.dumps(attributes, separators=(",", ":"), ensure_ascii=False)
+
+
+def _files_of_next(source: Operation, change: Resubmit, batch: Batch) -> tuple[bytes, ...]:
+    """Return what the first takes and, for what goes on from there, what its steps made."""
+    files = batch.files.uses_of(source.number)
+    made = batch.files.made_by(source.number) if change.from_failed else []
+    return (*files, *(file.id for file in made if file.step < source.step))
 
 
 def _account_of(attributes: dict[str, Any]) -> Account | None:

@@ -8,15 +8,17 @@ from longshore.core.ending import end, expire
 from longshore.core.failures import Code, Failure
 from longshore.core.fairness import placed_anew
 from longshore.core.lifecycle import fail_attempt
-from longshore.core.operations import PARKED, Operation, State
+from longshore.core.operations import PARKED, Operation, Part, State
 
 
-def wake(batch: Batch, limit: int = limits.WRITER_CHANGES) -> None:
+def wake(batch: Batch, limit: int = limits.WRITER_DUE) -> None:
     """Do what is due: admit, time out, end the grace of cancels, deliver, expire."""
     if batch.next_wake is None or batch.next_wake > batch.now:
         return
     stored = batch.rows.due(batch.now, limit)
     batch.remember(stored)
+    batch.read_documents((one.number for one in stored if one.publishing), Part.DELIVERY)
+    batch.files.read_made(one.number for one in stored if one.ended)
     numbers = {one.number for one in stored} | batch.operations.keys()
     for number in sorted(numbers):
         touched = batch.operations.get(number)

@@ -13,7 +13,7 @@ from longshore.stores.sqlite.values import select_listed
 
 _FILE: Final = ", ".join(File._fields)
 _BY_ID: Final = f"SELECT {_FILE} FROM files WHERE id = ?"
-_MADE: Final = f"SELECT {_FILE} FROM files WHERE number = ?"
+_MADE: Final = f"SELECT {_FILE} FROM files WHERE number IN (:list)"
 _TAKERS: Final = """
     SELECT number FROM uses JOIN operations USING (number) WHERE file = ? AND state < 4
 """
@@ -55,8 +55,8 @@ class FileRows:
         row = self._connection.execute(_BY_ID, (file_id,)).fetchone()
         return None if row is None else File._make(row)
 
-    def files_of(self, number: int) -> list[File]:
-        return [File._make(row) for row in self._connection.execute(_MADE, (number,))]
+    def files_of(self, numbers: Sequence[int]) -> list[File]:
+        return [File._make(row) for row in select_listed(self._connection, _MADE, numbers)]
 
     def takers(self, file_id: bytes) -> list[int]:
         return [number for (number,) in self._connection.execute(_TAKERS, (file_id,))]
@@ -101,6 +101,5 @@ def write_files(ledger: FileLedger, connection: sqlite3.Connection) -> None:
     connection.executemany("DELETE FROM blobs WHERE blob = ?", free)
     timed = [(blob, until) for blob, until in ledger.blobs.items() if until is not None]
     connection.executemany("INSERT OR REPLACE INTO blobs (blob, until) VALUES (?, ?)", timed)
-    connection.executemany(
-        "INSERT OR IGNORE INTO uses (file, number) VALUES (?, ?)", ledger.uses
-    )
+    uses = [(file, number) for number, taken in ledger.uses.items() for file in taken]
+    connection.executemany("INSERT INTO uses (file, number) VALUES (?, ?)", uses)

@@ -24,6 +24,7 @@ _KEYED: Final = (
     "SELECT key, number, digest FROM keys WHERE tenant = ? AND submitter = ? AND key IN (:list)"
 )
 _DOCUMENT: Final = "SELECT data FROM documents WHERE number = ? AND part = ?"
+_DOCUMENTS: Final = "SELECT number, data FROM documents WHERE part = ? AND number IN (:list)"
 _REQUESTS: Final = """
     SELECT number, data, traceparent FROM documents CROSS JOIN operations USING (number)
     WHERE part = ? AND documents.number IN (:list)
@@ -165,6 +166,9 @@ class SqliteRows(FileRows):
     def document(self, number: int, part: int) -> bytes | None:
         row = self._one(_DOCUMENT, number, int(part))
         return None if row is None else row[0]
+
+    def documents(self, numbers: Sequence[int], part: int) -> dict[int, bytes]:
+        return dict(select_listed(self._connection, _DOCUMENTS, numbers, int(part)))
 
     def requests(
         self, numbers: Sequence[int], part: int
