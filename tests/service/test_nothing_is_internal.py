@@ -40,7 +40,7 @@ from tests.service.harness import (
     serving,
     submission,
 )
-from tests.service.test_server import SERVED
+from tests.service.test_server import SERVED, full_name
 
 #: What a call may be told that is nobody's fault but the caller's.
 EXPECTED = {
@@ -69,6 +69,9 @@ WORDS = st.sampled_from(
         "size",
         "default",
         "longshore.x",
+        "operations",
+        "operations/1",
+        "anonymous",
         "1",
         "2",
         "a/b",
@@ -143,7 +146,7 @@ def served() -> dict[str, MethodDescriptor]:
     """Return every method that takes one request, as SERVICE/METHOD."""
     found = {
         f"{service}/{name}": Default()
-        .FindServiceByName(f"longshore.v1.{service}")
+        .FindServiceByName(full_name(service))
         .methods_by_name[name]
         for service, names in SERVED.items()
         for name in names
@@ -210,10 +213,10 @@ async def code_of(call: Any) -> StatusCode:
 
 async def check(world: World, path: str, request: Message | bytes) -> None:
     channel: Any = world.channel
-    streams = METHODS[path].server_streaming
-    kind = channel.unary_stream if streams else channel.unary_unary
+    method = METHODS[path]
+    kind = channel.unary_stream if method.server_streaming else channel.unary_unary
     data = request if isinstance(request, bytes) else request.SerializeToString()
-    code = await code_of(kind(f"/longshore.v1.{path}")(data))
+    code = await code_of(kind(f"/{method.containing_service.full_name}/{method.name}")(data))
     assert code in EXPECTED
 
 

@@ -8,6 +8,7 @@ import importlib.metadata
 from typing import Any
 
 import pytest
+from google.longrunning import operations_proto_pb2
 from google.protobuf import descriptor_pb2
 from grpc import StatusCode
 from grpc.aio import AioRpcError
@@ -85,13 +86,28 @@ SERVED = {
         "WatchTasks",
     },
     "WorkerService": {"ListWorkers", "Work"},
+    "google.longrunning.Operations": {
+        "CancelOperation",
+        "DeleteOperation",
+        "GetOperation",
+        "ListOperations",
+        "WaitOperation",
+    },
 }
+
+
+def full_name(service: str) -> str:
+    """Return the name of a service with its package, which is left out above if it is ours."""
+    return service if "." in service else f"longshore.v1.{service}"
+
 
 LATER = {
     "LaunchService": {"DownloadLaunchFiles"},
     "TaskService": {"AcknowledgeResults", "FetchTaskResult", "StreamResults"},
 }
 LATER_SERVICES = ("FileService",)
+
+_GENERIC = operations_proto_pb2.DESCRIPTOR.services_by_name["Operations"]
 
 FILES = ("catalog", "file", "job", "launch", "operation", "queue", "server", "task", "worker")
 
@@ -102,7 +118,10 @@ def methods() -> list[str]:
     services = [
         one for module in modules for one in module.DESCRIPTOR.services_by_name.values()
     ]
-    return [f"{one.name}/{method.name}" for one in services for method in one.methods]
+    return [
+        *[f"{one.name}/{method.name}" for one in services for method in one.methods],
+        *[f"{_GENERIC.full_name}/{method.name}" for method in _GENERIC.methods],
+    ]
 
 
 @pytest.mark.parametrize("method", methods())
@@ -112,7 +131,7 @@ async def test_a_method_is_served_or_comes_later(world: World, method: str) -> N
     later = service in LATER_SERVICES or name in LATER.get(service, ())
     assert served != later
     channel: Any = world.channel
-    stream = channel.stream_stream(f"/longshore.v1.{method}")()
+    stream = channel.stream_stream(f"/{full_name(service)}/{name}")()
     with contextlib.suppress(AioRpcError):
         await stream.write(b"\xff")  # which no method can read
     expected = StatusCode.INVALID_ARGUMENT if served else StatusCode.UNIMPLEMENTED
@@ -171,7 +190,7 @@ async def test_services_are_shown_after_their_workers_have_left(world: World) ->
 
 async def test_health_is_told_per_service_and_ends_with_draining(world: World) -> None:
     stub: Any = health_pb2_grpc.HealthStub(world.channel)
-    for name in ("", *(f"longshore.v1.{service}" for service in SERVED)):
+    for name in ("", *map(full_name, SERVED)):
         answer = await stub.Check(health_pb2.HealthCheckRequest(service=name))
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
     watch = stub.Watch(health_pb2.HealthCheckRequest())
@@ -192,15 +211,20 @@ async def test_reflection_describes_the_contract(world: World, version: str) -> 
     stream = ask()
     await stream.write(reflection_pb2.ServerReflectionRequest(list_services=""))
     listed = {one.name for one in (await stream.read()).list_services_response.service}
-    assert {f"longshore.v1.{service}" for service in SERVED} < listed
+    assert set(map(full_name, SERVED)) < listed
     assert {
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",
     } < listed
-    symbol = "longshore.v1.TaskService"
-    await stream.write(reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol))
-    described = (await stream.read()).file_descriptor_response.file_descriptor_proto
-    files = [descriptor_pb2.FileDescriptorProto.FromString(one) for one in described]
-    assert "longshore/v1/task_service.proto" in {file.name for file in files}
+    for service, place in {
+        "TaskService": "longshore/v1/task_service.proto",
+        "google.longrunning.Operations": "google/longrunning/operations.proto",
+    }.items():
+        symbol = full_name(service)
+        asked = reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol)
+        await stream.write(asked)
+        described = (await stream.read()).file_descriptor_response.file_descriptor_proto
+        files = [descriptor_pb2.FileDescriptorProto.FromString(one) for one in described]
+        assert place in {file.name for file in files}
     stream.cancel()

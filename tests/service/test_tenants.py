@@ -24,7 +24,7 @@ NORTH = (("x-tenant-id", "north"),)
 #: Fields that name a single thing, whatever it is.
 NAMES = frozenset({"id", "ids", "name", "slug", "username"})
 #: Methods that make what they name, or name no thing that anybody has.
-MAKING = frozenset({"RegisterAccount", "UpdateQueue"})
+MAKING = frozenset({"ListOperations", "RegisterAccount", "UpdateQueue"})
 
 
 class Things(NamedTuple):
@@ -90,6 +90,8 @@ def request_for(path: str, ids: dict[str, str]) -> Message:
             request.ids.append(own)
         elif field.name in fill and field.message_type is None:
             setattr(request, field.name, fill[field.name])
+    if path.startswith("google.longrunning."):
+        request.name = f"operations/{own}"
     return request  # type: ignore[no-any-return]
 
 
@@ -97,7 +99,7 @@ async def ask(things: Things, path: str, request: Message) -> list[Any]:
     """Make a call as the tenant `north` and return the answers; of a watch the first."""
     method, channel = METHODS[path], things.world.channel
     read = GetMessageClass(method.output_type).FromString
-    place = f"/longshore.v1.{path}"
+    place = f"/{method.containing_service.full_name}/{method.name}"
     write = type(request).SerializeToString
     if not method.server_streaming:
         return [await channel.unary_unary(place, write, read)(request, metadata=NORTH)]
@@ -139,6 +141,8 @@ async def test_lists_and_watches_show_nothing_of_another_tenant(
     request: Any = GetMessageClass(METHODS[path].input_type)()
     if path.endswith("BatchGetTasks"):
         request.ids.extend(things.ids.values())
+    elif path.endswith("ListOperations"):
+        request.name = "operations"
     for answer in await ask(things, path, request):
         if path.endswith("BatchGetTasks"):
             answer.ClearField("unknown_ids")  # As they were asked for.

@@ -17,6 +17,7 @@ from longshore.server.catalog_service import CatalogService
 from longshore.server.directory import Directory
 from longshore.server.job_service import JobService
 from longshore.server.launch_service import LaunchService
+from longshore.server.longrunning import Operations
 from longshore.server.messages import Messages
 from longshore.server.methods import Service, handlers_of
 from longshore.server.operation_service import OperationService
@@ -78,6 +79,7 @@ class Server:
             QueueService(self._engine),
             WorkerService(self._engine),
             ServerService(self._engine),
+            Operations(self._engine, messages),
         )
         self._names = [service.SERVICE for service in services]
         self._server.add_generic_rpc_handlers(
