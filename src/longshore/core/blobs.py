@@ -24,7 +24,9 @@ class Blobs(Protocol):
         ...
 
     def read(self, name: str) -> AsyncGenerator[bytes]:
-        """Yield the bytes in order. Raises `FilesUnavailable` also if there is no such blob.
+        """Yield the bytes in order, at most 1 MiB at once.
+
+        Raises `FilesUnavailable` also if there is no such blob.
 
         Who has begun to read goes on to the end, even if the blob is removed meanwhile.
         """

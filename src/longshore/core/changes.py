@@ -177,9 +177,9 @@ class OpenBlob(NamedTuple):
 class KeepFile(NamedTuple):
     """Give a blob to a file, once all of it is written. Outcome: `File`.
 
-    Raises `FileNotFound` (also if the blob was given up), `WrongState` for the replacement of
-    what an operation has made, `LeaseLost`, `LimitExceeded`, and `InvalidFields` if the
-    operation has made another file of the path.
+    Raises `UploadGivenUp`, `FileNotFound`, `WrongState` for the replacement of what an
+    operation has made, `LeaseLost`, `LimitExceeded`, and `InvalidFields` if the operation has
+    made another file of the path.
     """
 
     file: File

@@ -31,6 +31,7 @@ LongshoreError
 ├── StreamTaken
 ├── FileDamaged
 ├── FilesUnavailable
+│   └── UploadGivenUp
 └── StoreUnavailable
     └── OutcomeUnknown
 
@@ -123,10 +124,14 @@ class ScheduleNotFound(NotFound):
 
 
 class FileNotFound(NotFound):
-    """No file has this id, or it has expired."""
+    """No file has this id, or it has expired; or an operation has made none."""
 
-    def __init__(self, file_id: str) -> None:
-        super().__init__(f"no file {file_id!r}", file_id=file_id)
+    def __init__(self, file_id: str = "", made_by: str = "") -> None:
+        if made_by:
+            message = f"operation {made_by} has made no files"
+            super().__init__(message, operation_id=made_by)
+        else:
+            super().__init__(f"no file {file_id!r}", file_id=file_id)
 
 
 class StreamNotFound(NotFound):
@@ -327,6 +332,13 @@ class FileDamaged(LongshoreError):
 
 class FilesUnavailable(LongshoreError):
     """Where files are kept cannot be read or written now; nothing of a file was kept."""
+
+
+class UploadGivenUp(FilesUnavailable):
+    """Nothing was heard of an upload for too long."""
+
+    def __init__(self) -> None:
+        super().__init__("the upload was silent for too long and was given up; send it again")
 
 
 class StoreUnavailable(LongshoreError):

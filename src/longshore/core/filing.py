@@ -23,6 +23,7 @@ from longshore.core.errors import (
     InvalidFields,
     LeaseLost,
     LimitExceeded,
+    UploadGivenUp,
     Violation,
     WrongState,
 )
@@ -48,7 +49,7 @@ def keep_file(change: KeepFile, batch: Batch) -> File:
     """Give a blob that was written to a file: one that is new, replaced, or made by work."""
     file = change.file._replace(create_time=batch.now)
     if not batch.files.writable(file.blob):
-        raise FileNotFound(text_of(file.id))
+        raise UploadGivenUp
     if file.number is not None:
         return _keep_made(file, batch)
     if change.replace:

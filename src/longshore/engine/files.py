@@ -10,8 +10,9 @@ import asyncio
 import hashlib
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
-from typing import Final, cast
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Sequence
+from contextlib import aclosing
+from typing import Final, TypeVar, cast
 
 import structlog
 
@@ -19,11 +20,10 @@ from longshore.core.blobs import Blobs
 from longshore.core.changes import ForgetBlobs, KeepFile, OpenBlob, SweepFiles
 from longshore.core.errors import (
     FileDamaged,
-    FilesUnavailable,
     InvalidFields,
-    LongshoreError,
     PayloadTooLarge,
     StoreUnavailable,
+    UploadGivenUp,
     Violation,
 )
 from longshore.core.files import File
@@ -33,6 +33,8 @@ from longshore.engine.settings import EngineSettings
 from longshore.engine.writer import Writer
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 _RENEW_SECONDS: Final = BLOB_WRITTEN_WITHIN_MS / 3_000
 _BLOB_BYTES: Final = 16
@@ -49,7 +51,7 @@ class Files:
         self._blobs = blobs
         self._writer = writer
         self._settings = settings
-        self._discarding: set[asyncio.Task[None]] = set()
+        self._unfinished: set[asyncio.Task[object]] = set()
 
     async def take(
         self, asked: KeepFile, chunks: AsyncIterable[bytes], claimed: Callable[[], str]
@@ -59,33 +61,31 @@ class Files:
         `claimed` says, after the last chunk, which SHA-256 they must have; "": any. Size,
         digest and blob of the file are filled in here. Raises `InvalidFields` for another
         digest, `PayloadTooLarge`, `FilesUnavailable`, what the chunks raise, and as
-        `KeepFile`; then nothing is kept.
+        `KeepFile`; then nothing is kept. Who is cancelled before the last chunk and its check
+        leaves nothing; after that the file is kept all the same.
         """
         blob = secrets.token_bytes(_BLOB_BYTES)
         await self._writer.write(OpenBlob(blob))
-        incoming = _Incoming(chunks, self._renewing(blob))
+        incoming = _Incoming(chunks, _Renewal(self._writer, blob))
         try:
-            await self._blobs.write(blob.hex(), incoming.chunks())
+            async with aclosing(incoming.chunks()) as pieces:
+                await self._blobs.write(blob.hex(), pieces)
             incoming.check(claimed())
         except BaseException:
-            self._discard(blob)
+            self._begin(self._discard(blob))
             raise
         file = asked.file._replace(blob=blob, size=incoming.size, sha256=incoming.digest)
-        try:
-            return cast("File", await self._writer.write(asked._replace(file=file)))
-        except StoreUnavailable:
-            raise  # It may have been kept: if not, the sweep will see to it.
-        except LongshoreError:
-            self._discard(blob)
-            raise
+        # The change is on its way, whoever is cancelled: its outcome decides about the blob.
+        return await asyncio.shield(self._begin(self._keep(asked._replace(file=file))))
 
     async def read(self, file: File) -> AsyncGenerator[bytes]:
         """Yield what is in a file. Raises `FilesUnavailable` and, at the end, `FileDamaged`."""
         digest, size = _Digest(), 0
-        async for chunk in self._blobs.read(file.blob.hex()):
-            await digest.add(chunk)
-            size += len(chunk)
-            yield chunk
+        async with aclosing(self._blobs.read(file.blob.hex())) as chunks:
+            async for chunk in chunks:
+                await digest.add(chunk)
+                size += len(chunk)
+                yield chunk
         if size != file.size or await digest.value() != file.sha256:
             log.error("file_damaged", file_id=text_of(file.id), size=size, expected=file.size)
             raise FileDamaged(text_of(file.id))
@@ -109,17 +109,33 @@ class Files:
             swept = len(blobs)
 
     async def settle(self) -> None:
-        """Wait until what was given up is removed."""
-        while self._discarding:
-            await asyncio.wait(self._discarding)
+        """Wait until everything that was begun is kept or removed."""
+        while self._unfinished:
+            await asyncio.wait(self._unfinished)
 
-    def _discard(self, blob: bytes) -> None:
-        """Remove a blob that no file will have, whoever has been cancelled."""
-        task = asyncio.create_task(self._discarded(blob), name="discard-blob")
-        self._discarding.add(task)
-        task.add_done_callback(self._discarding.discard)
+    def _begin(self, work: Coroutine[None, None, T]) -> asyncio.Task[T]:
+        """Do something to its end, whoever waits for it."""
+        task = asyncio.create_task(work, name="file")
+        self._unfinished.add(task)
+        task.add_done_callback(self._finished)
+        return task
 
-    async def _discarded(self, blob: bytes) -> None:
+    def _finished(self, task: asyncio.Task[object]) -> None:
+        self._unfinished.discard(task)
+        if not task.cancelled():
+            task.exception()  # Nobody may be left to ask for it.
+
+    async def _keep(self, change: KeepFile) -> File:
+        try:
+            return cast("File", await self._writer.write(change))
+        except StoreUnavailable:
+            raise  # It may have been kept: if not, the sweep will see to it.
+        except Exception:
+            await self._discard(change.file.blob)
+            raise
+
+    async def _discard(self, blob: bytes) -> None:
+        """Remove a blob that no file will have."""
         try:
             await self._remove([blob])
         except Exception:
@@ -129,9 +145,6 @@ class Files:
         if blobs:
             await self._blobs.remove([blob.hex() for blob in blobs])
             await self._writer.write(ForgetBlobs(tuple(blobs)))
-
-    def _renewing(self, blob: bytes) -> _Renewal:
-        return _Renewal(self._writer, blob)
 
 
 class _Renewal:
@@ -143,12 +156,12 @@ class _Renewal:
         self._renewed_at = time.monotonic()
 
     async def look(self) -> None:
-        """Raise `FilesUnavailable` if the blob was given up."""
+        """Raise `UploadGivenUp` if it was too late to ask."""
         if time.monotonic() - self._renewed_at < _RENEW_SECONDS:
             return
         self._renewed_at = time.monotonic()
         if not await self._writer.write(OpenBlob(self._blob, again=True)):
-            raise FilesUnavailable("the upload took too long and was given up; send it again")
+            raise UploadGivenUp
 
 
 class _Incoming:

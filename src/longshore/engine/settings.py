@@ -15,6 +15,7 @@ class EngineSettings:
     stream_age_seconds: float = 1_800.0  #: Age at which streams are told to reconnect, ± 10 %.
     history_seconds: float = 7 * 86_400.0  #: How far back watches can start.
     compact_every_seconds: float = 60.0
+    upload_silence_seconds: float = 60.0  #: Silence after which an upload is given up.
     sweep_every_seconds: float = 60.0  #: Between two removals of files that have expired.
     resend_seconds: float = 7 * 86_400.0  #: Results that ended before are not sent again.
     resend_results: int = 100_000  #: Of a stream; older ones are not sent again.
