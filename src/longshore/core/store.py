@@ -100,7 +100,8 @@ class Channel(NamedTuple):
     after: int  #: The revision of the end of the last one that is known.
     limit: int
     since: int = 0  #: Those that ended before are left out; milliseconds since 1970.
-    newest: int = 1_000_000  #: So many of the newest are looked at; older ones are left out.
+    newest: int = 0  #: So many of the newest are looked at, older ones left out; 0: all are.
+    room: int | None = None  #: Bytes of their documents together; the first may have more.
 
 
 class Standing(NamedTuple):

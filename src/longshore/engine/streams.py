@@ -14,6 +14,8 @@ from longshore.core.operations import FIRST_TERMINAL
 from longshore.engine.writer import Writer
 
 _NAMED: Final = '"stream":'  #: In the details of ends that come into a channel.
+#: What takes a result from a channel: it was acknowledged, or its operation has expired.
+_GONE: Final = frozenset({EventKind.DELIVERY_CHANGED, EventKind.EXPIRED})
 
 
 class Channel(NamedTuple):
@@ -31,6 +33,7 @@ class Listener:
         self.revision = 0  #: When it took the stream over; 0: not yet.
         self._taken = False
         self._news = asyncio.Event()
+        self._pending: set[int] = set()
 
     async def wait(self, timeout_seconds: float) -> bool:
         """Wait for a result; false after the timeout. Raises `StreamTaken`."""
@@ -48,6 +51,18 @@ class Listener:
         """Raise `StreamTaken` if a younger listener has the stream."""
         if self._taken:
             raise StreamTaken(self.channel.stream)
+
+    def expect(self, numbers: Iterable[int]) -> None:
+        """Note which results have been read, to be sent one after the other."""
+        self._pending = set(numbers)
+
+    def expects(self, number: int) -> bool:
+        """Tell whether a result that was read is still there, and neither acknowledged nor expired."""
+        return number in self._pending
+
+    def forget(self, number: int) -> None:
+        """Leave out a result that is gone."""
+        self._pending.discard(number)
 
     def tell(self) -> None:
         """Make a waiting `wait` return."""
@@ -97,23 +112,31 @@ class Streams:
         if not self._listeners:
             return
         for event in events:
-            detail = event.detail
-            if detail is None:
-                continue
             if event.kind == EventKind.STREAM:
-                self._taken_over(event.revision, _channel(event.tenant, detail))
-            elif event.state >= FIRST_TERMINAL and _NAMED in detail:
-                for listener in self._listeners.get(_channel(event.tenant, detail), ()):
-                    listener.tell()
+                self._taken_over(event)
+            elif event.state >= FIRST_TERMINAL:
+                self._ended(event)
 
-    def _taken_over(self, revision: int, channel: Channel) -> None:
+    def _taken_over(self, event: Event) -> None:
+        channel = _channel_of(event)
         listeners = self._listeners.get(channel)
         if listeners is None:
             return
-        self._newest[channel] = revision
+        self._newest[channel] = event.revision
         for listener in listeners:
-            if 0 < listener.revision < revision:
+            if 0 < listener.revision < event.revision:
                 listener.take()
+
+    def _ended(self, event: Event) -> None:
+        """Tell of an operation that has ended, or whose result is gone since."""
+        if event.kind == EventKind.STATE_CHANGED:
+            if event.detail is not None and _NAMED in event.detail:
+                for listener in self._listeners.get(_channel_of(event), ()):
+                    listener.tell()
+        elif event.kind in _GONE:
+            for group in self._listeners.values():
+                for listener in group:
+                    listener.forget(event.number)
 
     def interrupt(self) -> None:
         """Make every listener return at once, so that it can be told to reconnect."""
@@ -122,5 +145,5 @@ class Streams:
                 listener.tell()
 
 
-def _channel(tenant: str, detail: str) -> Channel:
-    return Channel(tenant, json.loads(detail).get("stream", ""))
+def _channel_of(event: Event) -> Channel:
+    return Channel(event.tenant, json.loads(event.detail or "{}").get("stream", ""))

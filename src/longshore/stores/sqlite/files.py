@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Sequence
 from typing import Final
@@ -32,12 +33,16 @@ _KEPT: Final = f"""
 _BLOB: Final = "SELECT until FROM blobs WHERE blob = ?"
 _DUE_BLOBS: Final = "SELECT blob FROM blobs WHERE until <= ? ORDER BY until LIMIT ?"
 _CHANNEL: Final = """
-    SELECT revision, number FROM channels
-    WHERE tenant = ?1 AND stream = ?2 AND revision > max(?3, ifnull((
-        SELECT revision FROM channels WHERE tenant = ?1 AND stream = ?2
-        ORDER BY revision DESC LIMIT 1 OFFSET ?4
-    ), 0)) AND end_time >= ?5
-    ORDER BY revision LIMIT ?6
+    SELECT revision, number, (
+        SELECT sum(length(data)) FROM documents WHERE documents.number = channels.number
+    ) FROM channels
+    WHERE tenant = ? AND stream = ? AND revision > ? AND end_time >= ?
+    ORDER BY revision LIMIT ?
+"""
+#: The last of those that are left out because too many are newer.
+_BEYOND: Final = """
+    SELECT revision FROM channels WHERE tenant = ? AND stream = ?
+    ORDER BY revision DESC LIMIT 1 OFFSET ?
 """
 
 _PUT_FILE: Final = (
@@ -86,8 +91,20 @@ def kept_files(
 
 def arrivals(asked: Channel, connection: sqlite3.Connection) -> list[tuple[int, int]]:
     """Return what waits in a channel."""
-    given = (asked.tenant, asked.stream, asked.after, asked.newest, asked.since, asked.limit)
-    return connection.execute(_CHANNEL, given).fetchall()
+    tenant, stream, after, limit, since, newest, room = asked
+    if newest:
+        beyond = connection.execute(_BEYOND, (tenant, stream, newest)).fetchone()
+        after = max(after, beyond[0]) if beyond else after
+    found: list[tuple[int, int]] = []
+    left = math.inf if room is None else room
+    rows = connection.execute(_CHANNEL, (tenant, stream, after, since, limit))
+    for revision, number, size in rows:
+        left -= size or 0
+        if found and left < 0:
+            break
+        found.append((revision, number))
+    rows.close()
+    return found
 
 
 def write_files(ledger: FileLedger, connection: sqlite3.Connection) -> None:
