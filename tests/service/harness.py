@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -15,17 +16,19 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
-from longshore.stores.blobs import ObstoreBlobs
 
 from longshore.engine.clock import Clock, SystemClock
 from longshore.engine.engine import Engine
 from longshore.engine.settings import EngineSettings
 from longshore.server.app import Server
 from longshore.server.codec import ProtoCodec
+from longshore.stores.blobs import ObstoreBlobs
 from longshore.stores.sqlite.store import SqliteStore
 from longshore.v1 import operation_pb2, task_service_pb2, worker_service_pb2
 from longshore.v1.catalog_service_pb2 import Parameter, ParameterType, Service, ServiceAction
 from longshore.v1.catalog_service_pb2_grpc import CatalogServiceStub
+from longshore.v1.file_service_pb2 import FileHeader, UploadFileRequest
+from longshore.v1.file_service_pb2_grpc import FileServiceStub
 from longshore.v1.job_service_pb2_grpc import JobServiceStub
 from longshore.v1.launch_service_pb2_grpc import LaunchServiceStub
 from longshore.v1.operation_service_pb2_grpc import OperationServiceStub
@@ -52,6 +55,7 @@ class World:
         self.launches: Any = LaunchServiceStub(channel)
         self.operations: Any = OperationServiceStub(channel)
         self.catalog: Any = CatalogServiceStub(channel)
+        self.files: Any = FileServiceStub(channel)
         self.queues: Any = QueueServiceStub(channel)
         self.workers: Any = WorkerServiceStub(channel)
         self.servers: Any = ServerServiceStub(channel)
@@ -185,6 +189,26 @@ async def stevedore(
         yield worker
     finally:
         stream.cancel()
+
+
+async def upload(
+    world: World, *chunks: bytes, tenant: str = "default", **header: Any
+) -> operation_pb2.File:
+    """Upload chunks as a file, with their digest in the last message."""
+    requests = [UploadFileRequest(header=FileHeader(**header))]
+    requests += [UploadFileRequest(data=chunk) for chunk in chunks]
+    requests.append(UploadFileRequest(sha256=hashlib.sha256(b"".join(chunks)).hexdigest()))
+    answer = await world.files.UploadFile(iter(requests), metadata=(("x-tenant-id", tenant),))
+    file: operation_pb2.File = answer.file
+    return file
+
+
+async def save(
+    world: World, assignment: worker_service_pb2.WorkAssignment, path: str, data: bytes = b"a"
+) -> operation_pb2.File:
+    """Save a file as the worker that holds a lease."""
+    number, token = assignment.number, assignment.lease_token
+    return await upload(world, data, path=path, number=number, lease_token=token)
 
 
 async def publish(world: World, services: Sequence[Service] | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,6 +28,7 @@ from longshore.v1.catalog_service_pb2 import (
     ServiceAction,
     WorkflowTemplate,
 )
+from longshore.v1.file_service_pb2 import FileHeader, UploadFileRequest
 from longshore.v1.job_service_pb2 import JobSpec
 from longshore.v1.launch_service_pb2 import LaunchSpec
 from longshore.v1.operation_pb2 import SERVICE_KIND_RULESET
@@ -220,6 +222,14 @@ async def check(world: World, path: str, request: Message | bytes) -> None:
     assert code in EXPECTED
 
 
+async def pour(world: World, requests: Sequence[Message | bytes]) -> None:
+    """Send a stream to be uploaded, and see how it ends."""
+    channel: Any = world.channel
+    data = [one if isinstance(one, bytes) else one.SerializeToString() for one in requests]
+    upload = channel.stream_unary("/longshore.v1.FileService/UploadFile")
+    assert await code_of(upload(iter(data))) in EXPECTED | {StatusCode.ABORTED}
+
+
 quietly = settings(
     max_examples=25,
     deadline=None,
@@ -252,6 +262,16 @@ async def test_random_filters_orders_and_tokens(lasting: World, text: str) -> No
     for field in ("filter", "order_by", "page_token"):
         request = pb.ListTasksRequest(**{field: text})  # type: ignore[arg-type]
         await check(lasting, "TaskService/ListTasks", request)
+
+
+@quietly
+@given(data=st.data())
+async def test_random_uploads(lasting: World, data: st.DataObject) -> None:
+    descriptor: Any = UploadFileRequest.DESCRIPTOR
+    some = data.draw(st.lists(st.one_of(messages(descriptor), st.binary(max_size=9))))
+    if data.draw(st.booleans()):
+        some = [UploadFileRequest(header=FileHeader(path="a")), *some]
+    await pour(lasting, some)
 
 
 @quietly

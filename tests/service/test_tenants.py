@@ -16,13 +16,21 @@ from grpc import StatusCode
 from longshore.v1 import catalog_service_pb2 as catalog
 from longshore.v1.job_service_pb2 import JobSpec, SubmitJobRequest
 from longshore.v1.launch_service_pb2 import LaunchSpec, SubmitLaunchRequest
-from tests.service.harness import World, call, publish, serving, submission
+from tests.service.harness import (
+    World,
+    call,
+    publish,
+    refused,
+    serving,
+    submission,
+    upload,
+)
 from tests.service.test_nothing_is_internal import BASES, CLEAN, METHODS
 
 NORTH = (("x-tenant-id", "north"),)
 
 #: Fields that name a single thing, whatever it is.
-NAMES = frozenset({"id", "ids", "name", "slug", "username"})
+NAMES = frozenset({"file_id", "id", "ids", "name", "slug", "username"})
 #: Methods that make what they name, or name no thing that anybody has.
 MAKING = frozenset({"ListOperations", "RegisterAccount", "UpdateQueue"})
 
@@ -60,6 +68,7 @@ async def things(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Thin
                 "Task": task.metadata.id,
                 "Job": job.job.metadata.id,
                 "Launch": launch.launch.metadata.id,
+                "File": (await upload(world, b"a")).file_id,
             },
         )
 
@@ -69,7 +78,8 @@ def naming(method: MethodDescriptor) -> list[FieldDescriptor]:
 
 
 def kind_of(path: str) -> str:
-    return next((kind for kind in ("Job", "Launch") if path.startswith(kind)), "Task")
+    kinds = ("File", "Job", "Launch")
+    return next((kind for kind in kinds if path.startswith(kind)), "Task")
 
 
 def request_for(path: str, ids: dict[str, str]) -> Message:
@@ -78,6 +88,7 @@ def request_for(path: str, ids: dict[str, str]) -> Message:
     own = ids[kind_of(path)]
     fill: dict[str, Any] = {
         "id": own,
+        "file_id": own,
         "name": "archive",
         "slug": "archive",
         "service": "archive",
@@ -125,6 +136,14 @@ async def test_what_another_tenant_has_is_not_found(things: Things, path: str) -
         await ask(things, path, request_for(path, things.ids))
     assert caught.value.code() == StatusCode.NOT_FOUND, caught.value.details()
     assert await things.world.revision() == before
+
+
+async def test_a_file_of_another_tenant_cannot_be_replaced(things: Things) -> None:
+    refusal = await refused(
+        upload(things.world, b"b", file_id=things.ids["File"], tenant="north")
+    )
+    assert refusal.reason == "FILE_NOT_FOUND"
+    assert refusal.fields == {"header.file_id": "UNKNOWN"}
 
 
 LISTS = [

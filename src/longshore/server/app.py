@@ -15,6 +15,7 @@ from longshore.core.limits import MESSAGE_BYTES
 from longshore.engine.engine import Engine
 from longshore.server.catalog_service import CatalogService
 from longshore.server.directory import Directory
+from longshore.server.file_service import FileService
 from longshore.server.job_service import JobService
 from longshore.server.launch_service import LaunchService
 from longshore.server.longrunning import Operations
@@ -76,6 +77,7 @@ class Server:
             LaunchService(self._engine, submissions, messages, watches),
             OperationService(self._engine, messages, watches),
             CatalogService(self._engine, directory, submissions),
+            FileService(self._engine),
             QueueService(self._engine),
             WorkerService(self._engine),
             ServerService(self._engine),

@@ -68,8 +68,10 @@ def _handler(
 ) -> grpc.RpcMethodHandler[Any, Any]:
     kind = GetMessageClass(method.input_type)
     path = f"/{method.containing_service.full_name}/{method.name}"
-    if method.client_streaming:
+    if method.client_streaming and method.server_streaming:
         return grpc.stream_stream_rpc_method_handler(_conversation(path, serve), None, _encoded)
+    if method.client_streaming:
+        return grpc.stream_unary_rpc_method_handler(_conversation(path, serve), None, _encoded)
     if method.server_streaming:
         return grpc.unary_stream_rpc_method_handler(_stream(path, kind, serve), None, _encoded)
     return grpc.unary_unary_rpc_method_handler(_unary(path, kind, serve), None, _encoded)
@@ -108,14 +110,17 @@ def _stream(
 
 
 def _conversation(
-    path: str, serve: Callable[[Call], Awaitable[None]]
-) -> Callable[[AsyncIterator[bytes], Context], Awaitable[None]]:
-    """Serve a stream both ways; the method reads and writes by the call's context."""
+    path: str, serve: Callable[[Call], Awaitable[Any]]
+) -> Callable[[AsyncIterator[bytes], Context], Awaitable[Any]]:
+    """Serve a stream of requests: the method reads by the call's context.
+
+    There it also writes, where responses are a stream as well; else it returns its response.
+    """
     assert inspect.iscoroutinefunction(serve)
 
-    async def handle(_requests: AsyncIterator[bytes], context: Context) -> None:
+    async def handle(_requests: AsyncIterator[bytes], context: Context) -> Any:
         try:
-            await serve(_call(context))
+            return await serve(_call(context))
         except Exception as error:  # noqa: BLE001  Whatever it is becomes a status.
             await _refuse(path, error, context)
 

@@ -7,7 +7,8 @@ to it since: nothing is decoded to be encoded again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from functools import lru_cache
 from typing import Final
 
@@ -51,6 +52,32 @@ def parts(field: int, contents: Iterable[bytes]) -> bytes:
     """Return a repeated field."""
     tag = _SMALL[field << 3 | _DELIMITED]
     return b"".join([tag + varint(len(content)) + content for content in contents])
+
+
+def sole(field: int, message: bytes) -> bytes | None:
+    """Return the text or bytes of a field, if a message has no other; a large one unread."""
+    if not message or message[0] != _SMALL[field << 3 | _DELIMITED][0]:
+        return None
+    size = shift = 0
+    for position in range(1, min(len(message), 6)):
+        size |= (message[position] & 0x7F) << shift
+        shift += 7
+        if message[position] < 0x80:
+            start = position + 1
+            return message[start:] if start + size == len(message) else None
+    return None
+
+
+async def stream(
+    lead: bytes, field: int, chunks: AsyncGenerator[bytes]
+) -> AsyncGenerator[bytes]:
+    """Yield messages with a chunk each; the lead is in the first, also if there are none."""
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            yield lead + part(field, chunk)
+            lead = b""
+    if lead:
+        yield lead
 
 
 _NANOS: Final = tuple(
