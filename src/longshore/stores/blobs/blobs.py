@@ -28,6 +28,9 @@ class ObstoreBlobs:
 
     The credentials of services are read from the environment, under the names that their own
     tools use. A wrong path or URL raises `FilesUnavailable` at once.
+
+    What a crash leaves of a blob in a bucket is invisible, and cannot be named afterwards: a
+    lifecycle rule of the bucket has to end multipart uploads that are never completed.
     """
 
     _store: ObjectStore

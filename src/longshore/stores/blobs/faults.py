@@ -65,6 +65,6 @@ def reason(error: Exception) -> str:
         return f"the service answered {status[1]}" + (f" ({code[1]})" if code else "")
     if "HTTP error" in text:
         return "the service cannot be reached"
-    if isinstance(error, BaseError):
+    if isinstance(error, (BaseError, ValueError)):
         return _QUOTED.sub("…", text.partition("\n")[0])
     return "the library that keeps them failed"

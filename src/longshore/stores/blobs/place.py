@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import url2pathname
 
@@ -17,14 +18,20 @@ from longshore.stores.blobs.faults import translated
 if TYPE_CHECKING:  # obstore has these for type checkers only
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
-_BUCKETS: Final = ("s3", "gs", "az")
+#: How the names of a service's settings begin in the environment.
+_BUCKETS: Final = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}
 _ADVICE: Final = "name a folder, or file:///folder, s3://bucket, gs://bucket or az://container"
 
 # A download may take as long as its reader likes, so only silence is limited.
-_CLIENT: Final[ClientConfig] = {
-    "timeout": timedelta(days=1),
-    "read_timeout": timedelta(seconds=60),
-}
+_TIMEOUTS: Final = {"timeout": timedelta(days=1), "read_timeout": timedelta(seconds=60)}
+# obstore reads these from the environment only if it is given no timeouts.
+_CLIENT: Final = (
+    "allow_http",
+    "allow_invalid_certificates",
+    "proxy_ca_certificate",
+    "proxy_excludes",
+    "proxy_url",
+)
 # A caller waits meanwhile: a service that is down has to be said within seconds.
 _RETRIES: Final[RetryConfig] = {"max_retries": 5, "retry_timeout": timedelta(seconds=30)}
 
@@ -39,7 +46,7 @@ class Place:
     @classmethod
     def of(cls, text: str) -> Place:
         """Read a path or a URL. Raises `FilesUnavailable`, without repeating its secrets."""
-        if "://" not in text:
+        if text.partition(":")[0] not in {*_BUCKETS, "file"} and "://" not in text:
             return cls._of_folder(text)
         try:
             url = urlsplit(text)
@@ -63,7 +70,14 @@ class Place:
             if self.folder is not None:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 return LocalStore(self.folder)
-            return from_url(self.text, client_options=_CLIENT, retry_config=_RETRIES)
+            prefix = _BUCKETS[urlsplit(self.text).scheme]
+            return from_url(self.text, client_options=_client(prefix), retry_config=_RETRIES)
+
+
+def _client(prefix: str) -> ClientConfig:
+    settings = {name: os.environ.get(prefix + name.upper()) for name in _CLIENT}
+    given = {name: value for name, value in settings.items() if value}
+    return cast("ClientConfig", _TIMEOUTS | given)
 
 
 def _check(url: SplitResult) -> None:
@@ -74,7 +88,7 @@ def _check(url: SplitResult) -> None:
             "read from the environment"
         )
     if url.scheme == "file":
-        if url.netloc not in {"", "localhost"}:
+        if url.netloc not in {"", "localhost"} or not url.path.startswith("/"):
             raise FilesUnavailable("a file URL has three slashes: file:///folder")
     elif url.scheme not in _BUCKETS:
         raise FilesUnavailable(f"files cannot be kept at {url.scheme}://: {_ADVICE}")
