@@ -5,6 +5,7 @@ import itertools
 import os
 import shutil
 import subprocess
+import zipfile
 from collections.abc import AsyncGenerator, Iterable
 from pathlib import Path
 from zipfile import ZIP_STORED, ZipFile
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longshore.server.zips import Member, zipped
+from longshore.server.zips import Member, size_of, zipped
 
 MIB = 1024 * 1024
 ZEROS = bytes(MIB)
@@ -149,3 +150,19 @@ async def test_who_stops_reading_a_zip_closes_the_member_under_way() -> None:
     await anext(stream)
     await stream.aclose()
     assert closed == ["one"]
+
+
+SIZES = st.lists(st.integers(0, 60), max_size=6)
+
+
+@given(sizes=SIZES, limit=st.sampled_from([2**31 - 1, 200, 40, 1]))
+async def test_the_size_of_a_zip_is_known_before_it_is_written(
+    sizes: list[int], limit: int
+) -> None:
+    members = [
+        member(f"{'ä' * index}/{index}", bytes(size)) for index, size in enumerate(sizes)
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(zipfile, "ZIP64_LIMIT", limit)
+        known = size_of(members)
+        assert known == len(await packed(*members))

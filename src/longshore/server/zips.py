@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from io import RawIOBase
@@ -13,6 +14,13 @@ if TYPE_CHECKING:
 
 _CHUNK: Final = 1024 * 1024  #: The most bytes that are yielded at once.
 _MODE: Final = 0o100644  #: A plain file that its owner may change and everybody may read.
+
+# How many bytes a zip has besides names and members: before each member, after it, in the
+# directory, and at the end of all.
+_HEADER: Final = 30
+_AFTER, _LONG_AFTER = 16, 24
+_DIRECTORY_ENTRY: Final = 46
+_END, _LONG_END = 22, 22 + 56 + 20
 
 
 class Member(NamedTuple):
@@ -40,6 +48,25 @@ async def zipped(members: Iterable[Member]) -> AsyncGenerator[bytes]:
                             yield packing.packed.pop(0)
     for chunk in packing.rest():
         yield chunk
+
+
+def size_of(members: Iterable[Member]) -> int:
+    """Return how many bytes the zip of the members has, without reading any of them."""
+    offset = directory = 0
+    for path, size, _ in members:
+        name = len(path.encode())
+        long = size > zipfile.ZIP64_LIMIT
+        directory += _DIRECTORY_ENTRY + name + _wide(2 * long + (offset > zipfile.ZIP64_LIMIT))
+        # The header is written before all is known, and so takes more room sooner.
+        long = size * 1.05 > zipfile.ZIP64_LIMIT
+        offset += _HEADER + name + _wide(2 * long) + size + (_LONG_AFTER if long else _AFTER)
+    end = _LONG_END if max(offset, directory) > zipfile.ZIP64_LIMIT else _END
+    return offset + directory + end
+
+
+def _wide(numbers: int) -> int:
+    """Return the bytes of an extra field with numbers of eight bytes."""
+    return 4 + 8 * numbers if numbers else 0
 
 
 def _entry(member: Member) -> ZipInfo:
