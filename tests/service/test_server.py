@@ -59,6 +59,7 @@ SERVED = {
     },
     "LaunchService": {
         "CancelLaunch",
+        "DownloadLaunchFiles",
         "GetLaunch",
         "GetLaunchQueue",
         "ListLaunches",
@@ -77,6 +78,7 @@ SERVED = {
         "BatchGetTasks",
         "BatchSubmitTasks",
         "CancelTask",
+        "FetchTaskResult",
         "GetTask",
         "ListTasks",
         "ResubmitTask",
@@ -103,8 +105,7 @@ def full_name(service: str) -> str:
 
 
 LATER = {
-    "LaunchService": {"DownloadLaunchFiles"},
-    "TaskService": {"AcknowledgeResults", "FetchTaskResult", "StreamResults"},
+    "TaskService": {"AcknowledgeResults", "StreamResults"},
 }
 
 _GENERIC = operations_proto_pb2.DESCRIPTOR.services_by_name["Operations"]

@@ -24,7 +24,7 @@ class Blobs(Protocol):
         ...
 
     def read(self, name: str) -> AsyncGenerator[bytes]:
-        """Yield the bytes in order, at most 1 MiB at once.
+        """Yield the bytes in order, at most `CHUNK_BYTES` at once.
 
         Raises `FilesUnavailable` also if there is no such blob.
 

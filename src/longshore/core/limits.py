@@ -36,6 +36,7 @@ CANCEL_GRACE_MS: Final = 30_000
 EXPIRE_AFTER_MS: Final = 30 * 24 * 3_600_000
 EXPIRE_AFTER_LEAST_MS: Final = 10 * 60_000
 URL_CHARACTERS: Final = 2_048
+CHUNK_BYTES: Final = MIB  #: Of what is in files and results, at most so much at once.
 FILE_BYTES: Final = 64 * 1024 * MIB  #: As many as services keep in parts of our size.
 FILE_PATH_BYTES: Final = 512
 FILE_NAME_BYTES: Final = 255  #: One part of a path.

@@ -22,6 +22,7 @@ from longshore.server.launch_submissions import QUEUES
 from longshore.server.messages import Messages, parts_of
 from longshore.server.methods import Call
 from longshore.server.pages import read_query
+from longshore.server.results import Results
 from longshore.server.submissions import Submissions
 from longshore.server.watches import Watches
 from longshore.v1 import launch_service_pb2 as pb
@@ -52,6 +53,7 @@ class LaunchService:
         self._engine = engine
         self._messages = messages
         self._launches = Face(Kind.LAUNCH, engine, messages, watches, submissions.launch)
+        self._results = Results(engine)
 
     def SubmitLaunch(self, request: pb.SubmitLaunchRequest, call: Call) -> Awaitable[bytes]:
         return self._launches.submit(request, call)
@@ -108,6 +110,11 @@ class LaunchService:
         change = _move(request, call)
         moved = cast("list[Operation]", await self._engine.writer.write(change))
         return await self._in_order([one.number for one in moved], call)
+
+    def DownloadLaunchFiles(
+        self, request: pb.DownloadLaunchFilesRequest, call: Call
+    ) -> AsyncGenerator[bytes, None]:
+        return self._results.launch_files(request.id, call)
 
     async def _in_order(self, numbers: Sequence[int], call: Call) -> bytes:
         """Return an answer with launches, of very many those that fit into a message."""

@@ -10,6 +10,7 @@ from longshore.engine.engine import Engine
 from longshore.server.faces import Face
 from longshore.server.messages import Messages
 from longshore.server.methods import Call
+from longshore.server.results import Results
 from longshore.server.submissions import Submissions
 from longshore.server.task_batches import TaskBatches
 from longshore.server.watches import Watches
@@ -26,6 +27,7 @@ class TaskService:
     ) -> None:
         self._tasks = Face(Kind.TASK, engine, messages, watches, submissions.task)
         self._batches = TaskBatches(engine, submissions, messages)
+        self._results = Results(engine)
 
     def SubmitTask(self, request: pb.SubmitTaskRequest, call: Call) -> Awaitable[bytes]:
         return self._tasks.submit(request, call)
@@ -63,3 +65,8 @@ class TaskService:
 
     def BatchGetTasks(self, request: pb.BatchGetTasksRequest, call: Call) -> Awaitable[bytes]:
         return self._batches.get(request, call)
+
+    def FetchTaskResult(
+        self, request: pb.FetchTaskResultRequest, call: Call
+    ) -> AsyncGenerator[bytes, None]:
+        return self._results.fetch(request.id, call)

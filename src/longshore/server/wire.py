@@ -14,6 +14,8 @@ from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from longshore.core.limits import CHUNK_BYTES
+
 _VARINT, _DELIMITED = 0, 2
 
 
@@ -71,11 +73,15 @@ def sole(field: int, message: bytes) -> bytes | None:
 async def stream(
     lead: bytes, field: int, chunks: AsyncGenerator[bytes]
 ) -> AsyncGenerator[bytes]:
-    """Yield messages with a chunk each; the lead is in the first, also if there are none."""
+    """Yield messages with at most `CHUNK_BYTES` each.
+
+    The lead is in the first, also if there are no chunks.
+    """
     async with aclosing(chunks):
         async for chunk in chunks:
-            yield lead + part(field, chunk)
-            lead = b""
+            for start in range(0, len(chunk), CHUNK_BYTES):
+                yield lead + part(field, chunk[start : start + CHUNK_BYTES])
+                lead = b""
     if lead:
         yield lead
 
