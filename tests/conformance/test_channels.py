@@ -17,7 +17,7 @@ from longshore.core.events import EventKind
 from longshore.core.operations import Operation
 from longshore.core.policies import Policy
 from longshore.core.store import Channel
-from tests.conformance.arriving import CHANNEL, STORE, arrived, leased, worked
+from tests.conformance.arriving import CHANNEL, STORE, arrived, worked
 from tests.conformance.world import (
     DAY,
     MINUTE,
@@ -25,7 +25,6 @@ from tests.conformance.world import (
     World,
     done,
     failed,
-    report_change,
     submit_change,
 )
 
@@ -256,9 +255,3 @@ async def test_thousands_are_read_a_few_at_a_time(world: World) -> None:
         after = page[-1][0]
         seen += (number for _, number in page)
     assert seen == list(range(1, count + 1))
-
-
-async def test_a_lease_ends_before_its_result_arrives(world: World) -> None:
-    session, lease = await leased(world, CHANNEL)
-    applied = await world.apply(report_change(session, lease, done()))
-    assert [event.kind for event in applied.events] == [EventKind.DELIVERY_CHANGED]
