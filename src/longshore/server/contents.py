@@ -53,7 +53,7 @@ class Contents:
         """Return what work gave. Raises `FileNotFound` for a file that is gone."""
         document = json_of(record)
         if document is not None:
-            return Content(JSON, len(document), _once(document))
+            return Content(JSON, len(document), once(document))
         files = await self.files_of(record)
         return self._file(files[0]) if len(files) == 1 else self.zip_of(files)
 
@@ -81,5 +81,6 @@ class Contents:
         return Content(file.content_type or _UNKNOWN, file.size, self._engine.files.read(file))
 
 
-async def _once(data: bytes) -> AsyncGenerator[bytes]:
+async def once(data: bytes) -> AsyncGenerator[bytes]:
+    """Yield the bytes as they are."""
     yield data

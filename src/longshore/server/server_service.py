@@ -82,6 +82,7 @@ class ServerService:
             tenants=[call.caller.tenant],
             roles=_ALL_ROLES,
             delivery=DeliveryMode.DELIVERY_MODE_NONE,
+            stream=call.caller.principal,
         )
 
 

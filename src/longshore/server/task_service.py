@@ -10,6 +10,7 @@ from longshore.engine.engine import Engine
 from longshore.server.faces import Face
 from longshore.server.messages import Messages
 from longshore.server.methods import Call
+from longshore.server.result_streams import ResultStreams
 from longshore.server.results import Results
 from longshore.server.submissions import Submissions
 from longshore.server.task_batches import TaskBatches
@@ -28,6 +29,7 @@ class TaskService:
         self._tasks = Face(Kind.TASK, engine, messages, watches, submissions.task)
         self._batches = TaskBatches(engine, submissions, messages)
         self._results = Results(engine)
+        self._streams = ResultStreams(engine, messages)
 
     def SubmitTask(self, request: pb.SubmitTaskRequest, call: Call) -> Awaitable[bytes]:
         return self._tasks.submit(request, call)
@@ -70,3 +72,13 @@ class TaskService:
         self, request: pb.FetchTaskResultRequest, call: Call
     ) -> AsyncGenerator[bytes, None]:
         return self._results.fetch(request.id, call)
+
+    def StreamResults(
+        self, request: pb.StreamResultsRequest, call: Call
+    ) -> AsyncGenerator[bytes, None]:
+        return self._streams.listen(request, call)
+
+    def AcknowledgeResults(
+        self, request: pb.AcknowledgeResultsRequest, call: Call
+    ) -> Awaitable[bytes]:
+        return self._streams.acknowledge(request, call)
