@@ -20,12 +20,16 @@ STUB: Final = CLIENT / "sync.pyi"
 SHOWN: Final = {
     "watching": ("Watch",),
     "paging": ("Pages",),
+    "downloads": ("Download", "Reading"),
+    "fetching": ("Fetching",),
+    "channels": ("Results",),
     "handles": ("Handle", "TaskHandle", "JobHandle", "LaunchHandle"),
     "rooms": ("Room",),
     "tasks": ("Tasks",),
     "jobs": ("Jobs",),
     "launches": ("Launches",),
     "operations": ("Operations",),
+    "files": ("Files",),
     "catalog": ("Catalog",),
     "queues": ("Queues",),
     "server": ("Server",),
@@ -76,7 +80,11 @@ def _is_shown(node: ast.stmt, *, constructed: bool) -> bool:
         if node.name == "__init__":
             return constructed
         return not node.name.startswith("_") or node.name in RENAMED.values()
-    return isinstance(node, ast.AnnAssign)
+    match node:
+        case ast.AnnAssign(ast.Name(name)):
+            return not name.startswith("_")
+        case _:
+            return False
 
 
 def _nothing() -> ast.stmt:

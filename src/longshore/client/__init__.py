@@ -9,11 +9,14 @@ Nothing here knows how a server works: it needs the contract only.
 
 from __future__ import annotations
 
+from longshore.client.channels import Results
 from longshore.client.client import Client
+from longshore.client.downloads import Reading
 from longshore.client.errors import (
     Aborted,
     AlreadyExists,
     CallError,
+    Damaged,
     DeadlineExceeded,
     FailedPrecondition,
     Failure,
@@ -24,18 +27,22 @@ from longshore.client.errors import (
     OutOfRange,
     PermissionDenied,
     ResourceExhausted,
+    StreamTaken,
     Unauthenticated,
     Unavailable,
     Unimplemented,
+    UnsafePath,
     Violation,
     WorkCanceled,
     WorkError,
     WorkFailed,
 )
+from longshore.client.fetching import Fetching
 from longshore.client.handles import Handle, JobHandle, LaunchHandle, TaskHandle, result_of
 from longshore.client.kinds import shown
 from longshore.client.paging import Page, Pages
 from longshore.client.requests import call, job, launch, task
+from longshore.client.results import Result
 from longshore.client.values import from_struct, to_struct
 from longshore.client.watching import Watch
 
@@ -44,9 +51,11 @@ __all__ = [
     "AlreadyExists",
     "CallError",
     "Client",
+    "Damaged",
     "DeadlineExceeded",
     "FailedPrecondition",
     "Failure",
+    "Fetching",
     "Handle",
     "InvalidArgument",
     "InvalidValue",
@@ -58,11 +67,16 @@ __all__ = [
     "Page",
     "Pages",
     "PermissionDenied",
+    "Reading",
     "ResourceExhausted",
+    "Result",
+    "Results",
+    "StreamTaken",
     "TaskHandle",
     "Unauthenticated",
     "Unavailable",
     "Unimplemented",
+    "UnsafePath",
     "Violation",
     "Watch",
     "WorkCanceled",

@@ -8,6 +8,7 @@ from typing import Final, Self
 
 from longshore.client.catalog import Catalog
 from longshore.client.connection import DEFAULT_SERVER, Connection
+from longshore.client.files import Files
 from longshore.client.jobs import Jobs
 from longshore.client.launches import Launches
 from longshore.client.operations import Operations
@@ -22,9 +23,11 @@ class Client:
     """Asks Longshore for work. Make it inside a coroutine; best by `async with`.
 
     `servers` is `host:port`, several with commas between, or a sequence: the first in turn that
-    can be connected is asked, until it is not available any more. Every call takes at most
-    `timeout` seconds. Submits carry a request id and are repeated within that time while no
-    server is available, watches are resumed for as long as it takes; nothing else is repeated.
+    can be connected is asked, until it is not available any more. Every call, and every step of
+    an upload or a download, takes at most `timeout` seconds. Submits carry a request id and are
+    repeated within that time while no server is available, as are acknowledgements and uploads
+    of what can be read again; watches and channels are resumed for as long as it takes; nothing
+    else is repeated.
     All methods raise `CallError` when the call fails. Messages are those of the contract,
     `longshore.v1`.
     """
@@ -33,6 +36,7 @@ class Client:
     jobs: Jobs
     launches: Launches
     operations: Operations
+    files: Files
     catalog: Catalog
     queues: Queues
     server: Server
@@ -52,6 +56,7 @@ class Client:
         self.jobs = Jobs(connection)
         self.launches = Launches(connection)
         self.operations = Operations(connection)
+        self.files = Files(connection)
         self.catalog = Catalog(connection)
         self.queues = Queues(connection)
         self.server = Server(connection)

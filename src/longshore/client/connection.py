@@ -65,7 +65,8 @@ class Connection:
         return await self._ask(request, answer, time.monotonic() + self.timeout)
 
     async def ask_safely(self, request: Message, answer: type[R]) -> R:
-        """Make a call that carries a request id: it is repeated while nobody is available.
+        """Make a call that may be repeated, by its request id or by what it does: it is, while
+        nobody is available.
 
         All attempts together take at most the timeout.
         """

@@ -2,9 +2,13 @@
 
 LongshoreError
 ├── InvalidValue              no JSON value, found before anything was sent
+├── UnsafePath                what the server calls a file would lead out of its folder
 ├── CallError                 the call failed, or was refused
 │   ├── InvalidArgument       … with `violations`
-│   ├── NotFound, AlreadyExists, FailedPrecondition, OutOfRange, Aborted
+│   ├── NotFound, AlreadyExists, FailedPrecondition, OutOfRange
+│   ├── Damaged               the bytes are not those that were stored
+│   ├── Aborted
+│   │   └── StreamTaken       another listener follows the channel now
 │   ├── Unauthenticated, PermissionDenied, ResourceExhausted, Unimplemented
 │   └── Unavailable, DeadlineExceeded
 └── WorkError                 the call was answered: the work did not succeed
@@ -34,6 +38,10 @@ class LongshoreError(Exception):
 
 class InvalidValue(LongshoreError, ValueError):
     """A value cannot be sent; the message names where it stands and why."""
+
+
+class UnsafePath(LongshoreError, ValueError):
+    """A file is called what cannot be written below the folder that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +125,16 @@ class Aborted(CallError):
     codes = (StatusCode.ABORTED,)
 
 
+class StreamTaken(Aborted):
+    """Another listener has taken the stream of results over, and gets them from now on."""
+
+
+class Damaged(CallError):
+    """The bytes that arrived are not those that were stored."""
+
+    codes = (StatusCode.DATA_LOSS,)
+
+
 class Unauthenticated(CallError):
     """The server does not know the caller."""
 
@@ -189,10 +207,15 @@ class WorkCanceled(WorkError):
 _BY_CODE: Final = {code: kind for kind in CallError.__subclasses__() for code in kind.codes}
 
 
+#: More than the code says.
+_BY_REASON: Final[dict[str, type[CallError]]] = {"STREAM_TAKEN": StreamTaken}
+
+
 def call_error(status: status_pb2.Status) -> CallError:
     """Return the error of a refused call, or of a refused item of a batch."""
     failure = read_failure(status)
-    return _BY_CODE.get(failure.code, CallError)(failure)
+    kind = _BY_REASON.get(failure.reason) or _BY_CODE.get(failure.code, CallError)
+    return kind(failure)
 
 
 def rpc_error(error: AioRpcError) -> CallError:
@@ -206,8 +229,21 @@ def rpc_error(error: AioRpcError) -> CallError:
 
 def lost(message: str) -> CallError:
     """Return the error of a connection that this side has given up."""
-    unavailable = int(StatusCode.UNAVAILABLE.value[0])
-    return call_error(status_pb2.Status(code=unavailable, message=message))
+    return _own(StatusCode.UNAVAILABLE, message)
+
+
+def late(message: str) -> CallError:
+    """Return the error of a step that took longer than the client's timeout."""
+    return _own(StatusCode.DEADLINE_EXCEEDED, message)
+
+
+def damaged(message: str) -> CallError:
+    """Return the error of bytes that arrived otherwise than they were stored."""
+    return _own(StatusCode.DATA_LOSS, message)
+
+
+def _own(code: StatusCode, message: str) -> CallError:
+    return call_error(status_pb2.Status(code=int(code.value[0]), message=message))
 
 
 def read_failure(status: status_pb2.Status) -> Failure:

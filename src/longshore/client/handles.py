@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+from os import PathLike
+from pathlib import Path
 from typing import Any, Generic, Self, cast
 
+from google.protobuf.struct_pb2 import Struct
+
+from longshore.client.acknowledging import acknowledge
 from longshore.client.calls import Calls
+from longshore.client.connection import retrying
+from longshore.client.downloads import save_all
 from longshore.client.errors import WorkCanceled, WorkError, WorkFailed
+from longshore.client.fetching import fetched
 from longshore.client.kinds import C, O, Operation, shown
+from longshore.client.reopening import is_broken
+from longshore.client.uploads import Tell
 from longshore.client.values import from_struct
 from longshore.client.watching import Watch
 from longshore.v1.job_service_pb2 import Job, JobChange
 from longshore.v1.launch_service_pb2 import Launch, LaunchChange
 from longshore.v1.operation_pb2 import (
+    DELIVERY_MODE_CHANNEL,
+    DELIVERY_MODE_STORE,
     STATE_CANCELED,
     STATE_FAILED,
     STATE_SUCCEEDED,
+    File,
     Progress,
     State,
     Status,
@@ -23,6 +36,7 @@ from longshore.v1.operation_pb2 import (
 from longshore.v1.task_service_pb2 import Task, TaskChange
 
 _ENDED = frozenset({STATE_SUCCEEDED, STATE_FAILED, STATE_CANCELED})
+_DELIVERED = frozenset({DELIVERY_MODE_STORE, DELIVERY_MODE_CHANNEL})
 
 
 class Handle(Generic[O, C]):
@@ -87,7 +101,23 @@ class Handle(Generic[O, C]):
             async with self.watch() as changes:
                 async for change in changes:
                     self.message = cast("O", shown(change) or self.message)
-        return result_of(self.message)
+            return await self._result()
+
+    async def files(self) -> list[File]:
+        """Ask which files the operation has made so far."""
+        return list((await self.status()).files)
+
+    async def download(
+        self, folder: str | PathLike[str], *, told: Tell | None = None
+    ) -> list[Path]:
+        """Download all files that the operation has made, and return where they are.
+
+        Each is written below the folder under its path there, in the place of any other, as a
+        whole or not at all. `told` is called with the number of bytes of all files together
+        that have arrived. Raises `UnsafePath`, before anything is written, if a path is none,
+        `Damaged` if what arrived is not what was stored, and `OSError`.
+        """
+        return await save_all(self._calls.connection, await self.files(), Path(folder), told)
 
     def watch(self, *, include_logs: bool = False) -> Watch[C]:
         """Watch the operation, from how it stands now to its end."""
@@ -112,9 +142,36 @@ class Handle(Generic[O, C]):
         request = self._calls.kind.resubmit(id=self.id, from_failed=from_failed)
         return type(self)(self._calls, await self._calls.one(request), created=True)
 
+    async def _result(self) -> dict[str, Any]:
+        """Return the result of what has ended, or raise why there is none."""
+        return result_of(self.message)
+
 
 class TaskHandle(Handle[Task, TaskChange]):
-    """One task of a server."""
+    """One task of a server.
+
+    `result` of a task with a delivery fetches the result and acknowledges it, which removes it:
+    further results are asked of this handle only. It is not acknowledged if the task has made
+    files, as those would be removed as well: `tasks.acknowledge` does it when they are here.
+    """
+
+    _fetched: Struct | None = None
+
+    async def _result(self) -> dict[str, Any]:
+        status = self.message.status
+        if status.state != STATE_SUCCEEDED or status.delivery.mode not in _DELIVERED:
+            return await super()._result()
+        if self._fetched is None:
+            self._fetched = await self._fetch()
+        return from_struct(self._fetched)
+
+    async def _fetch(self) -> Struct:
+        """Fetch the result, and acknowledge it, through any number of lost connections."""
+        connection = self._calls.connection
+        found: Struct = await retrying(is_broken, None)(fetched, connection, self.id)
+        if not self.message.status.files:
+            await retrying(is_broken, None)(acknowledge, connection, [self.id])
+        return found
 
 
 class JobHandle(Handle[Job, JobChange]):

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
 from typing import Any, Unpack
 
 from longshore.client.connection import Connection
+from longshore.client.downloads import Download
 from longshore.client.handles import LaunchHandle
 from longshore.client.kinds import LAUNCH
 from longshore.client.paging import Page, Pages, paged
 from longshore.client.requests import OptionFields, launch
 from longshore.client.rooms import Room
+from longshore.client.uploads import Tell
 from longshore.client.watching import Watch
 from longshore.v1.launch_service_pb2 import (
     Direction,
+    DownloadLaunchFilesRequest,
     GetLaunchQueueRequest,
     GetLaunchQueueResponse,
     Launch,
@@ -79,6 +84,22 @@ class Launches(Room[Launch, LaunchChange, LaunchHandle]):
         """
         request = MoveLaunchesRequest(ids=ids, direction=direction)
         return self._handles(await self._calls.connection.ask(request, MoveLaunchesResponse))
+
+    async def download(
+        self,
+        id: str,  # noqa: A002 - the contract's word
+        to: str | PathLike[str],
+        *,
+        told: Tell | None = None,
+    ) -> Path:
+        """Download all files that a launch has made as one zip, and return where it is.
+
+        `to` is the file to write, which may be there already, or a folder. It is written as a
+        whole or not at all. `told` is called with the number of bytes that have arrived.
+        """
+        request = DownloadLaunchFilesRequest(id=id)
+        zipped = Download(self._calls.connection, request, f"{id}.zip")
+        return await zipped.save(to, told=told)
 
 
 def _request(

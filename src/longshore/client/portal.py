@@ -42,8 +42,8 @@ class Portal:
             raise
 
     def soon(self, function: Callable[[], object]) -> None:
-        """Call a function on the loop, without waiting for it."""
-        self._loop.call_soon_threadsafe(function)
+        """Call a function on the loop as `call` does, without waiting for it."""
+        asyncio.run_coroutine_threadsafe(_called(function, (), {}), self._loop)
 
 
 def portal() -> Portal:

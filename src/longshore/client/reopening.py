@@ -89,20 +89,26 @@ class Reopening(Generic[M]):
             return None
         self._patience = None
         if message.end != End.END_UNSPECIFIED:
-            self._hang_up()
+            self.hang_up()
         self._ended = message.end == End.END_DONE
         return message
 
     def close(self) -> None:
         self._ended = True
-        self._hang_up()
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Give up the stream that is open; the next message is that of another."""
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
 
     async def _next(self, after: int | None) -> M | None:
         if self._call is not None:
             try:
                 return await self._read(self._call)
             except CallError as error:
-                self._hang_up()
+                self.hang_up()
                 if self._ended:
                     return None
                 if not is_broken(error):
@@ -121,7 +127,7 @@ class Reopening(Generic[M]):
         try:
             return await self._read(self._call)
         except BaseException:
-            self._hang_up()
+            self.hang_up()
             raise
 
     async def _read(self, call: Stream) -> M:
@@ -133,11 +139,6 @@ class Reopening(Generic[M]):
         if message is EOF:
             raise lost("the stream ended in the middle")
         return cast("M", message)
-
-    def _hang_up(self) -> None:
-        if self._call is not None:
-            self._call.cancel()
-            self._call = None
 
 
 def is_broken(error: BaseException) -> bool:

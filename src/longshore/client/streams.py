@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+from collections.abc import Awaitable
+from typing import Any, TypeVar, cast
 
 from grpc import StatusCode
 from grpc.aio import EOF, AioRpcError, Channel, StreamUnaryCall, UnaryStreamCall
 
-from longshore.client.errors import CallError, lost, rpc_error
+from longshore.client.errors import CallError, late, lost, rpc_error
 from longshore.client.servers import Servers
 from longshore.v1.operation_pb2 import End
+
+T = TypeVar("T")
 
 
 class Stream:
@@ -75,6 +78,18 @@ class Sending:
 
     def cancel(self) -> bool:
         return self._call.cancel()
+
+
+async def in_time(step: Awaitable[T], seconds: float) -> T:
+    """Wait for one step of a stream; raises `DeadlineExceeded` if it takes longer."""
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            return await step
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise late(f"nothing went on for {seconds:g} s") from None
 
 
 def is_unavailable(error: BaseException) -> bool:

@@ -16,7 +16,11 @@ from typing import Any
 
 from longshore.client import (
     catalog,
+    channels,
     client,
+    downloads,
+    fetching,
+    files,
     handles,
     jobs,
     launches,
@@ -58,6 +62,9 @@ class Launches(Room, shows=launches.Launches): ...
 class Operations(Face, shows=operations.Operations): ...
 
 
+class Files(Face, shows=files.Files): ...
+
+
 class Catalog(Face, shows=catalog.Catalog): ...
 
 
@@ -83,3 +90,12 @@ class Pages(ListFace, shows=paging.Pages): ...
 
 
 class Watch(StreamFace, shows=watching.Watch): ...
+
+
+class Reading(StreamFace, shows=downloads.Reading): ...
+
+
+class Fetching(StreamFace, shows=fetching.Fetching): ...
+
+
+class Results(StreamFace, shows=channels.Results): ...

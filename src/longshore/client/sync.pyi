@@ -6,6 +6,9 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from datetime import timedelta
+from os import PathLike
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, Unpack
 
@@ -17,6 +20,9 @@ from longshore.client.errors import (
 from longshore.client.kinds import C, O
 from longshore.client.paging import Page
 from longshore.client.requests import JobFields, OptionFields, TaskFields
+from longshore.client.results import Result
+from longshore.client.sources import Source
+from longshore.client.uploads import Tell
 from longshore.client.watching import Change
 from longshore.v1.catalog_service_pb2 import (
     Account,
@@ -33,6 +39,7 @@ from longshore.v1.launch_service_pb2 import (
 )
 from longshore.v1.operation_pb2 import (
     Event,
+    File,
     Progress,
     ServiceKind,
     Status,
@@ -79,6 +86,41 @@ class Pages(Generic[T]):
     def __iter__(self) -> Iterator[T]: ...
     def pages(self) -> Iterator[Page[T]]: ...
 
+class Download:
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> bytes: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+    def save(self, to: str | PathLike[str], *, told: Tell | None = None) -> Path: ...
+    def close(self) -> None: ...
+
+class Reading(Download):
+    def file(self) -> File: ...
+
+class Fetching(Download):
+    content_type: str
+
+    def begin(self) -> str: ...
+
+class Results:
+    revision: int | None
+
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Result: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+    def close(self) -> None: ...
+
 class Handle(Generic[O, C]):
     message: O
     created: bool
@@ -97,6 +139,10 @@ class Handle(Generic[O, C]):
     def error(self) -> WorkError | None: ...
     def status(self) -> Status: ...
     def result(self, timeout: float | None = None) -> dict[str, Any]: ...
+    def files(self) -> list[File]: ...
+    def download(
+        self, folder: str | PathLike[str], *, told: Tell | None = None
+    ) -> list[Path]: ...
     def watch(self, *, include_logs: bool = False) -> Watch[C]: ...
     def cancel(self, message: str = "", *, force: bool = False) -> None: ...
     def suspend(self) -> None: ...
@@ -152,6 +198,11 @@ class Tasks(Room[Task, TaskChange, TaskHandle]):
         include_logs: bool = False,
         **fields: Unpack[TaskFields],
     ) -> Watch[TaskChange]: ...
+    def fetch(self, id: str, *, acknowledge: bool = True) -> Fetching: ...
+    def acknowledge(self, *ids: str) -> None: ...
+    def results(
+        self, stream: str = "", *, after_revision: int | None = None, acknowledge: bool = True
+    ) -> Results: ...
 
 class Jobs(Room[Job, JobChange, JobHandle]):
     def submit(
@@ -191,6 +242,9 @@ class Launches(Room[Launch, LaunchChange, LaunchHandle]):
         self, kind: ServiceKind.ValueType | None = None, *, page_size: int = 0
     ) -> Pages[LaunchHandle]: ...
     def move(self, direction: Direction.ValueType, *ids: str) -> Sequence[LaunchHandle]: ...
+    def download(
+        self, id: str, to: str | PathLike[str], *, told: Tell | None = None
+    ) -> Path: ...
 
 class Operations:
     def get(self, id: str) -> TaskHandle | JobHandle | LaunchHandle: ...
@@ -203,6 +257,26 @@ class Operations:
     ) -> Watch[AnyChange]: ...
     def history(self, id: str, *details: str, page_size: int = 0) -> Pages[Event]: ...
     def explain(self, id: str) -> ExplainOperationResponse: ...
+
+class Files:
+    def upload(
+        self,
+        source: Source,
+        *,
+        path: str = "",
+        content_type: str = "",
+        content_encoding: str = "",
+        content_disposition: str = "",
+        expire_after: timedelta | None = None,
+        file_id: str = "",
+        told: Tell | None = None,
+    ) -> File: ...
+    def read(self, file_id: str) -> Reading: ...
+    def download(
+        self, file_id: str, to: str | PathLike[str], *, told: Tell | None = None
+    ) -> Path: ...
+    def get(self, file_id: str) -> File: ...
+    def delete(self, file_id: str) -> None: ...
 
 class Catalog:
     def services(self, kind: ServiceKind.ValueType | None = None) -> Sequence[Service]: ...
@@ -241,6 +315,7 @@ class SyncClient:
     jobs: Jobs
     launches: Launches
     operations: Operations
+    files: Files
     catalog: Catalog
     queues: Queues
     server: Server

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Unpack
 
+from longshore.client.acknowledging import acknowledge
+from longshore.client.channels import Results
 from longshore.client.connection import Connection
 from longshore.client.errors import CallError, call_error
+from longshore.client.fetching import Fetching
 from longshore.client.handles import TaskHandle
 from longshore.client.kinds import TASK
 from longshore.client.requests import TaskFields, task
@@ -84,6 +87,41 @@ class Tasks(Room[Task, TaskChange, TaskHandle]):
         """
         request = _request(action, arguments, fields)
         return self._calls.run(request, include_logs=include_logs)
+
+    def fetch(
+        self,
+        id: str,  # noqa: A002 - the contract's word
+        *,
+        acknowledge: bool = True,
+    ) -> Fetching:
+        """Fetch the result of a task that has ended: JSON, or the file that it made, of several
+        a zip.
+
+        If the task has a delivery, the result is acknowledged when all of it has been handed
+        out or saved. That removes it, with the files that the task has made.
+        """
+        return Fetching(self._calls.connection, id, acknowledge=acknowledge)
+
+    async def acknowledge(self, *ids: str) -> None:
+        """Acknowledge the results of up to 10,000 tasks, all or none: they are removed.
+
+        Repeating it changes nothing, so while no server is available it is repeated.
+        """
+        await acknowledge(self._calls.connection, ids)
+
+    def results(
+        self,
+        stream: str = "",
+        *,
+        after_revision: int | None = None,
+        acknowledge: bool = True,
+    ) -> Results:
+        """Listen to a channel, by default the caller's own, in place of whoever did so.
+
+        First comes what has not been acknowledged or, with an `after_revision`, what follows
+        it. Unless `acknowledge`, results stay, to be acknowledged by hand.
+        """
+        return Results(self._calls.connection, stream, after_revision, acknowledge=acknowledge)
 
     async def _submit_batch(
         self, requests: Sequence[SubmitTaskRequest]
