@@ -9,6 +9,7 @@ from os import PathLike, fsdecode
 import click
 
 from longshore.cli.running import EXIT_CALL
+from longshore.client.errors import UnsafePath
 
 
 class LocalFault(click.ClickException):
@@ -19,11 +20,18 @@ class LocalFault(click.ClickException):
 
 @contextmanager
 def local_faults(doing: str, path: str | PathLike[str]) -> Generator[None]:
-    """Let an `OSError` say what could not be done with which file. Raises `LocalFault`."""
+    """Let an error of this machine say what could not be done with which file.
+
+    Raises `LocalFault`.
+    """
     try:
         yield
     except BrokenPipeError:  # nobody reads on: nothing to tell, and click knows
         raise
+    except UnsafePath as error:
+        raise LocalFault(
+            f"{error}; `longshore download FILE -o NAME` gives it another"
+        ) from None
     except OSError as error:
         why = error.strerror or error
         raise LocalFault(f"{fsdecode(path)} cannot be {doing}: {why}") from None

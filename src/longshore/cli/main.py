@@ -12,10 +12,15 @@ from longshore.cli.settings import PREFIX, config_option
 #: Where each command is.
 _COMMANDS: Final = {
     "accounts": "longshore.cli.accounts:accounts",
+    "ack": "longshore.cli.results:ack",
     "cancel": "longshore.cli.operations:cancel",
     "completion": "longshore.cli.completion:completion",
     "contracts": "longshore.cli.contracts:contracts",
+    "delete-file": "longshore.cli.files:delete_file",
+    "download": "longshore.cli.downloads:download",
     "explain": "longshore.cli.operations:explain",
+    "fetch": "longshore.cli.fetching:fetch",
+    "files": "longshore.cli.files:files",
     "get": "longshore.cli.operations:get",
     "history": "longshore.cli.operations:history",
     "launches": "longshore.cli.launches:launches",
@@ -24,6 +29,7 @@ _COMMANDS: Final = {
     "move": "longshore.cli.operations:move",
     "queue": "longshore.cli.queues:queue",
     "resubmit": "longshore.cli.operations:resubmit",
+    "results": "longshore.cli.results:results",
     "resume": "longshore.cli.operations:resume",
     "run": "longshore.cli.submit:run",
     "schedules": "longshore.cli.schedules:schedules",
@@ -32,6 +38,7 @@ _COMMANDS: Final = {
     "status": "longshore.cli.status:status",
     "submit": "longshore.cli.submit:submit",
     "suspend": "longshore.cli.operations:suspend",
+    "upload": "longshore.cli.uploads:upload",
     "watch": "longshore.cli.watch:watch",
     "worker": "longshore.cli.worker:worker",
     "workers": "longshore.cli.workers:workers",
@@ -65,7 +72,7 @@ Exit codes:
   0    success
   1    the work failed or was canceled; the server could not run
   2    the command line is wrong
-  3    the call failed: it was refused, or no server answered
+  3    the call failed: it was refused, no server answered, or there was no room for the answer
   130  interrupted by Ctrl-C; the work goes on
 """,
 )

@@ -1,4 +1,4 @@
-"""Where what is downloaded is put: nowhere that is taken, and never outside of its folder."""
+"""Where what is downloaded is put: nowhere that is taken."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Final
 
 import click
-
-from longshore.cli.faults import LocalFault
 
 STDOUT: Final = "-"
 
@@ -30,14 +28,6 @@ def place_of_one(output: str | None, name: str) -> Path:
     if Path(output).is_dir() or output.endswith(os.sep):
         return Path(output, name)
     return Path(output)
-
-
-def place_below(folder: Path, path: str) -> Path:
-    """Return where a file is put that has folders of its own. Raises `LocalFault`."""
-    parts = path.split("/")
-    if not {"", ".", ".."}.isdisjoint(parts) or Path(*parts).is_absolute():
-        raise LocalFault(f"{path!r} would lie outside of {folder}: download it by its own id")
-    return folder.joinpath(*parts)
 
 
 def refuse_taken(places: Iterable[Path], *, force: bool) -> None:

@@ -28,6 +28,7 @@ from longshore.v1.operation_pb2 import (
     State,
     StateChanged,
 )
+from longshore.v1.task_service_pb2 import Task
 
 #: How states look on a terminal.
 STATE_STYLES: Final = {
@@ -36,6 +37,9 @@ STATE_STYLES: Final = {
     "CANCELED": "yellow",
     "RUNNING": "cyan",
 }
+
+#: The media type of results that are no files.
+JSON_TYPE: Final = "application/json"
 
 #: What a delivery has come to; braces hold who keeps the result.
 _DELIVERY_WORDS: Final = {
@@ -141,6 +145,19 @@ def delivery(how_far: Delivery) -> str:
 def about_file(file: File) -> str:
     """Say what there is to know of a file at a glance: `a/b.pdf, 3.1 kB, application/pdf`."""
     return ", ".join(filter(None, (file.path, decimal(file.size), file.content_type)))
+
+
+def leaves_files(task: Task, content_type: str) -> bool:
+    """Whether a task made files that are not its result: removing that would remove them."""
+    return bool(task.status.files) and content_type == JSON_TYPE
+
+
+def files_remain(task: Task) -> str:
+    number = task.metadata.number
+    return (
+        f"not acknowledged: first `longshore download {number}` downloads the files that it "
+        f"made, then `longshore ack {number}` removes them and the result"
+    )
 
 
 def _reasoned(text: str, why: str) -> str:
