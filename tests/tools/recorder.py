@@ -18,7 +18,8 @@ from grpc import StatusCode
 class Recorder(grpc.GenericRpcHandler):
     """Keeps what it is asked, and says what was laid ready: messages, or statuses.
 
-    Without anything ready a call is answered with an empty message, and a stream is silent.
+    Without anything ready a call is answered with an empty message, and a stream is silent;
+    OK is its end.
     """
 
     def __init__(self) -> None:
@@ -30,9 +31,21 @@ class Recorder(grpc.GenericRpcHandler):
         service, name = handler_call_details.method.removeprefix("/").split("/")
         method = Default().FindServiceByName(service).methods_by_name[name]
         read = GetMessageClass(method.input_type).FromString
+        if method.client_streaming:
+            return grpc.stream_unary_rpc_method_handler(self._sent(method), read, _encode)
         if method.server_streaming:
             return grpc.unary_stream_rpc_method_handler(self._streamed(method), read, _encode)
         return grpc.unary_unary_rpc_method_handler(self._answered(method), read, _encode)
+
+    def _sent(self, method: MethodDescriptor) -> Any:
+        answered = self._answered(method)
+
+        async def take(requests: AsyncIterator[Any], context: Any) -> Any:
+            *before, last = [request async for request in requests]
+            self.asked += before
+            return await answered(last, context)
+
+        return take
 
     def _answered(self, method: MethodDescriptor) -> Any:
         async def answer(request: Any, context: Any) -> Any:
@@ -49,6 +62,8 @@ class Recorder(grpc.GenericRpcHandler):
             self.asked.append(request)
             while self.ready:
                 said = self.ready.pop(0)
+                if said is StatusCode.OK:
+                    return
                 if isinstance(said, StatusCode):
                     await context.abort(said, "as the test has it")
                 yield said

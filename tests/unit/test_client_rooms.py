@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from google.protobuf.descriptor_pool import Default
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc.status_pb2 import Status as Failure
@@ -29,6 +31,7 @@ from longshore.client import (
     to_struct,
 )
 from longshore.v1 import catalog_service_pb2 as catalog
+from longshore.v1 import file_service_pb2 as files
 from longshore.v1 import job_service_pb2 as jobs
 from longshore.v1 import launch_service_pb2 as launches
 from longshore.v1 import operation_pb2 as operation
@@ -39,16 +42,20 @@ from longshore.v1 import task_service_pb2 as tasks
 from longshore.v1 import worker_service_pb2 as workers
 from tests.tools.recorder import Recorder, recorder
 
-SERVICES = ("Catalog", "Job", "Launch", "Operation", "Queue", "Server", "Task", "Worker")
+SERVICES = (
+    "Catalog",
+    "File",
+    "Job",
+    "Launch",
+    "Operation",
+    "Queue",
+    "Server",
+    "Task",
+    "Worker",
+)
 
 #: What the client leaves to those who speak to the server themselves.
-LEFT_OUT = {
-    "AcknowledgeResults",
-    "DownloadLaunchFiles",
-    "FetchTaskResult",
-    "StreamResults",
-    "Work",
-}
+LEFT_OUT = {"Work"}
 
 CONTRACT = catalog.Contract(name="orders")
 SCHEDULE = catalog.Schedule(name="weekly", cron="0 4 * * 1")
@@ -200,6 +207,50 @@ CASES: dict[str, tuple[Ask, Message]] = {
     "task suspend": (lambda c: c.tasks.suspend("7"), tasks.SuspendTaskRequest(id="7")),
     "task resume": (lambda c: c.tasks.resume("7"), tasks.ResumeTaskRequest(id="7")),
     "task resubmit": (lambda c: c.tasks.resubmit("7"), tasks.ResubmitTaskRequest(id="7")),
+    "task fetch": (
+        lambda c: c.tasks.fetch("7"),
+        tasks.FetchTaskResultRequest(id="7"),
+    ),
+    "task acknowledge": (
+        lambda c: c.tasks.acknowledge("7", "8"),
+        tasks.AcknowledgeResultsRequest(ids=["7", "8"]),
+    ),
+    "task results": (
+        lambda c: c.tasks.results("ada", after_revision=0),
+        tasks.StreamResultsRequest(stream="ada", after_revision=0),
+    ),
+    "launch download": (
+        lambda c: c.launches.download("7", "7.zip"),
+        launches.DownloadLaunchFilesRequest(id="7"),
+    ),
+    "file upload": (
+        lambda c: c.files.upload(
+            b"abc",
+            path="a/b.csv.gz",
+            content_encoding="gzip",
+            content_disposition="attachment",
+            expire_after=timedelta(hours=1),
+            file_id="f-1",
+        ),
+        files.UploadFileRequest(
+            header=files.FileHeader(
+                file_id="f-1",
+                path="a/b.csv.gz",
+                content_type="application/gzip",
+                content_encoding="gzip",
+                content_disposition="attachment",
+                expire_after=Duration(seconds=3600),
+            ),
+            data=b"abc",
+            sha256="ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+        ),
+    ),
+    "file read": (
+        lambda c: c.files.read("f-1"),
+        files.DownloadFileRequest(file_id="f-1"),
+    ),
+    "file get": (lambda c: c.files.get("f-1"), files.GetFileRequest(file_id="f-1")),
+    "file delete": (lambda c: c.files.delete("f-1"), files.DeleteFileRequest(file_id="f-1")),
     "any get": (
         lambda c: c.operations.get("7"),
         operations.GetOperationRequest(id="7"),
@@ -307,6 +358,11 @@ async def client(peer: Recorder) -> AsyncIterator[Client]:
         yield client
 
 
+@pytest.fixture
+def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
 async def made(asking: Any) -> None:
     """Wait for a call to be answered, or for the first thing that a list or stream tells."""
     if inspect.isawaitable(asking):
@@ -326,21 +382,24 @@ def method_of(request: Message) -> Any:
     return method
 
 
-def stream_of(request: Message) -> list[Message]:
+def stream_of(request: Message) -> list[Message | StatusCode]:
     """Return what a stream tells when all that it is about has ended; of a call, nothing."""
     method = method_of(request)
     if not method.server_streaming:
         return []
-    told: Any = GetMessageClass(method.output_type)(end=operation.END_DONE)
-    kind = method.name.removeprefix("Run").lower()
-    if kind != method.name.lower():
-        getattr(told.changes.add(), kind).metadata.id = "7"
+    kind = GetMessageClass(method.output_type)
+    if "data" in kind.DESCRIPTOR.fields_by_name and "end" not in kind.DESCRIPTOR.fields_by_name:
+        return [kind(data=b"x"), StatusCode.OK]
+    told: Any = kind(end=operation.END_DONE)
+    run = method.name.removeprefix("Run").lower()
+    if run != method.name.lower():
+        getattr(told.changes.add(), run).metadata.id = "7"
     return [told]
 
 
 @pytest.mark.parametrize("case", CASES)
 async def test_a_method_asks_for_exactly_what_it_says(
-    case: str, peer: Recorder, client: Client
+    case: str, peer: Recorder, client: Client, in_a_folder: None
 ) -> None:
     ask, expected = CASES[case]
     peer.ready = [*stream_of(expected)]

@@ -19,7 +19,7 @@ def test_the_types_of_the_sync_client_are_fresh() -> None:
 
 
 @pytest.mark.parametrize(
-    "room", ["tasks", "jobs", "launches", "operations", "catalog", "queues", "server"]
+    "room", ["tasks", "jobs", "launches", "operations", "files", "catalog", "queues", "server"]
 )
 def test_every_room_and_method_of_the_client_is_shown(room: str) -> None:
     hints: dict[str, type[Any]] = get_type_hints(package.Client)

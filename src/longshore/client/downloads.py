@@ -26,8 +26,7 @@ from longshore.v1.operation_pb2 import File
 class Download:
     """Bytes that a server streams: iterate over them, or `save` them, once.
 
-    The first time that is not answered within the client's timeout it fails; nothing that
-    breaks is begun again.
+    A download that breaks, or stands still for the client's timeout, fails.
     """
 
     def __init__(self, connection: Connection, request: Message, name: str) -> None:
@@ -37,6 +36,7 @@ class Download:
         self._helper = Helper()
         self._stream: Stream | None = None
         self._ahead = b""
+        self._handed_out = False
         self._ended = False
         self._failure: CallError | None = None
 
@@ -44,6 +44,7 @@ class Download:
         return self
 
     async def __anext__(self) -> bytes:
+        self._handed_out = True
         piece = await self._next()
         if not piece:
             await self._arrived()
@@ -68,11 +69,17 @@ class Download:
         the number of bytes that have arrived. Raises `CallError` and `OSError`, and
         `UnsafePath` if that name is none.
         """
-        self._ahead = await self._next()
-        target = Path(to)
-        if await self._helper.call(target.is_dir):
-            target = await self._helper.call(below, target, self._name())
-        await self._save(target, told)
+        if self._handed_out:
+            raise RuntimeError("a part has been handed out already, which would be missing")
+        try:
+            self._ahead = await self._next()
+            target = Path(to)
+            if await self._helper.call(target.is_dir):
+                target = await self._helper.call(below, target, self._name())
+            await self._save(target, told)
+        finally:
+            self.close()
+        await self._arrived()
         return target
 
     def close(self) -> None:
@@ -133,9 +140,6 @@ class Download:
         except BaseException:
             await asyncio.shield(self._helper.call(place.discard))
             raise
-        finally:
-            self.close()
-        await self._arrived()
 
     async def _write(self, place: Place, told: Tell | None) -> None:
         """Write each piece while the next one arrives."""
