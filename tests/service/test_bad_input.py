@@ -145,13 +145,18 @@ FIELDS: dict[str, tuple[SubmitTaskRequest, dict[str, str]]] = {
         {"options.start_time": "INVALID"},
     ),
     "a label without a key": (with_options(labels={"": "a"}), {"options.labels[]": "MISSING"}),
-    "a delivery": (
-        with_options(delivery=pb.DELIVERY_MODE_STORE),
-        {"options.delivery": "NOT_PERMITTED"},
+    "an unknown delivery": (with_options(delivery=9), {"options.delivery": "INVALID"}),
+    "a callback to nowhere": (
+        with_options(callback=pb.Callback()),
+        {"options.callback.url": "MISSING"},
     ),
-    "a callback": (
-        with_options(callback=pb.Callback(url="http://localhost")),
-        {"options.callback": "NOT_PERMITTED"},
+    "a callback in no known way": (
+        with_options(callback=pb.Callback(url="ftp://a", method="SHOUT", format=9)),  # type: ignore[arg-type]
+        {
+            "options.callback.url": "INVALID",
+            "options.callback.method": "INVALID",
+            "options.callback.format": "INVALID",
+        },
     ),
     "a concurrency key without a limit": (
         with_options(concurrency_key="a"),

@@ -12,7 +12,7 @@ from longshore.server.paths import parse_value
 from longshore.server.structs import to_struct
 from longshore.v1.operation_pb2 import ActionCall, Assignment
 
-OFFERS = Offers({}, {}, frozenset(), {("bank", "pay"): frozenset({"pin", "token"})})
+OFFERS = Offers({}, {}, frozenset(), {("bank", "pay"): frozenset({"pin", "token"})}, {})
 
 
 def pay(**argument_paths: str) -> ActionCall:

@@ -32,6 +32,14 @@ def target_of(text: str) -> bytes | int:
     return bytes_of(text)
 
 
+def named_file(text: str) -> bytes | None:
+    """Return the id of the file that `ID` or `files/ID` names; None if it is neither."""
+    try:
+        return bytes_of(text.removeprefix("files/"))
+    except OperationNotFound:
+        return None
+
+
 def derived(first: bytes, time: int) -> bytes:
     """Return the id of what follows from an operation: a UUIDv7 as hard to guess as its own.
 

@@ -16,11 +16,13 @@ from longshore.core.changes import (
 from longshore.core.errors import (
     AccountNotFound,
     ContractNotFound,
+    FileNotFound,
     InvalidFields,
     ScheduleNotFound,
     ServiceNotFound,
     Violation,
 )
+from longshore.core.ids import text_of
 from longshore.core.installation import Contract, Schedule
 from longshore.core.limits import TITLE_CHARACTERS
 from longshore.core.page_tokens import question
@@ -126,6 +128,7 @@ class CatalogService:
         now = self._engine.clock.now()
         change = self._schedule_changes.change(given, caller, earlier, now)
         await self._require_account(given.task, caller)
+        await self._require_files(given, caller)
         kept = cast("Schedule", await self._engine.writer.write(change))
         return pb.ApplyScheduleResponse(schedule=self._schedule(caller.tenant, kept))
 
@@ -137,6 +140,15 @@ class CatalogService:
         if not any(one[:2] == (task.service, task.account) for one in accounts):
             missing = AccountNotFound(task.service, task.account)
             raise at("schedule.task.account", missing)
+
+    async def _require_files(self, schedule: pb.Schedule, caller: Caller) -> None:
+        """Raise `FileNotFound` if the submits of a schedule would, if they were made now."""
+        taken = self._schedule_changes.files(schedule, caller)
+        ids, now = [one.file_id for one in taken], self._engine.clock.now()
+        found = await self._engine.store.files(caller.tenant, ids, now)
+        for one, file in zip(taken, found, strict=True):
+            if file is None:
+                raise at(one.field, FileNotFound(text_of(one.file_id)))
 
     async def GetSchedule(
         self, request: pb.GetScheduleRequest, call: Call

@@ -7,6 +7,7 @@ A check either adds a violation to a list, so that all of them are told together
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import urlsplit
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -46,6 +47,17 @@ def prose(text: str, field: str, flaws: Flaws) -> None:
     """A text for people of any number of lines."""
     if not all(line.isprintable() for line in text.replace("\t", " ").split("\n")):
         flaws.append(Violation(field, "only lines of printable characters are allowed"))
+
+
+def is_web_url(text: str) -> bool:
+    """Tell whether a text is an absolute http or https URL."""
+    if not text.isprintable() or " " in text:
+        return False
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def slug(text: str, field: str, flaws: Flaws) -> None:

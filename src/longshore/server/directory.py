@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from longshore.core.store import Catalog
 from longshore.engine.catalog import CatalogCache
 from longshore.server.contracts import contract_of
 from longshore.server.parameters import Table
+from longshore.server.tracing import Marked
 from longshore.v1.catalog_service_pb2 import Contract, Service
 
 
@@ -32,8 +33,8 @@ class Offers(NamedTuple):
     #: By service and action; under the empty service those of all services.
     actions: Mapping[tuple[str, str], tuple[Table, ...]]
     queues: frozenset[str]
-    #: Names of parameters that are passwords, of those actions that have any.
-    passwords: Mapping[tuple[str, str], frozenset[str]]
+    passwords: Marked  #: Parameters that are passwords.
+    files: Marked  #: Parameters that take files.
 
     @classmethod
     def of(cls, catalog: Catalog, tenant: str) -> Offers:
@@ -44,12 +45,12 @@ class Offers(NamedTuple):
         }
         queues = {queue for owner, queue in catalog.queues if owner == tenant}
         actions = _by_service_and_action(documents)
-        passwords = {key: _passwords(tables) for key, tables in actions.items()}
         return cls(
             {slug: service_of(document) for slug, document in documents.items()},
             actions,
             BUILT_IN_QUEUES | queues,
-            {key: names for key, names in passwords.items() if names},
+            _marked(actions, lambda table: table.passwords),
+            _marked(actions, lambda table: table.files),
         )
 
 
@@ -65,8 +66,14 @@ def _by_service_and_action(
     return actions
 
 
-def _passwords(tables: Iterable[Table]) -> frozenset[str]:
-    return frozenset(name for table in tables for name in table.passwords)
+def _marked(
+    actions: Mapping[tuple[str, str], Iterable[Table]], names: Callable[[Table], frozenset[str]]
+) -> Marked:
+    found = {
+        key: frozenset(name for table in tables for name in names(table))
+        for key, tables in actions.items()
+    }
+    return {key: some for key, some in found.items() if some}
 
 
 class Directory:

@@ -23,12 +23,7 @@ from longshore.core.changes import (
     Submitted,
     Suspend,
 )
-from longshore.core.errors import (
-    AccountNotFound,
-    InvalidFields,
-    NotFound,
-    OperationNotFound,
-)
+from longshore.core.errors import InvalidFields, NotFound, OperationNotFound
 from longshore.core.ids import target_of
 from longshore.core.limits import CANCEL_MESSAGE_BYTES
 from longshore.core.operations import Kind, Operation, Record
@@ -44,8 +39,7 @@ from longshore.server.messages import (
 )
 from longshore.server.methods import Call
 from longshore.server.pages import Listed, read_page
-from longshore.server.submissions import recall_of
-from longshore.server.submits import named_in_spec
+from longshore.server.submissions import Submissions, recall_of
 from longshore.server.watches import Watches, Wish
 from longshore.v1 import job_service_pb2 as jobs
 from longshore.v1 import launch_service_pb2 as launches
@@ -84,6 +78,7 @@ class Face:
     engine: Engine
     messages: Messages
     watches: Watches
+    submissions: Submissions
     #: Makes the change of a submit: request, caller, trace context.
     change: Callable[[Any, Caller, str | None], Submit]
 
@@ -108,8 +103,8 @@ class Face:
             return None, await self._earlier(request, call, refusal)
         try:
             return change, cast("Submitted", await self.engine.writer.write(change))
-        except AccountNotFound as error:
-            raise named_in_spec(error) from None
+        except NotFound as error:
+            raise self.submissions.named(error, request, call.caller) from None
 
     async def _earlier(
         self, request: Submission | Run, call: Call, refusal: InvalidFields | NotFound

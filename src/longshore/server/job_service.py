@@ -35,7 +35,7 @@ class JobService:
         watches: Watches,
     ) -> None:
         self._directory = directory
-        self._jobs = Face(Kind.JOB, engine, messages, watches, submissions.job)
+        self._jobs = Face(Kind.JOB, engine, messages, watches, submissions, submissions.job)
 
     def SubmitJob(self, request: pb.SubmitJobRequest, call: Call) -> Awaitable[bytes]:
         return self._jobs.submit(request, call)

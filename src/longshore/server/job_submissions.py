@@ -22,7 +22,8 @@ from longshore.core.operations import Kind
 from longshore.server import submits
 from longshore.server.checks import Flaws, at_most, payload, printable, queue_of_plans, slug
 from longshore.server.directory import Offers
-from longshore.server.options import DEFAULTS, Wanted, read_options
+from longshore.server.file_arguments import Taken, taken_by
+from longshore.server.options import DEFAULTS, Wanted, no_delivery, read_options
 from longshore.server.plan_checks import Needs, at, check_actions
 from longshore.server.structs import flaw_of_object
 from longshore.v1.catalog_service_pb2 import Contract, ContractAction
@@ -64,6 +65,7 @@ def job_change(
     assert contract is not None
     assert needs is not None
     submits.refuse_unknown(wanted, offers, needs.missing)
+    plan = _plan(spec, action)
     job_id = uuid_utils.uuid7().bytes
     request_id = request_id or caller.request_id
     return Submit(
@@ -84,10 +86,11 @@ def job_change(
         key=submits.key_of(
             request.request_id, Kind.JOB, submits.body_of(spec, _options_of(request))
         ),
-        plan=_plan(spec, action),
+        plan=plan.SerializeToString(),
         external_key=external_key(spec),
         concurrency_key=wanted.concurrency_key,
         fairness_key=wanted.fairness_key,
+        files=tuple(one.file_id for one in _files_of(plan.spec, spec, offers)),
     )
 
 
@@ -126,6 +129,7 @@ def _wanted(
     queue = DEFAULT_QUEUE if isinstance(action, NotFound) else action.queue or DEFAULT_QUEUE
     if request.HasField("options"):
         wanted = read_options(request.options, offers, flaws, queue)
+        no_delivery(request.options, flaws)
         queue_of_plans(wanted.queue, "options.queue", flaws)
         return wanted
     return DEFAULTS._replace(queue=queue)
@@ -164,15 +168,38 @@ def _document(request: JobSubmission, contract: Contract, action: ContractAction
     return job.SerializeToString()
 
 
-def _plan(spec: JobSpec, action: ContractAction) -> bytes:
+def _plan(spec: JobSpec, action: ContractAction) -> Task:
     """Return what workers run: the template, over the contract's variables and the call's."""
     context = Struct()
     context.CopyFrom(action.variables)
     for name, value in spec.variables.fields.items():
         context.fields[name].CopyFrom(value)
     payload("spec.variables", context.ByteSize())
-    task = Task(spec=TaskSpec(actions=action.template.actions, context=context))
-    return task.SerializeToString()
+    return Task(spec=TaskSpec(actions=action.template.actions, context=context))
+
+
+def files_of_job(spec: JobSpec, offers: Offers, contract: Contract | None) -> list[Taken]:
+    """Return the files that a job takes."""
+    action = _action_of(spec, contract, [])
+    return (
+        []
+        if isinstance(action, NotFound)
+        else _files_of(_plan(spec, action).spec, spec, offers)
+    )
+
+
+def _files_of(plan: TaskSpec, spec: JobSpec, offers: Offers) -> list[Taken]:
+    """Return the files that a plan takes; what is none of the call's variables is its action's."""
+    return [
+        one._replace(field=_field_of(one, spec))
+        for one in taken_by(plan.actions, plan.service, plan.context, offers)
+    ]
+
+
+def _field_of(taken: Taken, spec: JobSpec) -> str:
+    origin, _, place = taken.field.partition(".")
+    given = origin == "context" and place.partition(".")[0] in spec.variables.fields
+    return f"spec.variables.{place}" if given else "spec.action"
 
 
 def _attributes(

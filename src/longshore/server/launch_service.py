@@ -52,7 +52,9 @@ class LaunchService:
     ) -> None:
         self._engine = engine
         self._messages = messages
-        self._launches = Face(Kind.LAUNCH, engine, messages, watches, submissions.launch)
+        self._launches = Face(
+            Kind.LAUNCH, engine, messages, watches, submissions, submissions.launch
+        )
         self._results = Results(engine)
 
     def SubmitLaunch(self, request: pb.SubmitLaunchRequest, call: Call) -> Awaitable[bytes]:

@@ -14,7 +14,8 @@ from longshore.core.operations import Kind
 from longshore.server import submits
 from longshore.server.checks import Flaws, payload, slug
 from longshore.server.directory import Offers
-from longshore.server.options import DEFAULTS, Wanted, read_options
+from longshore.server.file_arguments import Taken, taken_by
+from longshore.server.options import DEFAULTS, Wanted, no_delivery, read_options
 from longshore.server.plan_checks import at, check_arguments
 from longshore.v1.catalog_service_pb2 import Service
 from longshore.v1.launch_service_pb2 import LaunchSpec, RunLaunchRequest, SubmitLaunchRequest
@@ -48,6 +49,7 @@ def launch_change(
     if isinstance(service, NotFound):
         raise service
     action = service.actions[0].slug
+    plan = _plan(spec, action)
     return Submit(
         caller=caller,
         kind=Kind.LAUNCH,
@@ -64,9 +66,23 @@ def launch_change(
         traceparent=submits.trace_of(traceparent),
         attributes=submits.attributes_of({"service": service.slug}, wanted.labels),
         key=submits.key_of(request_id, Kind.LAUNCH, document),
-        plan=_plan(spec, action),
+        plan=plan.SerializeToString(),
         concurrency_key=wanted.concurrency_key,
+        files=tuple(one.file_id for one in _files_of(plan.spec, offers)),
     )
+
+
+def files_of_launch(spec: LaunchSpec, offers: Offers) -> list[Taken]:
+    """Return the files that a launch takes."""
+    service = offers.services.get(spec.service)
+    if service is None:
+        return []
+    return _files_of(_plan(spec, service.actions[0].slug).spec, offers)
+
+
+def _files_of(plan: TaskSpec, offers: Offers) -> list[Taken]:
+    found = taken_by(plan.actions, plan.service, plan.context, offers)
+    return [one._replace(field=f"spec.{one.field.partition('.')[2]}") for one in found]
 
 
 def _service_of(spec: LaunchSpec, offers: Offers, flaws: Flaws) -> Service | NotFound:
@@ -92,6 +108,7 @@ def _wanted(
     if options.fairness_key:
         one_order = "launches start in the one order of their queue"
         flaws.append(Violation("options.fairness_key", one_order, "NOT_PERMITTED"))
+    no_delivery(options, flaws)
     return read_options(options, offers, flaws, queue or DEFAULT_QUEUE)
 
 
@@ -103,8 +120,7 @@ def _document(request: LaunchSubmission, *, keyed: bool) -> bytes:
     return submits.document_of(spec, options, keyed=keyed)
 
 
-def _plan(spec: LaunchSpec, action: str) -> bytes:
+def _plan(spec: LaunchSpec, action: str) -> Task:
     """Return what workers run."""
     call = ActionCall(action=action, arguments=spec.arguments)
-    task = Task(spec=TaskSpec(service=spec.service, actions=[call]))
-    return task.SerializeToString()
+    return Task(spec=TaskSpec(service=spec.service, actions=[call]))

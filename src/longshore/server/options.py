@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, NamedTuple
-from urllib.parse import urlsplit
 
 from longshore.core import limits, policies
 from longshore.core.errors import Violation
@@ -15,6 +14,7 @@ from longshore.core.policies import Policy
 from longshore.server.checks import (
     Flaws,
     at_most,
+    is_web_url,
     not_reserved,
     printable,
     slug,
@@ -93,6 +93,12 @@ def read_options(
         options.concurrency_key or None,
         options.fairness_key or None,
     )
+
+
+def no_delivery(options: Options, flaws: Flaws) -> None:
+    """Jobs and launches keep their results: deliveries are for tasks."""
+    if options.delivery > DeliveryMode.DELIVERY_MODE_NONE:
+        flaws.append(Violation("options.delivery", "for tasks only", "NOT_PERMITTED"))
 
 
 def _check_keys(options: Options, flaws: Flaws) -> None:
@@ -183,19 +189,9 @@ def _check_callback(callback: Callback, flaws: Flaws) -> None:
     at_most(f"{field}.url", limits.URL_CHARACTERS, len(callback.url))
     if not callback.url:
         flaws.append(Violation(f"{field}.url", "a URL is needed", "MISSING"))
-    elif not _is_web_url(callback.url):
+    elif not is_web_url(callback.url):
         flaws.append(Violation(f"{field}.url", "an absolute http or https URL"))
     if callback.method and callback.method not in _METHODS:
         flaws.append(Violation(f"{field}.method", f"one of {', '.join(_METHODS)}"))
     if callback.format not in CallbackFormat.values():
         flaws.append(Violation(f"{field}.format", "NATIVE, MDWORKBENCH or VITAM"))
-
-
-def _is_web_url(text: str) -> bool:
-    if not text.isprintable() or " " in text:
-        return False
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False

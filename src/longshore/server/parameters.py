@@ -10,10 +10,13 @@ from typing import Final, NamedTuple
 from google.protobuf.struct_pb2 import Value
 
 from longshore.core.errors import Violation
+from longshore.core.ids import named_file
+from longshore.server.checks import is_web_url
 from longshore.server.structs import flaw_of
 from longshore.v1.catalog_service_pb2 import Parameter, ParameterType, ServiceAction
 
 _WHOLE: Final = 2**53
+_FILE: Final = ParameterType.PARAMETER_TYPE_FILE
 
 
 def _anything(_value: Value) -> bool:
@@ -37,6 +40,11 @@ def _is_date(value: Value) -> bool:
     return True
 
 
+def _is_file(value: Value) -> bool:
+    text = value.string_value
+    return named_file(text) is not None or is_web_url(text)
+
+
 class _Type(NamedTuple):
     """How values of a type look in a Struct."""
 
@@ -58,7 +66,9 @@ _TYPES: Final = {
     ),
     ParameterType.PARAMETER_TYPE_LIST: _Type("list_value", "a list"),
     ParameterType.PARAMETER_TYPE_OBJECT: _Type("struct_value", "an object"),
-    ParameterType.PARAMETER_TYPE_FILE: _Type("string_value", "the id of a file"),
+    _FILE: _Type(
+        "string_value", "the id of a file, files/ID, or an http or https URL", _is_file
+    ),
 }
 _SCALARS: Final = frozenset({"string_value", "number_value", "bool_value"})
 
@@ -79,6 +89,8 @@ class Table:
         self._required = frozenset(one.slug for one in action.parameters if not one.optional)
         #: Parameters whose values are shown to workers only.
         self.passwords = frozenset(one.slug for one in action.parameters if one.password)
+        #: Parameters whose values name files.
+        self.files = frozenset(one.slug for one in action.parameters if one.type == _FILE)
 
     def violations(
         self, arguments: Mapping[str, Value], from_paths: Collection[str], path: str

@@ -14,8 +14,9 @@ from longshore.core.errors import (
 )
 from longshore.server.checks import Flaws, payload, slug, span_of
 from longshore.server.directory import Directory
+from longshore.server.file_arguments import Taken
 from longshore.server.kept_secrets import restore, revoke, schedule_without_secrets
-from longshore.server.schedules import submit_of, timing_of
+from longshore.server.schedules import request_of, submit_of, timing_of
 from longshore.server.submissions import Submissions
 from longshore.server.timings import InvalidTiming, zone_of
 from longshore.v1.catalog_service_pb2 import MissedPolicy, Schedule
@@ -53,6 +54,12 @@ class ScheduleChanges:
         payload("schedule", len(document))
         next_time = None if schedule.paused else first
         return ApplySchedule(caller, schedule.name, document, next_time)
+
+    def files(self, schedule: Schedule, caller: Caller) -> list[Taken]:
+        """Return the files that a schedule, which has passed all checks, takes each time."""
+        kind = schedule.WhichOneof("spec") or ""
+        found = self._submissions.files(request_of(schedule), caller)
+        return [one._replace(field=_place(one.field, kind)) for one in found]
 
     def _shown(self, schedule: Schedule, caller: Caller) -> Schedule:
         return schedule_without_secrets(schedule, self._directory, caller.tenant)

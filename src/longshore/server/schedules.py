@@ -53,15 +53,24 @@ def missed_of(schedule: Schedule) -> Missed:
 
 def submit_of(schedule: Schedule, caller: Caller, submissions: Submissions) -> Submit:
     """Return the submit that a schedule makes on behalf of a caller; raises as that does."""
+    request = request_of(schedule)
+    if isinstance(request, SubmitJobRequest):
+        return submissions.job(request, caller)
+    if isinstance(request, SubmitLaunchRequest):
+        return submissions.launch(request, caller)
+    return submissions.task(request, caller)
+
+
+def request_of(
+    schedule: Schedule,
+) -> SubmitTaskRequest | SubmitJobRequest | SubmitLaunchRequest:
+    """Return what a schedule sends each time."""
     options = schedule.options if schedule.HasField("options") else None
     if schedule.HasField("job"):
-        job = SubmitJobRequest(spec=schedule.job, options=options)
-        return submissions.job(job, caller)
+        return SubmitJobRequest(spec=schedule.job, options=options)
     if schedule.HasField("launch"):
-        launch = SubmitLaunchRequest(spec=schedule.launch, options=options)
-        return submissions.launch(launch, caller)
-    task = SubmitTaskRequest(spec=schedule.task, options=options)
-    return submissions.task(task, caller)
+        return SubmitLaunchRequest(spec=schedule.launch, options=options)
+    return SubmitTaskRequest(spec=schedule.task, options=options)
 
 
 def occasion(name: str, due_time: int) -> str:

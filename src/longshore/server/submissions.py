@@ -5,13 +5,28 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from longshore.core.changes import Caller, Recall, Submit
+from longshore.core.errors import AccountNotFound, FileNotFound
+from longshore.core.ids import text_of
 from longshore.core.operations import Kind
 from longshore.server import submits
 from longshore.server.directory import Directory
-from longshore.server.job_submissions import JobSubmission, external_key, job_change
-from longshore.server.launch_submissions import LaunchSubmission, launch_change
-from longshore.server.task_submissions import TaskSubmission, task_change
+from longshore.server.file_arguments import Taken
+from longshore.server.job_submissions import (
+    JobSubmission,
+    external_key,
+    files_of_job,
+    job_change,
+)
+from longshore.server.launch_submissions import (
+    LaunchSubmission,
+    files_of_launch,
+    launch_change,
+)
+from longshore.server.plan_checks import at
+from longshore.server.task_submissions import TaskSubmission, files_of_task, task_change
 from longshore.v1.job_service_pb2 import JobSpec
+from longshore.v1.launch_service_pb2 import LaunchSpec
+from longshore.v1.task_service_pb2 import TaskSpec
 
 Submission: TypeAlias = TaskSubmission | JobSubmission | LaunchSubmission
 
@@ -47,6 +62,26 @@ class Submissions:
         """Return the change that the submit of a launch asks for."""
         offers = self._directory.offers(caller.tenant)
         return launch_change(request, caller, traceparent, offers)
+
+    def files(self, request: Submission, caller: Caller) -> list[Taken]:
+        """Return the files that a submit takes, which have passed its checks."""
+        offers, spec = self._directory.offers(caller.tenant), request.spec
+        if isinstance(spec, TaskSpec):
+            return files_of_task(spec, offers)
+        if isinstance(spec, LaunchSpec):
+            return files_of_launch(spec, offers)
+        contract = self._directory.contract(caller.tenant, spec.contract)
+        return files_of_job(spec, offers, contract)
+
+    def named(self, error: BaseException, request: Submission, caller: Caller) -> BaseException:
+        """Say which field names the account or the file that the store did not find."""
+        if isinstance(error, AccountNotFound):
+            return at("spec.account", error)
+        if isinstance(error, FileNotFound):
+            for one in self.files(request, caller):
+                if text_of(one.file_id) == error.facts["file_id"]:
+                    return at(one.field, error)
+        return error
 
 
 def recall_of(request: Submission, kind: Kind, caller: Caller) -> Recall | None:

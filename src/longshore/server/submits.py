@@ -11,7 +11,7 @@ from typing import Final
 from google.protobuf.message import Message
 
 from longshore.core.changes import Key
-from longshore.core.errors import AccountNotFound, NotFound, QueueNotFound
+from longshore.core.errors import NotFound, QueueNotFound
 from longshore.core.limits import REQUEST_ID_CHARACTERS
 from longshore.core.operations import Kind
 from longshore.server import wire
@@ -83,8 +83,3 @@ def attributes_of(
         pairs = ",".join([f"{_quoted(key)}:{_quoted(labels[key])}" for key in labels])
         pieces.append(f'"labels":{{{pairs}}}')
     return f"{{{','.join(pieces)}}}" if pieces else None
-
-
-def named_in_spec(error: BaseException) -> BaseException:
-    """Say which field names the account that the store did not find."""
-    return at("spec.account", error) if isinstance(error, AccountNotFound) else error

@@ -20,7 +20,6 @@ from longshore.server.glances import brief
 from longshore.server.messages import Messages, accepted_record, parts_of, submitted
 from longshore.server.methods import Call
 from longshore.server.submissions import Submissions, recall_of
-from longshore.server.submits import named_in_spec
 from longshore.v1 import task_service_pb2 as pb
 
 _RESULTS: Final = pb.BatchSubmitTasksResponse.RESULTS_FIELD_NUMBER
@@ -66,7 +65,8 @@ class TaskBatches:
             elif type(outcome) is Submitted:
                 result = await self._found(outcome.operation.number, call, full=full)
             else:
-                result = _refused(cast("BaseException", outcome))
+                error = cast("BaseException", outcome)
+                result = _refused(self._submissions.named(error, one, call.caller))
             results.append(result)
             size += len(result)
         return wire.parts(_RESULTS, results)
@@ -141,7 +141,7 @@ class TaskBatches:
 
 
 def _refused(error: BaseException) -> bytes:
-    return wire.part(_ERROR, status_of(named_in_spec(error)).SerializeToString())
+    return wire.part(_ERROR, status_of(error).SerializeToString())
 
 
 def _target(text: str) -> Target:

@@ -26,7 +26,7 @@ class TaskService:
     def __init__(
         self, engine: Engine, submissions: Submissions, messages: Messages, watches: Watches
     ) -> None:
-        self._tasks = Face(Kind.TASK, engine, messages, watches, submissions.task)
+        self._tasks = Face(Kind.TASK, engine, messages, watches, submissions, submissions.task)
         self._batches = TaskBatches(engine, submissions, messages)
         self._results = Results(engine)
         self._streams = ResultStreams(engine, messages)

@@ -14,6 +14,7 @@ from longshore.core.operations import Kind
 from longshore.server import submits
 from longshore.server.checks import Flaws, at_most, payload, printable, queue_of_plans
 from longshore.server.directory import Offers
+from longshore.server.file_arguments import Taken, taken_by
 from longshore.server.options import DEFAULTS, read_options
 from longshore.server.plan_checks import check_actions, check_service
 from longshore.server.structs import flaw_of_object
@@ -43,6 +44,7 @@ def task_change(
     if flaws:
         raise InvalidFields(flaws)
     submits.refuse_unknown(wanted, offers, missing or needs.missing)
+    files = files_of_task(spec, offers) if offers.files else ()
     # By position, in the order of `Submit`: a name for each costs as much as a check.
     return Submit(
         caller,
@@ -65,7 +67,14 @@ def task_change(
         Account(service, account) if account else None,
         wanted.concurrency_key,
         wanted.fairness_key,
+        tuple([one.file_id for one in files]),
     )
+
+
+def files_of_task(spec: TaskSpec, offers: Offers) -> list[Taken]:
+    """Return the files that a task takes."""
+    found = taken_by(spec.actions, spec.service, spec.context, offers)
+    return [one._replace(field=f"spec.{one.field}") for one in found]
 
 
 def _document(request: TaskSubmission, *, keyed: bool) -> bytes:
