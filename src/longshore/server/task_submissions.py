@@ -44,7 +44,6 @@ def task_change(
     if flaws:
         raise InvalidFields(flaws)
     submits.refuse_unknown(wanted, offers, missing or needs.missing)
-    files = files_of_task(spec, offers) if offers.files else ()
     # By position, in the order of `Submit`: a name for each costs as much as a check.
     return Submit(
         caller,
@@ -67,7 +66,7 @@ def task_change(
         Account(service, account) if account else None,
         wanted.concurrency_key,
         wanted.fairness_key,
-        tuple([one.file_id for one in files]),
+        tuple([one.file_id for one in files_of_task(spec, offers)]) if offers.files else (),
     )
 
 
