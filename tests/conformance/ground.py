@@ -15,15 +15,20 @@ from typing import Any, ClassVar, TypeVar, cast
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from longshore.core.changes import Change, Opened, Submitted
+from longshore.core.deliveries import Delivery, Stage
 from longshore.core.events import Event, EventKind
-from longshore.core.operations import Operation, State
+from longshore.core.operations import Operation, Part, Record, State
 from longshore.core.reports import Assignment, Reported
+from longshore.core.store import Channel
 from tests.conformance.candidates import Candidate
 from tests.conformance.model import Leased, Model
 from tests.conformance.works import Work
 from tests.conformance.world import World, numbers
 
 _T = TypeVar("_T")
+
+#: What is still told of an operation that has ended.
+AFTERWARDS = (EventKind.DELIVERY_CHANGED, EventKind.CALLBACK_SENT, EventKind.EXPIRED)
 
 
 class Ground(RuleBasedStateMachine):
@@ -98,16 +103,21 @@ class Ground(RuleBasedStateMachine):
 
     async def compare(self) -> None:
         model, store = self.model, self.world.store
-        found = await store.get("default", range(1, len(model.work) + 1))
+        parts = (Part.DELIVERY, Part.RESULT)
+        found = await store.get("default", range(1, len(model.work) + 1), parts)
         for record, work in zip(found, model.work.values(), strict=True):
-            assert (record and shown(record.operation)) == (
-                None if work.expired else wanted(work)
-            )
-        living = [number for number, work in model.work.items() if not work.expired]
+            assert (record and shown(record)) == (None if work.expired else wanted(work))
+        living = [
+            number
+            for number, work in model.work.items()
+            if not work.expired and not work.reserved
+        ]
         assert numbers(await self.world.find(limit=1_000)) == living[::-1]
         works = [model.work[number] for number in living]
         counts = Counter((one.queue, int(one.kind), int(one.state)) for one in works)
         assert (await store.counts("default")).operations == counts
+        arrived = [(one.arrival, one.number) for one in model.work.values() if one.arrival]
+        assert await store.channel(Channel("default", "ada", 0, 1_000)) == sorted(arrived)
         catalog = await store.catalog()
         assert (catalog.mode, catalog.compacted) == (model.mode, model.compacted)
         assert catalog.queues == {("default", name): of for name, of in model.queues.items()}
@@ -123,11 +133,16 @@ class Ground(RuleBasedStateMachine):
             return
         for worker in self.model.workers.values():
             assert len(self.model.held(worker.number)) <= max(worker.slots, 4)
-        over: set[int] = set()
+        over: dict[int, int] = {}
         for event in self.events:
-            assert event.number not in over or event.kind == EventKind.EXPIRED
-            if event.number and event.state >= State.FAILED:
-                over.add(event.number)
+            if event.number in over:
+                assert event.state == over[event.number]
+                assert event.kind in AFTERWARDS
+            elif event.number and event.state >= State.FAILED:
+                over[event.number] = event.state
+        called = Counter(one.callback_of for one in self.model.work.values() if not one.again)
+        for work in self.model.work.values():
+            assert called[work.number] == (work.callback and work.ended)
 
     def leases_keep_to_limits(self) -> None:
         """Look at what ran at every revision, as the log tells it."""
@@ -151,7 +166,7 @@ class Ground(RuleBasedStateMachine):
             return
         compacted = self.model.compacted
         kept = [event for event in self.events if event.revision > compacted and event.number]
-        assert self.run(self.world.events(compacted, limit=100_000)) == kept
+        assert self.run(self.world.events(compacted, limit=100_000, reserved=True)) == kept
         for number in self.model.work:
             if number not in self.model.removed:
                 history = [event for event in self.events if event.number == number]
@@ -184,8 +199,12 @@ def leased(assignment: Assignment) -> Leased:
     return assignment.session, operation.number, operation.attempt, operation.token
 
 
-def shown(operation: Operation) -> dict[str, Any]:
+def shown(record: Record) -> dict[str, Any]:
+    operation, document = record.operation, record.documents.get(Part.DELIVERY)
+    delivery = Delivery(0, Stage.NONE) if document is None else Delivery.decode(document)
     return {
+        "delivery": (delivery.way, delivery.stage, delivery.retrieve_time),
+        "result": Part.RESULT in record.documents,
         "state": operation.state,
         "attempt": operation.attempt,
         "step": operation.step,
@@ -202,7 +221,11 @@ def shown(operation: Operation) -> dict[str, Any]:
 
 
 def wanted(work: Work) -> dict[str, Any]:
+    delivered = work.stage in (Stage.PENDING, Stage.ONGOING, Stage.COMPLETE)
+    given = delivered if work.way else work.state == State.SUCCEEDED
     return {
+        "delivery": (work.way, work.stage, work.retrieved),
+        "result": given and work.retrieved is None,
         "state": work.state,
         "attempt": work.attempt,
         "step": work.step,

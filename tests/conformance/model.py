@@ -8,16 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from longshore.core import limits
+from longshore.core.callbacks import CALLBACKS_QUEUE
 from longshore.core.changes import Direction, Mode
 from longshore.core.events import EventKind
 from longshore.core.installation import Queue
-from longshore.core.operations import Kind, State
+from longshore.core.operations import PUBLISHER, Kind, State
+from tests.conformance import ends
 from tests.conformance.orders import Orders, rearranged
 from tests.conformance.works import Work, Worker
 from tests.conformance.world import MINUTE
 
-EXPIRE_AFTER = 10 * MINUTE
-QUEUES = ("default", "night", "rulesets")
+QUEUES = ("default", "night", "rulesets", CALLBACKS_QUEUE)
+MAX_BACKOFF = 5 * MINUTE
 
 Told = tuple[int, int, int]  #: Number, kind and state of an event.
 Leased = tuple[int, int, int, int]  #: Session, number, attempt and token.
@@ -74,6 +76,12 @@ class Model:
             return (number, False) if known == digest else "RequestIdReused"
         if self.mode == Mode.MAINTENANCE:
             return "Maintenance"
+        self.accept(work)
+        if key is not None:
+            self.keys[key] = (work.number, digest)
+        return work.number, True
+
+    def accept(self, work: Work) -> None:
         work.number = work.position = len(self.work) + 1
         if work.kind == Kind.LAUNCH:
             work.position = self.orders.last_launch(work, self.work.values())
@@ -82,9 +90,6 @@ class Model:
             self.place(work)
         self.work[work.number] = work
         self.tell(EventKind.SUBMITTED, work, work.state)
-        if key is not None:
-            self.keys[key] = (work.number, digest)
-        return work.number, True
 
     def cancel(self, number: int, *, force: bool) -> State | str:
         work = self.alive(number)
@@ -93,7 +98,7 @@ class Model:
         if work.ended:
             return "WrongState"
         if force or work.state != State.RUNNING:
-            return self.end(work, State.CANCELED)
+            return ends.end(self, work, State.CANCELED)
         if not work.cancel:
             work.cancel = True
             grace = self.now + limits.CANCEL_GRACE_MS
@@ -182,6 +187,10 @@ class Model:
             backoff=source.backoff,
             run_timeout=source.run_timeout,
             step=source.step if from_failed else 0,
+            way=source.way,
+            callback=source.callback,
+            callback_of=source.callback_of,
+            again=True,
         )
         return self.submit(work, None, b"")
 
@@ -299,10 +308,16 @@ class Model:
                 self.tell(EventKind.ACTION_CHANGED, work, State.RUNNING)
                 if work.step < work.steps and not work.cancel:
                     return True
-                over = work.step == work.steps
-                self.end(work, State.SUCCEEDED if over else State.CANCELED)
+                if work.step == work.steps:
+                    ends.succeed(self, work)
+                else:
+                    ends.end(self, work, State.CANCELED)
             case "completed":
-                self.end(work, State.SUCCEEDED)
+                ends.succeed(self, work)
+            case "large":
+                if work.step + 1 >= work.steps:
+                    ends.fail_delivery(self, work)
+                self.fail(work, permanent=True)
             case "released" if not work.cancel:
                 work.attempt -= 1
                 self.requeue(work, None)
@@ -321,11 +336,12 @@ class Model:
                 work.wake = None
                 if not work.attempt:
                     self.place(work)
+            elif work.session == PUBLISHER:
+                ends.advance(self, work)
             elif work.state == State.RUNNING:
                 self.fail(work)
             else:
-                work.wake = None
-                work.expired = self.tell(EventKind.EXPIRED, work, work.state)
+                ends.expire(self, work)
 
     def compact(self, before: int, limit: int) -> int:
         """Return how many operations were removed; only what is committed counts."""
@@ -353,11 +369,6 @@ class Model:
         self.tell(EventKind.STATE_CHANGED, work, state)
         return state
 
-    def end(self, work: Work, state: State) -> State:
-        work.session = None
-        work.wake = self.now + EXPIRE_AFTER
-        return self.turn(work, state)
-
     def requeue(self, work: Work, wake: int | None) -> None:
         work.session = None
         work.wake = wake
@@ -365,8 +376,9 @@ class Model:
 
     def fail(self, work: Work, *, permanent: bool = False) -> None:
         if work.cancel:
-            self.end(work, State.CANCELED)
+            ends.end(self, work, State.CANCELED)
         elif permanent or work.attempt >= work.max_attempts:
-            self.end(work, State.FAILED)
+            ends.end(self, work, State.FAILED)
         else:
-            self.requeue(work, self.now + work.backoff * 2 ** (work.attempt - 1))
+            backoff = work.backoff * 2 ** (work.attempt - 1)
+            self.requeue(work, self.now + min(backoff, MAX_BACKOFF))

@@ -14,12 +14,16 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from longshore.core import limits as bounds
+from longshore.core.callbacks import CALLBACK_ACTION
 from longshore.core.changes import (
     SERVER,
+    Acknowledge,
     Caller,
     Cancel,
     CloseSession,
     Compact,
+    Delete,
     Direction,
     ExpireSessions,
     Grant,
@@ -35,10 +39,12 @@ from longshore.core.changes import (
     UpdateQueue,
     Wake,
 )
+from longshore.core.deliveries import Stage, Way
 from longshore.core.operations import Kind, State
 from longshore.core.policies import Policy
 from longshore.core.reports import (
     Body,
+    Completed,
     Logged,
     LogKind,
     Progressed,
@@ -47,10 +53,12 @@ from longshore.core.reports import (
     Report,
     Stopped,
 )
+from tests.conformance import ends
 from tests.conformance.candidates import CANDIDATES
 from tests.conformance.codec import plan_request, step
+from tests.conformance.ends import EXPIRE_AFTER
 from tests.conformance.ground import Ground
-from tests.conformance.model import EXPIRE_AFTER, QUEUES
+from tests.conformance.model import QUEUES
 from tests.conformance.works import Work
 from tests.conformance.world import (
     MINUTE,
@@ -65,6 +73,7 @@ ME = Caller("default", "ada")
 
 BODIES: dict[str, Body] = {
     "completed": done(x=1),
+    "large": Completed(b'"' + b"x" * bounds.PAYLOAD_BYTES + b'"'),
     "failed": failed(),
     "permanent": failed(permanent=True),
     "progress": Progressed('{"done":1}'),
@@ -104,7 +113,9 @@ places = st.one_of(
     st.builds(Where, launches, rulesets, no_key, no_limit, no_key),
     st.builds(Where, launches, rulesets, keys, limits, no_key),
 )
-offers = st.sampled_from([("bag", "scan"), ("bag", "scan"), ("scan",), ("bag",)])
+ALL_ACTIONS = ("bag", "scan", CALLBACK_ACTION)
+offers = st.sampled_from([ALL_ACTIONS, ALL_ACTIONS, ("bag", "scan"), ("scan",), ("bag",)])
+ways = st.sampled_from([0, 0, Way.STORE, Way.CHANNEL])
 
 
 class StoreMachine(Ground):
@@ -113,7 +124,7 @@ class StoreMachine(Ground):
     @initialize(first=st.booleans(), where=places)
     def begin(self, first: bool, where: Where) -> None:
         for secret in (b"one", b"two"):
-            self.open_session(secret, ("bag", "scan"), 3, more=True)
+            self.open_session(secret, ALL_ACTIONS, 3, more=True)
         self.submit_several(3, 0, Where(), more=True)
         self.submit_several(5, 2, where, more=first)
         self.lease(more=False, wake=False)
@@ -132,6 +143,8 @@ class StoreMachine(Ground):
         key=st.sampled_from([None, None, "a", "b", "c"]),
         digest=st.sampled_from([b"one", b"one", b"one", b"two"]),
         where=places,
+        way=ways,
+        callback=st.booleans(),
         more=st.booleans(),
     )
     def submit(
@@ -145,6 +158,8 @@ class StoreMachine(Ground):
         key: str | None,
         digest: bytes,
         where: Where,
+        way: int,
+        callback: bool,
         more: bool,
     ) -> None:
         """Submit one operation."""
@@ -167,6 +182,8 @@ class StoreMachine(Ground):
             backoff,
             run_timeout,
             wake=wake,
+            way=way if where.kind == Kind.TASK else 0,
+            callback=callback,
         )
         # Turns are counted from what may be leased: the model does not know what is parked.
         if work.key is not None:
@@ -189,6 +206,8 @@ class StoreMachine(Ground):
                 run_timeout=run_timeout,
                 expire_after=EXPIRE_AFTER,
                 concurrency_limit=work.limit,
+                delivery=work.way,
+                callback=callback,
             ),
             not_before=self.world.now + delay if delay else None,
             key=key,
@@ -228,13 +247,38 @@ class StoreMachine(Ground):
     )
     def submit_several(self, number: int, priority: int, where: Where, more: bool) -> None:
         for one in range(number):
-            policy = (2, 0, None)
-            actions = ("scan",) if one % 3 else ("bag",)
             self.submit(
-                one == 0, actions, priority, False, 0, policy, None, b"one", where, more=True
+                plan=one == 0,
+                actions=("scan",) if one % 3 else ("bag",),
+                priority=priority,
+                suspended=False,
+                delay=0,
+                policy=(2, 0, None),
+                key=None,
+                digest=b"one",
+                where=where,
+                way=(0, Way.STORE, 0, Way.CHANNEL)[one % 4],
+                callback=one == 1,
+                more=True,
             )
         if not more:
             self.commit()
+
+    @rule(picks=st.lists(some, min_size=1, max_size=3), more=st.booleans())
+    def acknowledge(self, picks: list[int], more: bool) -> None:
+        """Acknowledge results that can be, and now and then one that cannot."""
+        found = [one.number for one in self.model.work.values() if one.stage > Stage.PENDING]
+        chosen = [
+            self.any_number(pick) if pick % 10 == 0 or not found else found[pick % len(found)]
+            for pick in picks
+        ]
+        expected = ends.acknowledge(self.model, chosen)
+        self.ask(Acknowledge(ME, tuple(chosen)), expected, more)
+
+    @rule(pick=some, more=st.booleans())
+    def delete(self, pick: int, more: bool) -> None:
+        number = self.any_number(pick)
+        self.ask(Delete(ME, number), ends.delete(self.model, number), more)
 
     @rule(pick=some, queue=st.sampled_from(["default", "night"]), more=st.booleans())
     def move(self, pick: int, queue: str, more: bool) -> None:
@@ -323,7 +367,7 @@ class StoreMachine(Ground):
 
     @precondition(lambda self: self.leases)
     @rule(
-        body=st.sampled_from(["completed", "completed", "failed", "released"]),
+        body=st.sampled_from(["completed", "completed", "failed", "released", "large"]),
         leases=st.integers(0, 2),
     )
     def end_all(self, body: str, leases: int) -> None:

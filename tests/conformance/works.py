@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from longshore.core.deliveries import Stage
 from longshore.core.operations import Kind, State
 from tests.conformance.world import SECOND
 
@@ -39,10 +40,21 @@ class Work:
     revision: int = 0
     expired: int | None = None  #: Revision of its expiry.
     progress_told: int = 0
+    way: int = 0  #: How its result is delivered; 0: it is not.
+    stage: Stage = Stage.NONE
+    retrieved: int | None = None  #: When its result was acknowledged.
+    arrival: int | None = None  #: Revision of its end, while it waits in a channel.
+    callback: bool = False
+    callback_of: int = 0
+    again: bool = False  #: A resubmit.
 
     @property
     def ended(self) -> bool:
         return self.state in (State.SUCCEEDED, State.FAILED, State.CANCELED)
+
+    @property
+    def reserved(self) -> bool:
+        return self.queue.startswith("longshore.")
 
     @property
     def waiting(self) -> bool:
