@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -24,8 +25,12 @@ def test_what_is_there_is_replaced_on_demand_only(tmp_path: Path) -> None:
     refuse_taken([taken], force=True)
     with pytest.raises(click.UsageError, match="exists already: --force replaces it"):
         refuse_taken([taken], force=False)
-    with pytest.raises(click.UsageError, match="is a folder"):
-        refuse_taken([tmp_path], force=True)
+
+
+@pytest.mark.parametrize("place", ["/", os.devnull])
+def test_folders_and_devices_are_never_replaced(place: str) -> None:
+    with pytest.raises(click.UsageError, match="cannot be replaced"):
+        refuse_taken([Path(place)], force=True)
 
 
 def test_two_files_never_become_one() -> None:

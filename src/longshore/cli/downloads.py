@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +13,7 @@ from longshore.cli.commands import examples
 from longshore.cli.describing import called
 from longshore.cli.faults import LocalFault, local_faults
 from longshore.cli.files import files_of, named
-from longshore.cli.output import print_bytes, say, say_json
+from longshore.cli.output import say, say_json
 from longshore.cli.places import (
     STDOUT,
     force_option,
@@ -23,7 +22,7 @@ from longshore.cli.places import (
     refuse_taken,
 )
 from longshore.cli.running import Asking, asks
-from longshore.cli.transfers import bar
+from longshore.cli.transfers import bar, print_bytes
 from longshore.client import LaunchHandle
 from longshore.client.handles import Handle
 from longshore.client.places import below
@@ -91,8 +90,7 @@ async def _print(asking: Asking, files: Sequence[File]) -> None:
         raise click.UsageError(f"-o - is for one file; these are {len(files)}")
     (file,) = files
     async with asking.client.files.read(file.file_id) as chunks:
-        with bar(file.path, file.size, quiet=sys.stdout.isatty()) as told:
-            await print_bytes(chunks, told)
+        await print_bytes(chunks, file.path, file.size)
 
 
 async def _zip(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -10,11 +9,11 @@ import click
 from longshore.cli.commands import examples
 from longshore.cli.describing import called
 from longshore.cli.faults import local_faults
-from longshore.cli.output import print_bytes
+from longshore.cli.output import is_terminal, say
 from longshore.cli.places import STDOUT, force_option, output_option, refuse_taken
 from longshore.cli.running import Asking, asks
-from longshore.cli.transfers import bar
-from longshore.cli.wording import files_remain, leaves_files
+from longshore.cli.transfers import bar, print_bytes
+from longshore.cli.wording import JSON_TYPE, files_remain, leaves_files
 from longshore.client.fetching import Fetching
 
 
@@ -50,8 +49,9 @@ async def fetch(
 async def _written(result: Fetching, place: Path | None, name: str) -> None:
     """Write all of it to a file that appears when it is whole, or to standard output."""
     if place is None:
-        with bar(name, quiet=sys.stdout.isatty()) as told:
-            await print_bytes(result, told)
+        await print_bytes(result, name)
+        if is_terminal() and result.content_type == JSON_TYPE:
+            say("")  # where the next prompt is to stand
     else:
         with local_faults("written", place), bar(str(place)) as told:
             await result.save(place, told=told)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -35,16 +35,6 @@ def say(text: str) -> None:
     """Print a line at once, also into a pipe."""
     click.echo(text)
     sys.stdout.flush()
-
-
-async def print_bytes(chunks: AsyncIterable[bytes], told: Callable[[int], None]) -> None:
-    """Write bytes to standard output, all of them before this returns, and tell how many."""
-    count = 0
-    async for chunk in chunks:
-        sys.stdout.buffer.write(chunk)
-        count += len(chunk)
-        told(count)
-    sys.stdout.buffer.flush()
 
 
 def say_json(message: Message) -> None:

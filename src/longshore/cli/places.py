@@ -36,8 +36,8 @@ def refuse_taken(places: Iterable[Path], *, force: bool) -> None:
     for place in places:
         if place in seen:
             raise click.UsageError(f"two files would become {place}: download them one by one")
-        if place.is_dir():
-            raise click.UsageError(f"{place} is a folder: -o names another place")
+        if place.exists() and not place.is_file():  # but a folder, or a device
+            raise click.UsageError(f"{place} cannot be replaced: -o names another place")
         if place.exists() and not force:
             raise click.UsageError(
                 f"{place} exists already: --force replaces it, -o names another place"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import AsyncIterable, Callable, Generator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -16,6 +16,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from longshore.cli.faults import local_faults
 from longshore.cli.output import on_one_line
 
 
@@ -42,3 +43,20 @@ def bar(
     with progress:
         task = progress.add_task(on_one_line(name), total=total)
         yield lambda done: progress.update(task, completed=done)
+
+
+async def print_bytes(
+    chunks: AsyncIterable[bytes], name: str, total: int | None = None
+) -> None:
+    """Write bytes to standard output: all of them when this returns. Raises `LocalFault`.
+
+    The bar is left out where they are shown to somebody.
+    """
+    count = 0
+    shown = bar(name, total, quiet=sys.stdout.isatty())
+    with local_faults("written", "standard output"), shown as told:
+        async for chunk in chunks:
+            sys.stdout.buffer.write(chunk)
+            count += len(chunk)
+            told(count)
+        sys.stdout.buffer.flush()

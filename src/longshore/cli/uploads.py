@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from datetime import timedelta
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import click
 
@@ -83,9 +84,10 @@ async def completed(asking: Asking, order: Order[R]) -> R:
 
 async def _sent(asking: Asking, named: str | Path, place: str = "", **fields: Any) -> File:
     """Upload a file, or what is piped in. Raises `LocalFault` if it cannot be read."""
-    source: BinaryIO | Path = Path(named)
+    source: FileIO | Path = Path(named)
     if named == _STDIN:
-        source, named = sys.stdin.buffer, "standard input"
+        # Without a buffer, whose lock a thread that waits for input would keep from the exit.
+        source, named = FileIO(sys.stdin.fileno(), closefd=False), "standard input"
     with local_faults("read", named):
         total = source.stat().st_size if isinstance(source, Path) else None
         with bar(f"{named}{place}", total) as told:
