@@ -8,6 +8,7 @@ server itself holds the lease.
 from __future__ import annotations
 
 import enum
+import functools
 import json
 from typing import NamedTuple
 
@@ -49,11 +50,35 @@ class Delivery(NamedTuple):
     retrieve_time: int | None = None  #: When it was acknowledged; milliseconds since 1970.
 
     def encode(self) -> bytes:
-        return json.dumps(self, separators=(",", ":"), ensure_ascii=False).encode()
+        return _encoded(self)
 
     @classmethod
     def decode(cls, document: bytes) -> Delivery:
-        return cls(*json.loads(document))
+        return _decoded(document)
+
+
+# Within a stream, and of what is acknowledged together, most deliveries are alike.
+
+
+@functools.lru_cache(maxsize=1_024)
+def _encoded(delivery: Delivery) -> bytes:
+    return json.dumps(delivery, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+@functools.lru_cache(maxsize=1_024)
+def _decoded(document: bytes) -> Delivery:
+    return Delivery(*json.loads(document))
+
+
+@functools.lru_cache(maxsize=1_024)
+def _told(delivery: Delivery) -> str | None:
+    """Return the detail of the event that tells how far a delivery is."""
+    return detail(
+        mode=delivery.way,
+        stream=delivery.stream or None,
+        state=delivery.stage,
+        retrieve_time=delivery.retrieve_time,
+    )
 
 
 def begin(number: int, policy: str | None, stream: str, batch: Batch) -> None:
@@ -74,13 +99,7 @@ def delivery_of(operation: Operation, batch: Batch) -> Delivery | None:
 def note(operation: Operation, delivery: Delivery, batch: Batch) -> int:
     """Write a delivery and tell of it; return the revision of the event."""
     batch.documents[operation.number, Part.DELIVERY] = delivery.encode()
-    told = detail(
-        mode=delivery.way,
-        stream=delivery.stream or None,
-        state=delivery.stage,
-        retrieve_time=delivery.retrieve_time,
-    )
-    return batch.emit(operation, EventKind.DELIVERY_CHANGED, operation.state, told)
+    return batch.emit(operation, EventKind.DELIVERY_CHANGED, operation.state, _told(delivery))
 
 
 def fail(operation: Operation, batch: Batch) -> None:

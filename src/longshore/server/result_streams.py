@@ -24,9 +24,9 @@ from longshore.server.plan_checks import at
 from longshore.server.result_messages import HEARTBEAT, LAST, ResultMessages
 from longshore.v1 import task_service_pb2 as pb
 
-_AT_ONCE: Final = 200  #: Results that are read at once, if they are small.
+_AT_ONCE: Final = 100  #: Results that are read at once, if they are small.
 _AGE_SPREAD: Final = (0.9, 1.1)  #: Streams that began together do not end together.
-_Arrived: TypeAlias = tuple[int, Record]  #: And the revision of its end.
+_Arrived: TypeAlias = tuple[int, Record]  #: With the revision of the end.
 _NOTHING: Final = b""  #: An encoded `AcknowledgeResultsResponse`.
 
 
@@ -148,13 +148,15 @@ class ResultStream:
 
     async def _told(self, arrived: list[_Arrived]) -> AsyncGenerator[bytes]:
         """Yield messages of results, as far as these are still wanted when their turn comes."""
-        for revision, record in arrived:
+        # All are made before the first is sent: a listener who has to be woken for every
+        # single one costs more than the messages do.
+        made = [(one.operation.number, self._messages.of(end, one)) for end, one in arrived]
+        for number, told in made:
             self._listener.check()
             if self._leaving():
                 return
-            if not self._listener.expects(record.operation.number):
+            if not self._listener.expects(number):
                 continue
-            told = self._messages.of(revision, record)
             if isinstance(told, bytes):
                 yield told
                 continue

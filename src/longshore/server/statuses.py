@@ -74,11 +74,17 @@ def _handed_over(documents: Documents) -> Iterator[bytes]:
     """Yield what there is besides the result: its delivery, and files."""
     delivery, files = documents.get(Part.DELIVERY), documents.get(Part.FILES)
     if delivery is not None:
-        shown = delivery_message(Delivery.decode(delivery)).SerializeToString()
-        yield wire.part(_Status.DELIVERY_FIELD_NUMBER, shown)
+        yield _delivery(delivery)
     if files is not None:
         shown_files = [pb.File(**one).SerializeToString() for one in json.loads(files)]
         yield wire.parts(_Status.FILES_FIELD_NUMBER, shown_files)
+
+
+@lru_cache(maxsize=1_024)
+def _delivery(document: bytes) -> bytes:
+    """Return what many tasks of a stream have in common."""
+    shown = delivery_message(Delivery.decode(document)).SerializeToString()
+    return wire.part(_Status.DELIVERY_FIELD_NUMBER, shown)
 
 
 def _activity(operation: Operation, documents: Documents) -> bytes:
