@@ -50,7 +50,7 @@ async def drawn(source: Source, helper: Helper) -> AsyncGenerator[bytes]:
             async for one in pieces:
                 yield one
         return
-    drawing = _regrouped(_parts(source))
+    drawing = _regrouped(parts(source))
 
     def draw() -> bytes | None:
         return next(drawing, None)
@@ -62,8 +62,8 @@ async def drawn(source: Source, helper: Helper) -> AsyncGenerator[bytes]:
         helper.soon(drawing.close)
 
 
-def _parts(source: Any) -> Generator[object]:
-    """Yield the bytes of a source as it gives them."""
+def parts(source: Any) -> Generator[object]:
+    """Yield the bytes of a source as it gives them, unless that has to be awaited."""
     if isinstance(source, bytes | bytearray | memoryview):
         yield source
     elif is_path(source):

@@ -33,6 +33,11 @@ async def upload(
     return await retrying(sending.may_repeat, connection.timeout)(sending.once)
 
 
+async def upload_once(connection: Connection, header: FileHeader, source: Source) -> File:
+    """Send a file, and leave it to the caller whether to do so again. Raises `CallError`."""
+    return await _Upload(connection, header, source, None).once()
+
+
 class _Upload:
     """A file to be sent, as often as it takes."""
 
