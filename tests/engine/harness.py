@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-
-from longshore.stores.blobs import ObstoreBlobs
 
 from longshore.core import policies
 from longshore.core.changes import (
@@ -41,6 +40,7 @@ from longshore.engine.feed import Watcher
 from longshore.engine.live import LiveSession
 from longshore.engine.settings import EngineSettings
 from longshore.server.codec import ProtoCodec
+from longshore.stores.blobs import ObstoreBlobs
 from longshore.stores.sqlite.store import SqliteStore
 from longshore.v1.operation_pb2 import ActionCall
 from longshore.v1.task_service_pb2 import Task, TaskSpec
@@ -112,6 +112,43 @@ class ObservedStore(SqliteStore):
         return await super().events(replay)
 
 
+class ObservedBlobs(ObstoreBlobs):
+    """The real blobs, which also count who reads and fail on demand."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(place)
+        self.failure: Exception | None = None
+        self.readers = 0
+        self.removed = asyncio.Event()
+
+    async def write(self, name: str, chunks: AsyncIterable[bytes]) -> None:
+        if self.failure is not None:
+            await super().write(name, self._cut(chunks, self.failure))
+        await super().write(name, chunks)
+
+    async def _cut(
+        self, chunks: AsyncIterable[bytes], failure: Exception
+    ) -> AsyncGenerator[bytes]:
+        async for chunk in chunks:
+            yield chunk
+            raise failure
+
+    async def read(self, name: str) -> AsyncGenerator[bytes]:
+        self.readers += 1
+        try:
+            async with aclosing(super().read(name)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        finally:
+            self.readers -= 1
+
+    async def remove(self, names: Iterable[str]) -> None:
+        if self.failure is not None:
+            raise self.failure
+        await super().remove(names)
+        self.removed.set()
+
+
 class Machine:
     """A running engine, and the few things that tests ask of it."""
 
@@ -120,7 +157,8 @@ class Machine:
     ) -> None:
         self.clock = clock
         self.store = ObservedStore(path, clock)
-        self.blobs = ObstoreBlobs(f"{path}.files")
+        self.folder = Path(f"{path}.files")
+        self.blobs = ObservedBlobs(str(self.folder))
         self.engine = Engine(self.store, self.blobs, settings or EngineSettings(), clock)
 
     async def __aenter__(self) -> Self:

@@ -83,7 +83,7 @@ class Engine:
             self.catalog, self.sessions, self.writer, self.clock, self.settings
         )
         self.retention = Retention(self.writer, self.catalog, self.clock, self.settings)
-        self.files = Files(self._blobs, self.writer, self.settings)
+        self.files = Files(self._blobs, self.writer, self.clock, self.settings)
         self.streams = Streams(self.writer)
         self._writing = asyncio.create_task(self.writer.run(), name="writer")
         self._background = [

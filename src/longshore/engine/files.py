@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-import time
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from typing import Final, TypeVar, cast
@@ -29,6 +28,7 @@ from longshore.core.errors import (
 from longshore.core.files import File
 from longshore.core.ids import text_of
 from longshore.core.limits import BLOB_WRITTEN_WITHIN_MS, FILE_BYTES
+from longshore.engine.clock import Clock
 from longshore.engine.settings import EngineSettings
 from longshore.engine.writer import Writer
 
@@ -47,9 +47,12 @@ _HASHED_HERE_BYTES: Final = 64 * 1024
 class Files:
     """Takes files in, hands them out, and sweeps up what is left of them."""
 
-    def __init__(self, blobs: Blobs, writer: Writer, settings: EngineSettings) -> None:
+    def __init__(
+        self, blobs: Blobs, writer: Writer, clock: Clock, settings: EngineSettings
+    ) -> None:
         self._blobs = blobs
         self._writer = writer
+        self._clock = clock
         self._settings = settings
         self._unfinished: set[asyncio.Task[object]] = set()
 
@@ -66,7 +69,7 @@ class Files:
         """
         blob = secrets.token_bytes(_BLOB_BYTES)
         await self._writer.write(OpenBlob(blob))
-        incoming = _Incoming(chunks, _Renewal(self._writer, blob))
+        incoming = _Incoming(chunks, _Renewal(self._writer, self._clock, blob))
         try:
             async with aclosing(incoming.chunks()) as pieces:
                 await self._blobs.write(blob.hex(), pieces)
@@ -150,16 +153,18 @@ class Files:
 class _Renewal:
     """Asks for more time while a blob is still being written."""
 
-    def __init__(self, writer: Writer, blob: bytes) -> None:
+    def __init__(self, writer: Writer, clock: Clock, blob: bytes) -> None:
         self._writer = writer
+        self._clock = clock
         self._blob = blob
-        self._renewed_at = time.monotonic()
+        self._renewed_at = clock.monotonic()
 
     async def look(self) -> None:
         """Raise `UploadGivenUp` if it was too late to ask."""
-        if time.monotonic() - self._renewed_at < _RENEW_SECONDS:
+        now = self._clock.monotonic()
+        if now - self._renewed_at < _RENEW_SECONDS:
             return
-        self._renewed_at = time.monotonic()
+        self._renewed_at = now
         if not await self._writer.write(OpenBlob(self._blob, again=True)):
             raise UploadGivenUp
 
