@@ -37,6 +37,21 @@ async def call(server: Server, *words: str | Path, **environment: str) -> Answer
     return Answer(code, program.out, "\n".join(program.err))
 
 
+async def piped(server: Server, *words: str | Path, data: bytes = b"") -> tuple[int, bytes]:
+    """Pipe bytes into a command; return its exit code and the bytes that came out."""
+    process = await asyncio.create_subprocess_exec(
+        COMMAND,
+        *map(str, words),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "LONGSHORE_SERVER": server.address},
+        cwd=ROOT,
+    )
+    out, _ = await within(process.communicate(data), "the end of a command in a pipe")
+    assert process.returncode is not None
+    return process.returncode, out
+
+
 async def on_a_terminal(
     server: Server, *words: str | Path, columns: int = 120
 ) -> tuple[int, str]:
