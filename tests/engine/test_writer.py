@@ -4,7 +4,6 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from longshore.stores.blobs import ObstoreBlobs
 
 from longshore.core import limits
 from longshore.core.changes import Cancel, Lease, Submit, Submitted
@@ -19,6 +18,7 @@ from longshore.engine.engine import Engine
 from longshore.engine.settings import EngineSettings
 from longshore.engine.writer import Writer
 from longshore.server.codec import ProtoCodec
+from longshore.stores.blobs import ObstoreBlobs
 from longshore.stores.sqlite.store import SqliteStore
 from tests.engine.harness import (
     CALLER,
