@@ -39,8 +39,8 @@ from longshore.core.changes import (
     UpdateQueue,
     Wake,
 )
-from longshore.core.deliveries import Stage, Way
-from longshore.core.operations import Kind, State
+from longshore.core.deliveries import Way
+from longshore.core.operations import PUBLISHER, Kind, State
 from longshore.core.policies import Policy
 from longshore.core.reports import (
     Body,
@@ -217,7 +217,9 @@ class StoreMachine(Ground):
 
     @rule(pick=some, force=st.booleans(), more=st.booleans())
     def cancel(self, pick: int, force: bool, more: bool) -> None:
-        number = self.any_number(pick)
+        self.ask_to_cancel(self.any_number(pick), force=force, more=more)
+
+    def ask_to_cancel(self, number: int, *, force: bool, more: bool = True) -> None:
         expected = self.model.cancel(number, force=force)
         self.ask(Cancel(ME, number, force=force), expected, more)
 
@@ -264,16 +266,21 @@ class StoreMachine(Ground):
         if not more:
             self.commit()
 
+    @precondition(lambda self: self.fetchable)
     @rule(picks=st.lists(some, min_size=1, max_size=3), more=st.booleans())
     def acknowledge(self, picks: list[int], more: bool) -> None:
         """Acknowledge results that can be, and now and then one that cannot."""
-        found = [one.number for one in self.model.work.values() if one.stage > Stage.PENDING]
+        found = self.fetchable
         chosen = [
-            self.any_number(pick) if pick % 10 == 0 or not found else found[pick % len(found)]
+            self.any_number(pick) if pick % 10 == 9 else found[pick % len(found)]
             for pick in picks
         ]
         expected = ends.acknowledge(self.model, chosen)
         self.ask(Acknowledge(ME, tuple(chosen)), expected, more)
+
+    @property
+    def fetchable(self) -> list[int]:
+        return [one.number for one in self.model.work.values() if one.fetchable]
 
     @rule(pick=some, more=st.booleans())
     def delete(self, pick: int, more: bool) -> None:
@@ -378,6 +385,26 @@ class StoreMachine(Ground):
         for _ in range(leases if self.model.workers else 0):
             self.lease(more=True, wake=True)
         self.pass_time(2 * SECOND, wake=True)
+
+    @precondition(lambda self: self.leases)
+    @rule(wakes=st.integers(0, 3), cancel=st.sampled_from([False, False, True]), pick=some)
+    def deliver(self, wakes: int, cancel: bool, pick: int) -> None:
+        """Report that all is done, and let its results come some way; some are stopped there."""
+        for worker in list(self.model.workers.values()):
+            for work in self.model.held(worker.number):
+                steps = range(max(1, work.steps - work.step))
+                for _ in steps:
+                    args = worker.number, worker.epoch, work.number, work.token
+                    self.tell(*args, 1, "completed")
+        for _ in range(wakes):
+            self.commit()
+            self.wake(more=True)
+        published = [one for one in self.model.work.values() if one.session == PUBLISHER]
+        if published and cancel:
+            self.ask_to_cancel(published[pick % len(published)].number, force=pick % 2 == 0)
+        if self.fetchable and pick % 3:
+            self.acknowledge([pick, 2 * pick], more=True)
+        self.lease(more=False, wake=True)
 
     @precondition(lambda self: self.leases)
     @rule(

@@ -53,6 +53,13 @@ class Work:
         return self.state in (State.SUCCEEDED, State.FAILED, State.CANCELED)
 
     @property
+    def fetchable(self) -> bool:
+        """Whether it can be acknowledged, and was not yet."""
+        if not self.way or self.retrieved is not None or self.expired:
+            return False
+        return self.ended or self.stage == Stage.ONGOING
+
+    @property
     def reserved(self) -> bool:
         return self.queue.startswith("longshore.")
 
