@@ -17,6 +17,7 @@ from google.protobuf.struct_pb2 import Struct
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 
+from longshore.core.blobs import Blobs
 from longshore.engine.clock import Clock, SystemClock
 from longshore.engine.engine import Engine
 from longshore.engine.settings import EngineSettings
@@ -81,11 +82,14 @@ class World:
 
 @asynccontextmanager
 async def serving(
-    store: Path, settings: EngineSettings | None = None, clock: Clock | None = None
+    store: Path,
+    settings: EngineSettings | None = None,
+    clock: Clock | None = None,
+    blobs: Blobs | None = None,
 ) -> AsyncGenerator[World]:
     """Serve a store until the block ends, by a clock of its own if one is given."""
     clock = clock or SystemClock()
-    blobs = ObstoreBlobs(f"{store}.files")
+    blobs = blobs or ObstoreBlobs(f"{store}.files")
     engine = Engine(SqliteStore(store, ProtoCodec(), clock.now), blobs, settings, clock)
     async with (
         engine,
