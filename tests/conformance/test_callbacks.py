@@ -127,6 +127,14 @@ async def test_a_callback_says_what_has_ended_and_how(world: World) -> None:
     }
 
 
+async def test_a_callback_belongs_to_the_trace_of_what_has_ended(world: World) -> None:
+    operation = await world.submit(policy=CALLED, traceparent="00-1-2-01")
+    await world.do(Cancel(ME, operation.id))
+    (record,) = await callbacks(world)
+    assert record.facts.traceparent == "00-1-2-01"
+    assert json.loads(record.facts.attributes or "") == {"name": "callback"}
+
+
 async def test_nothing_is_called_that_did_not_ask_for_it(world: World) -> None:
     session, lease = await leased(world, Policy())
     await world.report(session, lease, done())

@@ -18,6 +18,7 @@ from longshore.core.operations import Operation
 from longshore.core.policies import Policy
 from longshore.core.store import Channel
 from tests.conformance.arriving import CHANNEL, STORE, arrived, worked
+from tests.conformance.codec import request_for
 from tests.conformance.world import (
     DAY,
     MINUTE,
@@ -135,6 +136,21 @@ async def test_only_so_many_of_the_newest_are_looked_at(world: World) -> None:
     ):
         assert await waiting(world, ALL._replace(newest=newest)) == expected
     assert await waiting(world, ALL._replace(newest=3, limit=2)) == [3, 4]
+    assert await waiting(world, ALL._replace(newest=0)) == [1, 2, 3, 4, 5]
+
+
+async def test_as_many_are_read_as_there_is_room_for(world: World) -> None:
+    request = request_for("scan", padding="x" * 1_000)
+    for _ in range(5):
+        operation = await world.submit(policy=CHANNEL, request=request)
+        await world.do(Cancel(ME, operation.id))
+    for room, expected in (
+        (0, [1]),
+        (1_000, [1]),
+        (3_500, [1, 2, 3]),
+        (10_000, [1, 2, 3, 4, 5]),
+    ):
+        assert await waiting(world, ALL._replace(room=room)) == expected
 
 
 async def test_bounds_and_a_known_revision_go_together(world: World) -> None:

@@ -16,9 +16,10 @@ from longshore.core.ids import text_of
 from longshore.core.operations import PARKED, Kind, Part
 from longshore.core.orders import NEWEST_FIRST, Order, SortKey, parse_order
 from longshore.core.policies import Policy
-from longshore.core.store import Query, Replay
+from longshore.core.store import Channel, Query, Replay
 from longshore.stores.sqlite import counting, installation, lists, replays
 from longshore.stores.sqlite.connections import connect
+from longshore.stores.sqlite.files import arrivals, kept_files
 from longshore.stores.sqlite.head import load_head
 from longshore.stores.sqlite.points import Points
 from longshore.stores.sqlite.rows import SqliteRows
@@ -31,6 +32,9 @@ AN_OPERATION = """
         create_time)
     VALUES (1, x'00', 'default', 1, 2, 1, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0, '', '', 0)
 """
+
+
+LARGE = ("operations", "events", "documents", "keys", "files", "uses", "blobs", "channels")
 
 
 class Planned:
@@ -74,7 +78,7 @@ class Planned:
 
     def reads_no_table_through(self) -> None:
         """Check that no large table is read from end to end, and nothing is sorted."""
-        for table in ("operations", "events", "documents", "keys"):
+        for table in LARGE:
             assert f"SCAN {table}" not in self.plan
         assert "USE TEMP B-TREE" not in self.plan
 
@@ -130,6 +134,42 @@ def test_what_a_batch_names_is_read_by_key(rows: SqliteRows, planned: Planned) -
     rows.keyed("default", "ada", "k")
     rows.requests([1, 2], Part.REQUEST)
     rows.number_of(b"0")
+    planned.reads_no_table_through()
+
+
+def test_files_and_who_takes_them_are_read_by_key(rows: SqliteRows, planned: Planned) -> None:
+    rows.file(b"0")
+    rows.blob(b"0")
+    rows.takers(b"0")
+    rows.files_of([1, 2])
+    rows.uses_of(1)
+    kept_files("default", [b"0", b"1"], 0, cast("sqlite3.Connection", planned))
+    assert "INDEX files_of (number=?)" in planned.plan
+    assert "INDEX uses_of (number=?)" in planned.plan
+    planned.reads_no_table_through()
+
+
+def test_what_is_to_be_swept_is_read_in_the_order_of_its_time(
+    rows: SqliteRows, planned: Planned
+) -> None:
+    rows.due_files(0, 10)
+    rows.due_blobs(0, 10)
+    assert "INDEX files_due (expire_time<?)" in planned.plan
+    assert "INDEX blobs_due (until<?)" in planned.plan
+    planned.reads_no_table_through()
+
+
+def test_documents_of_many_are_read_by_number(rows: SqliteRows, planned: Planned) -> None:
+    rows.documents([1, 2, 3], Part.DELIVERY)
+    planned.reads_no_table_through()
+
+
+@pytest.mark.parametrize("newest", [0, 3])
+def test_a_channel_is_read_along_its_index(
+    connection: sqlite3.Connection, planned: Planned, newest: int
+) -> None:
+    arrivals(Channel("default", "ada", 5, 10, newest=newest), connection)
+    assert "INDEX arrivals (tenant=? AND stream=? AND revision>?)" in planned.plan
     planned.reads_no_table_through()
 
 

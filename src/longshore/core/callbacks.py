@@ -19,6 +19,7 @@ from longshore.core.submitting import accept
 CALLBACKS_QUEUE: Final = "longshore.callbacks"
 CALLBACK_ACTION: Final = "longshore.callback"
 
+_NAMED: Final = '{"name":"callback"}'  #: What lists filter by.
 _ATTEMPTS: Final = 20  #: About an hour, at most five minutes apart.
 
 
@@ -37,6 +38,8 @@ def ask(ended: Operation, expire_after: int, batch: Batch) -> None:
         steps=0,
         request=batch.codec.callback(asked, ended, CALLBACK_ACTION),
         policy=policy.encode(),
+        traceparent=batch.facts(ended.number).traceparent,
+        attributes=_NAMED,
     )
     accept(submit, batch)
 
