@@ -44,6 +44,7 @@ class Acknowledgements:
         self._connection = connection
         self._waiting: dict[str, None] = {}
         self._sending: asyncio.Task[None] | None = None
+        self._under_way = asyncio.Lock()
 
     async def add(self, task_id: str) -> None:
         """Acknowledge a result soon. Raises `CallError` if those before are refused."""
@@ -60,7 +61,8 @@ class Acknowledgements:
     async def close(self) -> None:
         """Send what waits; if that fails, the results will be streamed once more."""
         if self._sending is not None:
-            self._sending.cancel()
+            async with self._under_way:
+                self._sending.cancel()
             await asyncio.gather(self._sending, return_exceptions=True)
         try:
             while self._waiting:
@@ -69,18 +71,20 @@ class Acknowledgements:
             log.warning("%d results are not acknowledged: %r", len(self._waiting), error)
 
     async def _send_all(self) -> None:
-        await asyncio.sleep(_GATHER_SECONDS)
         while self._waiting:
+            if len(self._waiting) < _BATCH:
+                await asyncio.sleep(_GATHER_SECONDS)
             await retrying(is_broken, None)(self._send)
 
     async def _send(self) -> None:
-        batch = list(islice(self._waiting, _BATCH))
-        try:
-            await self._ask(batch)
-        except (FailedPrecondition, NotFound):
-            await self._send_singly(batch)
-        for one in batch:
-            del self._waiting[one]
+        async with self._under_way:
+            batch = list(islice(self._waiting, _BATCH))
+            try:
+                await self._ask(batch)
+            except (FailedPrecondition, NotFound):
+                await self._send_singly(batch)
+            for one in batch:
+                del self._waiting[one]
 
     async def _send_singly(self, batch: Sequence[str]) -> None:
         """Acknowledge all but those of which there is nothing left to acknowledge."""

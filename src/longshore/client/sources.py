@@ -50,7 +50,7 @@ async def drawn(source: Source, helper: Helper) -> AsyncGenerator[bytes]:
             async for one in pieces:
                 yield one
         return
-    drawing = _regrouped(parts(source))
+    drawing = _regrouped(parts_of(source))
 
     def draw() -> bytes | None:
         return next(drawing, None)
@@ -62,7 +62,7 @@ async def drawn(source: Source, helper: Helper) -> AsyncGenerator[bytes]:
         helper.soon(drawing.close)
 
 
-def parts(source: Any) -> Generator[object]:
+def parts_of(source: Any) -> Generator[object]:
     """Yield the bytes of a source as it gives them, unless that has to be awaited."""
     if isinstance(source, bytes | bytearray | memoryview):
         yield source
