@@ -13,9 +13,12 @@ import pytest
 from pydantic import BaseModel, Field, Secret, SecretStr
 
 from longshore.v1.catalog_service_pb2 import Parameter, ParameterType
-from longshore.worker import Context
+from longshore.worker import Context, File
 from longshore.worker.errors import InvalidArguments
+from longshore.worker.loopback import Door
 from longshore.worker.parameters import checked, signature_of
+from longshore.worker.porter import Claim
+from longshore.worker.remote_files import RemoteFiles
 
 
 class Colour(enum.StrEnum):
@@ -63,6 +66,9 @@ def take(
     level: Level,
     secret: SecretStr,
     context: Context,
+    file: File,
+    files: list[File],
+    table: File | None = None,
     perhaps: str | None = None,
     token: Annotated[SecretStr | None, Field(title="Token", description="If asked.")] = None,
 ) -> None: ...
@@ -97,6 +103,9 @@ def type_of(name: str) -> str:
         ("mode", "string"),
         ("level", "integer"),
         ("secret", "string"),
+        ("file", "file"),
+        ("files", "list"),
+        ("table", "file"),
         ("perhaps", "string"),
         ("token", "string"),
     ],
@@ -113,7 +122,11 @@ def test_a_parameter_is_published_with_all_that_is_known_of_it() -> None:
         description="What it is for.",
     )
     assert [name for name, one in MESSAGES.items() if one.password] == ["secret", "token"]
-    assert [name for name, one in MESSAGES.items() if one.optional] == ["perhaps", "token"]
+    assert [name for name, one in MESSAGES.items() if one.optional] == [
+        "table",
+        "perhaps",
+        "token",
+    ]
     assert (MESSAGES["token"].name, MESSAGES["token"].description) == ("Token", "If asked.")
 
 
@@ -214,7 +227,31 @@ def test_a_parameter_without_a_hint_is_of_the_type_of_its_default() -> None:
 
 
 def call(function: Callable[..., Any], **arguments: Any) -> dict[str, Any]:
-    return checked(signature_of(function).parameters, arguments)
+    claim = Claim(Door(0, b""), 0, Path())
+    return checked(signature_of(function).parameters, arguments, lambda: RemoteFiles(claim))
+
+
+def test_a_file_is_named_by_its_id_or_its_address() -> None:
+    def use(file: File, files: list[File], table: File | None = None) -> None: ...
+
+    address = "https://example.org/a%20b.csv?x=1"
+    found = call(use, file="0198c2d4", files=["files/0198c2d5", address])
+    assert (found["file"].id, found["file"].uri) == ("0198c2d4", "0198c2d4")
+    assert [(one.id, one.uri) for one in found["files"]] == [
+        ("0198c2d5", "files/0198c2d5"),
+        ("", address),
+    ]
+    assert call(use, file="0198c2d4", files=[], table=None)["table"] is None
+
+
+@pytest.mark.parametrize("uri", ["ftp://example.org/x", "file:///etc/passwd", "http://", "", 7])
+def test_a_file_has_no_other_address(uri: object) -> None:
+    def use(file: File) -> None: ...
+
+    with pytest.raises(InvalidArguments) as refused:
+        call(use, file=uri)
+    [fault] = refused.value.violations
+    assert (fault.field, fault.reason) == ("arguments.file", "INVALID")
 
 
 def test_arguments_become_what_the_hints_say() -> None:

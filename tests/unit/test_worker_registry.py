@@ -9,7 +9,7 @@ import pickle
 import pytest
 
 from longshore.v1.operation_pb2 import ServiceKind
-from longshore.worker import Worker
+from longshore.worker import FileInfo, Saved, Worker
 from longshore.worker.context import Context, Facts
 from longshore.worker.threads import Threads
 
@@ -169,12 +169,17 @@ def test_a_context_refuses_what_cannot_be_told() -> None:
 
         def later(self, seconds: float, call: object) -> None: ...
 
+        def save(self, path: str, source: object, content_type: str) -> Saved:
+            return Saved(FileInfo("id", path, 0, content_type, ""))
+
     context = Context(Facts("id", "act", 1, 0, "default", ""), Silent())
     for done in (-1.0, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="finite and not negative"):
             context.progress(done)
     with pytest.raises(ValueError, match="has a name"):
         context.property("", "value")
+    with pytest.raises(ValueError, match="not relative"):
+        context.save_file("/etc/passwd", b"")
 
 
 def test_threads_give_results_and_errors() -> None:

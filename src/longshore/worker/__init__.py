@@ -15,6 +15,18 @@ from __future__ import annotations
 from longshore.worker.actions import Service
 from longshore.worker.context import Context
 from longshore.worker.errors import ActionError, PermanentError
+from longshore.worker.files import Chunks, File
+from longshore.worker.saving import FileInfo, Saved
 from longshore.worker.worker import Worker
 
-__all__ = ["ActionError", "Context", "PermanentError", "Service", "Worker"]
+__all__ = [
+    "ActionError",
+    "Chunks",
+    "Context",
+    "File",
+    "FileInfo",
+    "PermanentError",
+    "Saved",
+    "Service",
+    "Worker",
+]

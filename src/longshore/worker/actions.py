@@ -16,6 +16,7 @@ from longshore.v1.catalog_service_pb2 import Service as ServiceMessage
 from longshore.v1.catalog_service_pb2 import ServiceAction
 from longshore.v1.operation_pb2 import ServiceKind
 from longshore.worker.errors import InvalidArguments, Violation
+from longshore.worker.files import Reader
 from longshore.worker.parameters import Signature, checked, signature_of
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -47,8 +48,11 @@ class Action:
     executor: Where | None  #: Of a plain function; None: the worker's.
     asynchronous: bool  #: Whether it is a coroutine function.
 
-    def arguments(self, data: bytes) -> dict[str, Any]:
-        """Read and check a serialized Struct. Raises `InvalidArguments`."""
+    def arguments(self, data: bytes, reader: Callable[[], Reader]) -> dict[str, Any]:
+        """Read and check a serialized Struct. Raises `InvalidArguments`.
+
+        `reader` makes what gets the files among them.
+        """
         if not data and not self.signature.parameters:
             return {}
         try:
@@ -56,7 +60,7 @@ class Action:
         except DecodeError:
             fault = Violation("arguments", "cannot be read", "INVALID")
             raise InvalidArguments([fault]) from None
-        return checked(self.signature.parameters, values)
+        return checked(self.signature.parameters, values, reader)
 
     def to_message(self) -> ServiceAction:
         return ServiceAction(

@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable
 from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
+from longshore.client.sources import Source
 from longshore.v1.operation_pb2 import LogKind, Progress
 from longshore.worker import words
+from longshore.worker.saving import Saved, check_path
 from longshore.worker.words import Word
 
 _PROGRESS_SECONDS: Final = 1.0  #: Between two words of progress.
@@ -43,6 +45,8 @@ class Voice(Protocol):
     def say(self, word: Word) -> None: ...
 
     def later(self, seconds: float, call: Callable[[], None]) -> None: ...
+
+    def save(self, path: str, source: Source, content_type: str) -> Saved: ...
 
 
 class Context:
@@ -98,6 +102,35 @@ class Context:
     def property(self, name: str, value: str) -> None:
         """Set a property of the operation. Raises `ValueError` without a name."""
         self._voice.say(words.property_set(name, value))
+
+    def save_file(self, path: str, source: Source, content_type: str = "") -> Saved:
+        """Save a file as one that the operation makes.
+
+            @worker.action
+            async def render(page: str, context: Context) -> None:
+                await context.save_file("page.html", template(page).encode())
+
+            @worker.action
+            def export(table: str, context: Context) -> None:
+                context.save_file("table.csv", (row.csv() for row in database.rows(table)))
+
+        `path` is its name, with `/` between folders. `source` is bytes, the path of a file on
+        this machine, an open binary file, or an iterable of bytes, also an asynchronous one.
+        Of anything but bytes only a small part is held in memory. `content_type` is a media
+        type; by default it is guessed from the path.
+
+        A coroutine awaits it; what is not awaited is waited for when the action has ended. In
+        threads and other processes it returns when the file safely is saved. While no server
+        answers it waits, and sends bytes and files again; what an open file or an iterator
+        yields cannot be had again, so that a broken connection fails it. The files of a failed
+        attempt are removed when the next begins.
+
+        Raises `ValueError` if nothing can be saved under the path, or something was already,
+        `TypeError` if the source is none. If the server refuses the file `ActionError` is
+        raised, or what the source raises; unless it is caught it fails the attempt.
+        """
+        check_path(path)
+        return self._voice.save(path, source, content_type)
 
     def close(self) -> None:
         """Say what is still held back. The worker calls this when the function is done."""

@@ -3,7 +3,7 @@
 What a hint accepts is asked of pydantic: its JSON schema tells the type to publish, its
 validator makes the value that the function is given. `Field(title=…, description=…)` tells
 people more, `SecretStr` makes a password wherever it stands in a hint, `Literal` and
-enumerations limit the values.
+enumerations limit the values, `File` is a file.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from longshore.v1.catalog_service_pb2 import Parameter as ParameterMessage
 from longshore.v1.catalog_service_pb2 import ParameterType
 from longshore.worker.context import Context
 from longshore.worker.errors import InvalidArguments, Violation
+from longshore.worker.files import FORMAT, Reader
 
 _Type: TypeAlias = ParameterType.ValueType
 
@@ -48,12 +49,12 @@ class Parameter:
     password: bool  #: Whether a secret stands anywhere in its values.
     description: str
     optional: bool
-    validate: Callable[[Any], Any]
+    validate: Callable[..., Any]
     exact: type | None  #: Values of just this type are taken as they are.
 
-    def check(self, value: Any) -> Any:
+    def check(self, value: Any, reader: Callable[[], Reader]) -> Any:
         """Return the value as the function takes it. Raises `pydantic.ValidationError`."""
-        return value if type(value) is self.exact else self.validate(value)
+        return value if type(value) is self.exact else self.validate(value, context=reader)
 
     def to_message(self) -> ParameterMessage:
         return ParameterMessage(
@@ -158,6 +159,8 @@ def _shape(schema: Mapping[str, Any], models: Mapping[str, Any]) -> Shape:
         raise TypeError("it takes anything: say str, int, float, bool, date, list or dict")
     if schema.get("format") in _DATES:
         return Shape(ParameterType.PARAMETER_TYPE_DATE)
+    if schema.get("format") == FORMAT:
+        return Shape(ParameterType.PARAMETER_TYPE_FILE)
     if name == "array":
         items: dict[str, Any] = schema.get("items") or {}
         return Shape(_TYPES[name], _shape(items, models).values if items else ())
@@ -188,7 +191,9 @@ def _joined(shapes: list[Shape]) -> Shape:
     return Shape(types.pop(), values)
 
 
-def checked(parameters: tuple[Parameter, ...], values: dict[str, Any]) -> dict[str, Any]:
+def checked(
+    parameters: tuple[Parameter, ...], values: dict[str, Any], reader: Callable[[], Reader]
+) -> dict[str, Any]:
     """Return arguments as the function takes them. Raises `InvalidArguments`, naming all faults.
 
     Null stands for what is left out, unless the function knows it.
@@ -199,7 +204,7 @@ def checked(parameters: tuple[Parameter, ...], values: dict[str, Any]) -> dict[s
         name = parameter.name
         if name in values:
             try:
-                arguments[name] = parameter.check(values[name])
+                arguments[name] = parameter.check(values[name], reader)
             except ValidationError as error:
                 if values[name] is not None or not parameter.optional:
                     faults += _faults(name, error)

@@ -7,11 +7,14 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
+from longshore.client.sources import Source
 from longshore.v1.operation_pb2 import LogEntry, Progress
 from longshore.v1.worker_service_pb2 import ActionStopped, Report, WorkResponse
 from longshore.worker.context import Context
 from longshore.worker.loopback import Door, frame, read_frame
+from longshore.worker.remote_files import RemoteFiles
 from longshore.worker.results import Outcome, perform
+from longshore.worker.saving import Paths, Saved
 from longshore.worker.switchboard import Ticket
 from longshore.worker.words import Word
 
@@ -24,7 +27,7 @@ def perform_remotely(
     """Call an action's function to its end, in the process where this is."""
     if ticket is None:
         return perform(action, function, arguments)
-    voice = _RemoteVoice(_line(ticket.door), ticket.number)
+    voice = _RemoteVoice(_line(ticket.door), ticket.number, RemoteFiles(ticket.claim))
     context = Context(ticket.facts, voice)
     try:
         return perform(action, function, {**arguments, ticket.parameter: context})
@@ -36,9 +39,11 @@ def perform_remotely(
 class _RemoteVoice:
     """The voice of one call."""
 
-    def __init__(self, line: _Line, number: int) -> None:
+    def __init__(self, line: _Line, number: int, files: RemoteFiles) -> None:
         self._line = line
         self._number = number
+        self._files = files
+        self._paths = Paths()
         self._stopped = line.dial(number)
 
     @property
@@ -52,6 +57,14 @@ class _RemoteVoice:
             self._line.send(Report(number=self._number, log=word))
         else:
             self._line.send(Report(number=self._number, property=word))
+
+    def save(self, path: str, source: Source, content_type: str) -> Saved:
+        self._paths.take(path)
+        try:
+            return Saved(self._files.save(path, source, content_type))
+        except BaseException:
+            self._paths.release(path)
+            raise
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
         timer = threading.Timer(seconds, call)

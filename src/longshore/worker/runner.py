@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from concurrent.futures import (
-    BrokenExecutor,
-    CancelledError,
-    Executor,
-    Future,
-    ThreadPoolExecutor,
-)
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, Final
 
 import structlog
-from grpc import StatusCode
 
 from longshore.v1.operation_pb2 import LogKind
 from longshore.v1.worker_service_pb2 import WorkAssignment
 from longshore.worker import words
+from longshore.worker.action_files import ActionFiles
 from longshore.worker.actions import Action, Where
 from longshore.worker.context import Context, Facts
-from longshore.worker.failures import Failure, fail, failure_of
+from longshore.worker.endings import cancelled, outcome_elsewhere, unknown
+from longshore.worker.failures import Failure, failure_of
+from longshore.worker.files import Reader
 from longshore.worker.lease import Lease
+from longshore.worker.porter import Claim, Porter
+from longshore.worker.post import Post
 from longshore.worker.processes import ProcessPool
 from longshore.worker.remote import perform_remotely
+from longshore.worker.remote_files import RemoteFiles
 from longshore.worker.results import Outcome, outcome_of, perform
 from longshore.worker.session import Session
 from longshore.worker.switchboard import Switchboard
 from longshore.worker.threads import Threads
-from longshore.worker.voice import LeaseVoice, Post
+from longshore.worker.transfers import Transfers
+from longshore.worker.voice import LeaseVoice
 
 OBEY_SECONDS: Final = 1.0  #: For work to end that was told to.
 
@@ -39,17 +39,30 @@ _log = structlog.get_logger(__name__)
 class _Run:
     """One call of one function."""
 
-    __slots__ = ("action", "call", "context", "future", "lease", "started", "stopping", "task")
+    __slots__ = (
+        "action",
+        "call",
+        "claim",
+        "context",
+        "files",
+        "future",
+        "lease",
+        "started",
+        "stopping",
+        "task",
+    )
 
-    def __init__(self, action: Action, lease: Lease) -> None:
+    def __init__(self, action: Action, lease: Lease, files: ActionFiles) -> None:
         self.action = action
         self.lease = lease
+        self.files = files
         self.context: Context | None = None
         self.started = False  # A coroutine's; futures know it themselves.
         self.stopping = False
         self.task: asyncio.Task[None] | None = None
         self.future: Future[Outcome] | None = None
         self.call: int | None = None  # On the switchboard.
+        self.claim: Claim | None = None  # On the porter.
 
 
 class Runner:
@@ -57,6 +70,7 @@ class Runner:
 
     def __init__(self, actions: Iterable[Action], slots: int, default: Where) -> None:
         self.session: Session  # Set before the first call of `begin`.
+        self._transfers: Transfers  # Set by `open`.
         self.idle = asyncio.Event()
         self.idle.set()
         self._actions = _by_key(actions)
@@ -64,20 +78,22 @@ class Runner:
         self._threads = Threads(slots)
         self._processes = ProcessPool()
         self._switchboard = Switchboard()
+        self._porter = Porter()
         self._loop = asyncio.get_running_loop()
         self._post = Post()
         self._runs: dict[Lease, _Run] = {}
 
-    async def open(self) -> None:
+    async def open(self, transfers: Transfers) -> None:
         """Get ready to be called by actions in other processes, if there can be any."""
-        for action in self._actions.values():
-            remote = not action.asynchronous and not _is_local(self._executor(action))
-            if remote and action.signature.context is not None:
-                await self._switchboard.open()
-                return
+        self._transfers = transfers
+        if any(map(self._is_remote, self._actions.values())):
+            await self._switchboard.open()
+            await self._porter.open()
 
     async def close(self) -> None:
         """End coroutines and processes, and threads when they have nothing to do."""
+        for run in self._runs.values():
+            run.files.close()
         tasks = [run.task for run in self._runs.values() if run.task is not None]
         for task in tasks:
             task.cancel()
@@ -86,18 +102,21 @@ class Runner:
         self._threads.shutdown()
         self._processes.shutdown()
         await self._switchboard.close()
+        await self._porter.close()
+        await self._transfers.close()
 
     def begin(self, lease: Lease, assignment: WorkAssignment) -> None:
         """Begin an assigned action. Whatever goes wrong is reported as its failure."""
         action = self._actions.get((assignment.service, assignment.action))
         if action is None:
-            self.session.finish(lease, _unknown(assignment))
+            self.session.finish(lease, unknown(assignment))
             return
-        run = _Run(action, lease)
+        files = ActionFiles(lease, self._transfers, self._post, self.session.lose)
+        run = _Run(action, lease, files)
         self._runs[lease] = run
         self.idle.clear()
         try:
-            arguments = action.arguments(assignment.arguments)
+            arguments = action.arguments(assignment.arguments, lambda: self._reader(run))
             if action.asynchronous:
                 self._begin_here(run, arguments, assignment)
             else:
@@ -111,8 +130,9 @@ class Runner:
         if run is None or run.stopping:
             return
         run.stopping = True
+        run.files.cancel()
         if self._withdraw(run):
-            self._end(run, _cancelled(run.action.slug))
+            self._end(run, cancelled(run.action.slug))
         elif run.task is not None:
             run.task.cancel()
         elif run.call is not None:
@@ -128,7 +148,7 @@ class Runner:
     def abandon(self) -> None:
         """Report what has not ended as if it had; it may go on, unheard."""
         for run in list(self._runs.values()):
-            self._end(run, _cancelled(run.action.slug))
+            self._end(run, cancelled(run.action.slug))
 
     def blocked(self, task: asyncio.Task[Any] | None, where: str) -> None:
         """Name the action that keeps the loop from turning. Called by the watchdog's thread."""
@@ -153,7 +173,10 @@ class Runner:
         action = run.action
         outcome: Outcome
         try:
-            outcome = outcome_of(action.slug, await action.function(**arguments))
+            result = await action.function(**arguments)
+            if run.files.unsettled:
+                await run.files.settle()
+            outcome = outcome_of(action.slug, result)
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:  # noqa: BLE001  # also sys.exit() ends the attempt only
@@ -172,8 +195,12 @@ class Runner:
         else:
             ticket = None
             if name is not None:
-                voice = self._voice(run)
-                ticket = self._switchboard.ticket(_facts(run, assignment), voice, name)
+                facts, voice, claim = (
+                    _facts(run, assignment),
+                    self._voice(run),
+                    self._claim(run),
+                )
+                ticket = self._switchboard.ticket(facts, voice, name, claim)
                 run.call = ticket.number
             future = executor.submit(
                 perform_remotely, action.slug, action.function, arguments, ticket
@@ -187,23 +214,36 @@ class Runner:
             return where
         return self._processes if where == "process" else self._threads
 
+    def _is_remote(self, action: Action) -> bool:
+        return not action.asynchronous and not _is_local(self._executor(action))
+
+    def _reader(self, run: _Run) -> Reader:
+        return RemoteFiles(self._claim(run)) if self._is_remote(run.action) else run.files
+
+    def _claim(self, run: _Run) -> Claim:
+        run.claim = run.claim or self._porter.claim(run.files)
+        return run.claim
+
     def _context(self, run: _Run, assignment: WorkAssignment) -> Context:
         run.context = Context(_facts(run, assignment), self._voice(run))
         return run.context
 
     def _voice(self, run: _Run) -> LeaseVoice:
-        return LeaseVoice(run.lease, self.session.tell, self._post)
+        return LeaseVoice(run.lease, self.session.tell, self._post, run.files)
 
     def _collect(self, run: _Run, future: Future[Outcome]) -> None:
         """Take in what another thread or process has done."""
-        try:
-            self._end(run, future.result())
-        except CancelledError:
-            self._end(run, _cancelled(run.action.slug))
-        except BrokenExecutor as error:
-            self._end(run, _broken(run.action.slug, error))
-        except Exception as error:  # noqa: BLE001  # what cannot be pickled, for one
-            self._end(run, failure_of(error, run.action.slug))
+        outcome = outcome_elsewhere(run.action.slug, future)
+        if run.files.unsettled and not isinstance(outcome, Failure):
+            run.started = True
+            run.task = self._loop.create_task(self._settle(run, outcome))
+        else:
+            self._end(run, outcome)
+
+    async def _settle(self, run: _Run, outcome: Outcome) -> None:
+        """Wait for files that threads of an action's own are saving."""
+        await run.files.settle()
+        self._end(run, outcome)
 
     def _end(self, run: _Run, outcome: Outcome) -> None:
         if self._runs.get(run.lease) is not run:
@@ -215,8 +255,11 @@ class Runner:
 
     def _forget(self, run: _Run) -> None:
         del self._runs[run.lease]
+        run.files.close()
         if run.call is not None:
             self._switchboard.forget(run.call)
+        if run.claim is not None:
+            self._porter.forget(run.claim)
         if not self._runs:
             self.idle.set()
 
@@ -248,23 +291,4 @@ def _facts(run: _Run, assignment: WorkAssignment) -> Facts:
         assignment.step,
         assignment.tenant,
         assignment.traceparent,
-    )
-
-
-def _cancelled(action: str) -> Failure:
-    return fail(StatusCode.CANCELLED, f"action {action!r} was stopped", "ACTION_FAILED", {})
-
-
-def _unknown(assignment: WorkAssignment) -> Failure:
-    names = {"action": assignment.action, "service": assignment.service}
-    message = f"this worker offers no action {assignment.action!r}"
-    return fail(StatusCode.NOT_FOUND, message, "ACTION_NOT_FOUND", names)
-
-
-def _broken(action: str, error: BrokenExecutor) -> Failure:
-    return fail(
-        StatusCode.UNAVAILABLE,
-        f"the pool of processes broke while action {action!r} ran: {error}",
-        "ACTION_FAILED",
-        {"action": action, "type": type(error).__name__},
     )

@@ -17,6 +17,7 @@ from longshore.worker.connection import Connection
 from longshore.worker.runner import OBEY_SECONDS, Runner
 from longshore.worker.session import Session
 from longshore.worker.stream import Metadata
+from longshore.worker.transfers import Transfers
 from longshore.worker.watchdog import Watchdog
 
 _log = structlog.get_logger(__name__)
@@ -54,7 +55,7 @@ class Running:
         """Work until told to stop, then drain."""
         self._grace = grace_seconds
         connection = Connection(self._session, servers, credentials, metadata)
-        await self._runner.open()
+        await self._runner.open(Transfers(servers, credentials, metadata))
         self._watchdog.start()
         async with asyncio.TaskGroup() as group:
             kept = group.create_task(connection.keep(), name="longshore-connection")

@@ -171,6 +171,10 @@ class Session:
         self.id = ""
         self.settled.set()
 
+    def lose(self, lease: Lease) -> None:
+        """End the work of a lease of which a server said that it is lost."""
+        self._order(lease, Stop.LOST)
+
     def leave(self) -> None:
         """End all work: the worker is about to leave."""
         for lease in list(self._leases.values()):

@@ -17,6 +17,7 @@ from longshore.v1.worker_service_pb2 import (
 )
 from longshore.worker.context import Facts, Voice
 from longshore.worker.loopback import Door, Loopback, frame, hear_frame
+from longshore.worker.porter import Claim
 from longshore.worker.words import Word
 
 
@@ -27,6 +28,7 @@ class Ticket(NamedTuple):
     number: int
     facts: Facts
     parameter: str  #: The name under which the function wants its context.
+    claim: Claim  #: For its files.
 
 
 class _Call:
@@ -52,11 +54,11 @@ class Switchboard:
     async def close(self) -> None:
         await self._loopback.close()
 
-    def ticket(self, facts: Facts, voice: Voice, parameter: str) -> Ticket:
+    def ticket(self, facts: Facts, voice: Voice, parameter: str, claim: Claim) -> Ticket:
         """Return what an action needs to call; what it says goes to the voice."""
         self._last += 1
         self._calls[self._last] = _Call(voice)
-        return Ticket(self._loopback.door, self._last, facts, parameter)
+        return Ticket(self._loopback.door, self._last, facts, parameter, claim)
 
     def stop(self, number: int) -> None:
         """Tell an action that it should end."""

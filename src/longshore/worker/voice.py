@@ -2,49 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import threading
 from collections.abc import Callable
-from typing import Any
 
+from longshore.client.sources import Source
+from longshore.worker.action_files import ActionFiles
 from longshore.worker.lease import Lease
+from longshore.worker.post import Post
+from longshore.worker.saving import Saved
 from longshore.worker.words import Word
-
-
-class Post:
-    """Brings calls to the event loop that it was made on."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._thread = threading.get_ident()
-
-    def here(self) -> bool:
-        """Whether this is the loop's thread."""
-        return threading.get_ident() == self._thread
-
-    def call(self, function: Callable[..., None], *arguments: Any) -> None:
-        """Call a function on the loop, from any thread."""
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
-            self._loop.call_soon_threadsafe(function, *arguments)
-
-    def call_later(self, seconds: float, function: Callable[[], None]) -> None:
-        """Call a function on the loop after some time, from any thread."""
-        self.call(self._call_later, seconds, function)
-
-    def _call_later(self, seconds: float, function: Callable[[], None]) -> None:
-        self._loop.call_later(seconds, function)
 
 
 class LeaseVoice:
     """The voice of what works under a lease."""
 
-    __slots__ = ("_lease", "_post", "_tell")
+    __slots__ = ("_files", "_lease", "_post", "_tell")
 
-    def __init__(self, lease: Lease, tell: Callable[[Lease, Word], None], post: Post) -> None:
+    def __init__(
+        self,
+        lease: Lease,
+        tell: Callable[[Lease, Word], None],
+        post: Post,
+        files: ActionFiles,
+    ) -> None:
         self._lease = lease
         self._tell = tell
         self._post = post
+        self._files = files
 
     @property
     def cancelled(self) -> bool:
@@ -58,3 +41,6 @@ class LeaseVoice:
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
         self._post.call_later(seconds, call)
+
+    def save(self, path: str, source: Source, content_type: str) -> Saved:
+        return self._files.save(path, source, content_type)

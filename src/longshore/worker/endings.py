@@ -1,0 +1,42 @@
+"""Endings: what becomes of calls that gave no outcome of their own."""
+
+from __future__ import annotations
+
+from concurrent.futures import BrokenExecutor, CancelledError, Future
+
+from grpc import StatusCode
+
+from longshore.v1.worker_service_pb2 import WorkAssignment
+from longshore.worker.failures import Failure, fail, failure_of
+from longshore.worker.results import Outcome
+
+
+def outcome_elsewhere(action: str, future: Future[Outcome]) -> Outcome:
+    """Return what came of a call elsewhere."""
+    try:
+        return future.result()
+    except CancelledError:
+        return cancelled(action)
+    except BrokenExecutor as error:
+        return _broken(action, error)
+    except Exception as error:  # noqa: BLE001  # what cannot be pickled, for one
+        return failure_of(error, action)
+
+
+def cancelled(action: str) -> Failure:
+    return fail(StatusCode.CANCELLED, f"action {action!r} was stopped", "ACTION_FAILED", {})
+
+
+def unknown(assignment: WorkAssignment) -> Failure:
+    names = {"action": assignment.action, "service": assignment.service}
+    message = f"this worker offers no action {assignment.action!r}"
+    return fail(StatusCode.NOT_FOUND, message, "ACTION_NOT_FOUND", names)
+
+
+def _broken(action: str, error: BrokenExecutor) -> Failure:
+    return fail(
+        StatusCode.UNAVAILABLE,
+        f"the pool of processes broke while action {action!r} ran: {error}",
+        "ACTION_FAILED",
+        {"action": action, "type": type(error).__name__},
+    )
