@@ -203,7 +203,7 @@ class Peer:
 
 
 @asynccontextmanager
-async def peer() -> AsyncGenerator[Peer]:
+async def peer(*services: grpc.GenericRpcHandler) -> AsyncGenerator[Peer]:
     server = grpc.aio.server()
     found = Peer()
     handlers = {
@@ -214,7 +214,10 @@ async def peer() -> AsyncGenerator[Peer]:
         )
     }
     server.add_generic_rpc_handlers(
-        [grpc.method_handlers_generic_handler("longshore.v1.WorkerService", handlers)]
+        [
+            grpc.method_handlers_generic_handler("longshore.v1.WorkerService", handlers),
+            *services,
+        ]
     )
     found.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()
