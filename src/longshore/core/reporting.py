@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
-from longshore.core import deliveries, leasing, limits, plans, publishing
+from longshore.core import deliveries, leasing, limits, plans, policies, publishing
 from longshore.core.batch import Batch
 from longshore.core.ending import end
 from longshore.core.errors import LeaseLost, SessionTakenOver
@@ -93,8 +93,11 @@ def _complete_step(operation: Operation, body: Completed, batch: Batch) -> Repor
     if len(document) > limits.PAYLOAD_BYTES:
         return _too_large(operation, len(document), batch)
     batch.documents[operation.number, Part.CONTEXT] = document
-    stepped = _checkpoint(operation, plan.calls[operation.step].action, results, batch)
-    if stepped.step == len(plan.calls):
+    action, last = plan.calls[operation.step].action, operation.step + 1 == len(plan.calls)
+    if last and policies.decode(operation.policy).delivery:
+        results = {}  # What all of it gave is for its consumer alone.
+    stepped = _checkpoint(operation, action, results, batch)
+    if last:
         publishing.succeed(stepped, body.results, batch, reports=stepped.reports)
         return _free(operation, batch)
     if stepped.cancel:
