@@ -129,6 +129,11 @@ class FileMachine(RuleBasedStateMachine):
     def any_id(self, pick: int) -> bytes:
         return self.ids[pick % len(self.ids)]
 
+    def likely_id(self, pick: int) -> bytes:
+        """Return the id of a file that is kept, now and then another."""
+        files = sorted(self.books.files)
+        return files[pick % len(files)] if files and pick % 5 else self.any_id(pick)
+
     def any_work(self, pick: int) -> Work:
         return self.books.work[pick % len(self.books.work)]
 
@@ -138,7 +143,7 @@ class FileMachine(RuleBasedStateMachine):
     def upload(self, content: bytes, pick: int, replace: bool, close: bool) -> None:
         opening, keeping = upload_changes(content, expire_after=MINUTE)
         if replace:
-            file = keeping.file._replace(id=self.any_id(pick))
+            file = keeping.file._replace(id=self.likely_id(pick))
             keeping = KeepFile(file, MINUTE, replace=True)
         self.ids.append(keeping.file.id)
         self.announced(opening, keeping, content, close)
@@ -151,13 +156,13 @@ class FileMachine(RuleBasedStateMachine):
         self.ask(opening, True)
         self.keeping.append((keeping, content))
         if close:
-            self.keep(-1)
+            self.keep(0)
 
     @precondition(lambda self: self.keeping)
     @rule(pick=some)
     def keep(self, pick: int) -> None:
         """Keep what was announced, now and then a second time."""
-        keeping, content = self.keeping[pick if pick < 0 else pick % len(self.keeping)]
+        keeping, content = self.keeping[-1 - pick % min(3, len(self.keeping))]
         self.ask(keeping, self.books.keep(keeping, content))
 
     @precondition(lambda self: self.keeping)
@@ -181,7 +186,7 @@ class FileMachine(RuleBasedStateMachine):
 
     @rule(pick=some)
     def delete_file(self, pick: int) -> None:
-        file_id = self.any_id(pick)
+        file_id = self.likely_id(pick)
         self.ask(DeleteFile(ME, file_id), self.books.delete(file_id))
 
     @rule()
@@ -203,9 +208,11 @@ class FileMachine(RuleBasedStateMachine):
 
     @rule(picks=st.lists(some, max_size=3))
     def submit(self, picks: list[int]) -> None:
-        files = [self.any_id(pick) for pick in picks]
+        self.take(*(self.likely_id(pick) for pick in picks))
+
+    def take(self, *files: bytes) -> None:
         request = plan_request(*[step("scan")] * STEPS)
-        change = submit_change(steps=STEPS, request=request, files=tuple(files))
+        change = submit_change(steps=STEPS, request=request, files=files)
         self.ask(change, self.books.submit(set(files)))
 
     @rule()
@@ -218,7 +225,11 @@ class FileMachine(RuleBasedStateMachine):
             work.state, work.lease, work.reports = "running", lease, 0
             self.books.disown(work, work.step)
 
-    @precondition(lambda self: any(one.lease for one in self.books.work))
+    @property
+    def leased(self) -> list[Work]:
+        return [one for one in self.books.work if one.lease]
+
+    @precondition(lambda self: self.leased)
     @rule(
         pick=some,
         path=st.sampled_from(["a", "b"]),
@@ -227,8 +238,9 @@ class FileMachine(RuleBasedStateMachine):
         close=st.booleans(),
     )
     def save(self, pick: int, path: str, content: bytes, stale: bool, close: bool) -> None:
-        leases = [one.lease for one in self.books.work if one.lease]
-        lease = leases[pick % len(leases)]
+        running = [one for one in self.books.work if one.state == "running"]
+        lease = (running or self.leased)[pick % len(running or self.leased)].lease
+        assert lease is not None
         if stale:
             earlier = lease.operation._replace(token=lease.operation.token - 1)
             lease = lease._replace(operation=earlier)
@@ -241,6 +253,9 @@ class FileMachine(RuleBasedStateMachine):
     def report(self, pick: int, how: str) -> None:
         running = [one for one in self.books.work if one.state == "running"]
         work = running[pick % len(running)]
+        self.tell(work, how)
+
+    def tell(self, work: Work, how: str) -> None:
         assert work.lease is not None
         bodies: dict[str, Body] = {
             "done": done(),
@@ -255,6 +270,19 @@ class FileMachine(RuleBasedStateMachine):
             work.state = "queued"
         elif how == "failed" or work.step == STEPS:
             work.state = "ended"
+
+    @rule(take=st.booleans(), content=contents)
+    def try_again(self, take: bool, content: bytes) -> None:
+        """Let work make a file, and others take it or not, before it begins once more."""
+        self.take()
+        self.lease()
+        work = self.books.work[-1]
+        self.save(-1, "a", b"one", stale=False, close=True)
+        self.save(-1, "a", content, stale=False, close=True)
+        if take:
+            self.take(self.ids[-2])
+        self.tell(work, "released")
+        self.lease()
 
     @precondition(lambda self: self.books.work)
     @rule(pick=some)
