@@ -208,11 +208,11 @@ async def upload(
 
 
 async def save(
-    world: World, assignment: worker_service_pb2.WorkAssignment, path: str, data: bytes = b"a"
+    world: World, assignment: worker_service_pb2.WorkAssignment, path: str, *chunks: bytes
 ) -> operation_pb2.File:
     """Save a file as the worker that holds a lease."""
     number, token = assignment.number, assignment.lease_token
-    return await upload(world, data, path=path, number=number, lease_token=token)
+    return await upload(world, *chunks, path=path, number=number, lease_token=token)
 
 
 async def publish(world: World, services: Sequence[Service] | None = None) -> None:

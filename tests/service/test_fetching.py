@@ -106,7 +106,7 @@ async def test_what_has_not_succeeded_has_no_result(world: World) -> None:
     assert refusal.metadata["state"] == "QUEUED"
     async with stevedore(world) as worker:
         assignment = await worker.assigned()
-        await save(world, assignment, "half")
+        await save(world, assignment, "half", b"a")
         refusal = await refused(fetched(world, task.metadata.id))
         assert (refusal.reason, refusal.metadata["state"]) == ("WRONG_STATE", "RUNNING")
         await worker.fail(assignment, "no flour")
@@ -225,9 +225,9 @@ async def test_the_files_of_a_launch_are_downloaded_as_a_zip_while_it_makes_them
             {"id": "UNKNOWN"},
             launch_id,
         )
-        await save(world, assignment, "bread/1")
+        await save(world, assignment, "bread/1", b"a")
         assert await downloaded(world, launch_id) == ["bread/1"]
-        await save(world, assignment, "bread/2")
+        await save(world, assignment, "bread/2", b"a")
         await worker.complete(assignment, answer=42)
         assert await downloaded(world, launch_id) == ["bread/1", "bread/2"]
 

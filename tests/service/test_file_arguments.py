@@ -210,7 +210,7 @@ async def test_what_one_operation_has_made_another_takes(world: World) -> None:
     async with stevedore(world, OFFERED) as worker:
         first = await world.submit(submission(call("find")))
         assignment = await worker.assigned()
-        file_id = (await save(world, assignment, "a")).file_id
+        file_id = (await save(world, assignment, "a", b"a")).file_id
         await worker.complete(assignment)
     await world.submit(reading(file_id))
     assert (await world.get(first.metadata.id)).status.files[0].file_id == file_id

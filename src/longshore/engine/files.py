@@ -68,9 +68,9 @@ class Files:
         leaves nothing; after that the file is kept all the same.
         """
         blob = secrets.token_bytes(_BLOB_BYTES)
-        await self._writer.write(OpenBlob(blob))
         incoming = _Incoming(chunks, _Renewal(self._writer, self._clock, blob))
         try:
+            await self._writer.write(OpenBlob(blob))
             async with aclosing(incoming.chunks()) as pieces:
                 await self._blobs.write(blob.hex(), pieces)
             incoming.check(claimed())
