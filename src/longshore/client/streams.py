@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from typing import Any, TypeVar, cast
+from collections.abc import Awaitable, Coroutine
+from contextlib import suppress
+from typing import Any, Final, TypeVar, cast
 
 from grpc import StatusCode
-from grpc.aio import EOF, AioRpcError, Channel, StreamUnaryCall, UnaryStreamCall
+from grpc.aio import (
+    EOF,
+    AioRpcError,
+    Channel,
+    InternalError,
+    Metadata,
+    StreamUnaryCall,
+    UnaryStreamCall,
+)
 
 from longshore.client.errors import CallError, late, lost, rpc_error
 from longshore.client.servers import Servers
 from longshore.v1.operation_pb2 import End
 
 T = TypeVar("T")
+
+#: What gRPC says itself of a call that ended while a request was being written.
+_NOT_WRITTEN: Final = "Internal error from Core"
 
 
 class Stream:
@@ -51,6 +63,8 @@ class Sending:
         self._call = call
         self._servers = servers
         self._channel = channel
+        self._told: AioRpcError | None = None
+        call.add_done_callback(self._note)
 
     async def write(self, message: Any) -> bool:
         """Write a request; false if the server has answered already, and wants no more."""
@@ -68,16 +82,39 @@ class Sending:
         Raises `CallError`.
         """
         try:
-            if not self._call.done():
+            with suppress(InternalError):
                 await self._call.done_writing()
             return await self._call
         except AioRpcError as error:
-            raise failure(error, self._servers, self._channel) from None
+            raise self._failure(error) from None
         except asyncio.CancelledError:
             raise _cancellation() from None
 
     def cancel(self) -> bool:
         return self._call.cancel()
+
+    def _note(self, call: Any) -> None:
+        """Keep what the call ended with: gRPC forgets it if a request cannot be written then."""
+        code, details = _at_once(call.code()), _at_once(call.details())
+        if self._told is None and details != _NOT_WRITTEN:
+            trailing = _at_once(call.trailing_metadata())
+            self._told = AioRpcError(code, Metadata(), trailing, details)
+
+    def _failure(self, error: AioRpcError) -> CallError:
+        if error.details() != _NOT_WRITTEN:
+            return failure(error, self._servers, self._channel)
+        if self._told is not None and self._told.code() is not StatusCode.OK:
+            return failure(self._told, self._servers, self._channel)
+        return lost("the stream broke while it was written to")
+
+
+def _at_once(known: Coroutine[Any, Any, T]) -> T:
+    """Return what a coroutine returns that has nothing to wait for."""
+    try:
+        known.send(None)
+    except StopIteration as done:
+        return cast("T", done.value)
+    raise AssertionError("it waits for something")
 
 
 async def in_time(step: Awaitable[T], seconds: float) -> T:
