@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -122,3 +123,18 @@ async def test_a_server_that_is_started_again_keeps_the_contract_as_it_was(
             (ingest,) = contract.actions
             assert ingest.template.revision == 1
             assert await server.terminate() == 0
+
+
+async def test_an_inventory_is_a_file_which_is_digested_in_its_turn(
+    server: Server, folder: Path, tmp_path: Path
+) -> None:
+    listed = await call(server, "run", "task", "inventory", f"path={folder}", "--json")
+    (file,) = listed.json[-1]["task"]["status"]["files"]
+    place = tmp_path / "inventory.csv"
+    await call(server, "download", file["file_id"], "-o", place)
+    assert place.read_bytes() == (
+        b"path,bytes\r\naux.png,100\r\ntexts/A.TXT,5\r\ntexts/a.txt,5\r\n"
+    )
+    for source in (f"file={file['file_id']}", f"file@={place}"):
+        digested = await call(server, "run", "task", "digest-file", source)
+        assert json.loads(digested.out[-1])["digest"] == file["sha256"]

@@ -19,7 +19,7 @@ from longshore.demo.archive import bag, check_names, digest, identify, scan, ver
 from longshore.demo.folders import Cancelled
 from longshore.v1.catalog_service_pb2 import Contract
 from longshore.v1.operation_pb2 import LogEntry, LogKind, Progress, PropertySet, ServiceKind
-from longshore.worker import Context, PermanentError
+from longshore.worker import Context, PermanentError, Saved
 from longshore.worker.context import Facts
 from longshore.worker.words import Word
 
@@ -40,6 +40,9 @@ class Listener:
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
         """Say nothing between: the end of the action says the last."""
+
+    def save(self, path: str, source: object, content_type: str) -> Saved:
+        raise AssertionError(f"nothing is to be saved, and {path!r} is")
 
     def context(self, operation_id: str = "operation-1") -> Context:
         return Context(Facts(operation_id, "test", 1, 0, "default", ""), self)
@@ -87,9 +90,10 @@ def snapshot(root: Path) -> dict[str, bytes]:
     return {str(one): one.read_bytes() for one in sorted(root.rglob("*")) if one.is_file()}
 
 
-def test_the_worker_offers_its_four_actions_as_service_archive() -> None:
+def test_the_worker_offers_its_actions_as_service_archive() -> None:
     service = worker.services["archive"].to_message()
-    assert {one.slug for one in service.actions} == {"scan", "digest", "identify", "bag"}
+    offered = {"scan", "digest", "digest-file", "identify", "inventory", "bag"}
+    assert {one.slug for one in service.actions} == offered
     algorithm = next(one for one in service.actions if one.slug == "digest").parameters[1]
     assert (algorithm.slug, algorithm.optional) == ("algorithm", True)
     assert "sha256" in algorithm.values

@@ -11,12 +11,13 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from longshore.demo.bags import make_bag
-from longshore.demo.digests import Algorithm, digest_tree
+from longshore.demo.digests import Algorithm, digest_file, digest_tree
 from longshore.demo.folders import Tree, shown
 from longshore.demo.formats import identify_tree
+from longshore.demo.inventories import save_inventory
 from longshore.demo.naming import RULES, Rule, check_tree
 from longshore.demo.verification import verify_bag
-from longshore.worker import Context, Worker
+from longshore.worker import Context, File, Worker
 
 _LISTED: Final = 1_000
 _BETWEEN: Final = 100  #: Files between two words of progress.
@@ -68,6 +69,21 @@ def digest(
 ) -> dict[str, Any]:
     """Digest every file below a path, and all of them together."""
     return digest_tree(Tree(path, context), algorithm, context)
+
+
+@worker.action("digest-file")
+def digest_one(
+    file: Annotated[File, Field(description="The id of a file that was uploaded or made.")],
+    algorithm: Annotated[Algorithm, Field(description="The digest's name.")] = "sha256",
+) -> dict[str, Any]:
+    """Digest one file, wherever it was uploaded from."""
+    return digest_file(file, algorithm)
+
+
+@worker.action
+def inventory(path: Path, context: Context) -> None:
+    """List every file below a path with its size, in a file of its own."""
+    save_inventory(Tree(path, context), context)
 
 
 @worker.action

@@ -1,4 +1,4 @@
-"""Digests: of one file, or of all files of a folder."""
+"""Digests: of a file that was sent, or of all files of a folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from longshore.demo.folders import FoundFile, Tree, Unreadable, shown
 from longshore.demo.meter import Meter
-from longshore.worker import Context
+from longshore.worker import Context, File
 
 Algorithm = Literal["md5", "sha1", "sha256", "sha512", "sha3_256", "blake2b"]
 
@@ -44,6 +44,20 @@ def digest_tree(tree: Tree, algorithm: Algorithm, context: Context) -> dict[str,
         "digests": digests,
         "truncated": files > _LISTED,
         "skipped": tree.skipped,
+    }
+
+
+def digest_file(file: File, algorithm: Algorithm) -> dict[str, Any]:
+    """Digest a file that was uploaded or made, piece by piece."""
+    hasher = hashlib.new(algorithm, usedforsecurity=False)
+    for piece in file.chunks():
+        hasher.update(piece)
+    info = file.info()
+    return {
+        "path": info.path,
+        "bytes": info.size,
+        "algorithm": algorithm,
+        "digest": hasher.hexdigest(),
     }
 
 
