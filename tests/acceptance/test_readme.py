@@ -20,6 +20,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from longshore.client import Client
 from longshore.server.catalog_service import CatalogService
+from longshore.server.file_service import FileService
 from longshore.server.job_service import JobService
 from longshore.server.launch_service import LaunchService
 from longshore.server.operation_service import OperationService
@@ -33,6 +34,7 @@ from tests.acceptance.waiting import eventually_answered, within
 README = (ROOT / "README.md").read_text()
 SERVICES = (
     CatalogService,
+    FileService,
     JobService,
     LaunchService,
     OperationService,
@@ -150,6 +152,8 @@ async def test_every_command_of_the_readme_succeeds(shell: Shell, server: str) -
         in printed["longshore run launch verify-bag folder=build/bag"]
     )
     assert "it starts at" in printed["longshore explain 5"]
+    assert "inventory.csv" in printed["longshore download $inventory -o build"]
+    assert re.search(r"^task \d+  SUCCEEDED  {", printed["longshore results -n 1"])
     assert "1 passed" in next(text for one, text in printed.items() if one.startswith("pytest"))
 
 
