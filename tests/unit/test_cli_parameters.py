@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
+from google.protobuf.struct_pb2 import Struct
 
 from longshore.cli.parameters import Argument, Json, Lifetime, Moment, Pair, Span
 from longshore.cli.requests import Order, job_options, launch_options, task_options
@@ -262,12 +264,16 @@ def test_contradictions_are_refused_before_anything_is_sent(
         parsed(*words)
 
 
+def of_its_action(made: SubmitTaskRequest) -> Struct:
+    return made.spec.actions[0].arguments
+
+
 @pytest.mark.parametrize(
     "options, words, where",
     [
-        (task_options, ("resize",), lambda made: made.spec.actions[0].arguments),
-        (job_options, ("pictures", "resize"), lambda made: made.spec.variables),
-        (launch_options, ("resize",), lambda made: made.spec.arguments),
+        (task_options, ("resize",), of_its_action),
+        (job_options, ("pictures", "resize"), attrgetter("spec.variables")),
+        (launch_options, ("resize",), attrgetter("spec.arguments")),
     ],
 )
 def test_a_file_that_is_uploaded_first_stands_among_the_arguments_by_its_id(
