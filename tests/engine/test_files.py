@@ -303,6 +303,7 @@ async def test_a_commit_whose_outcome_is_unknown_was_made_and_has_its_bytes(
 
         with pytest.raises(OutcomeUnknown):
             await take(machine, told(b"a"), lose_the_answer, change)
+        assert isinstance(machine.engine.failed.exception(), OutcomeUnknown)
     async with Machine(path, clock) as machine:
         clock.advance(1)
         await machine.engine.files.sweep()
@@ -323,6 +324,7 @@ async def test_a_commit_whose_outcome_is_unknown_was_not_made_and_leaves_nothing
 
         with pytest.raises(OutcomeUnknown):
             await take(machine, told(b"a"), lose_the_change, change)
+        assert isinstance(machine.engine.failed.exception(), OutcomeUnknown)
         assert len(kept(machine)) == 1
     async with Machine(path, clock) as machine:
         assert await found(machine, change.file.id) is None
