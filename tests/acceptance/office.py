@@ -10,6 +10,7 @@ import grpc
 import grpc.aio
 from google.rpc import error_details_pb2, status_pb2
 
+from longshore.v1.file_service_pb2_grpc import FileServiceStub
 from longshore.v1.operation_pb2 import ActionCall, Event, Options, RetryPolicy
 from longshore.v1.operation_service_pb2 import (
     WatchOperationsRequest,
@@ -74,6 +75,7 @@ class Office:
         self.channel = grpc.aio.insecure_channel(address, options=(*_OPTIONS, *options))
         self.tasks = TaskServiceStub(self.channel)
         self.operations = OperationServiceStub(self.channel)
+        self.files = FileServiceStub(self.channel)
         self.workers = WorkerServiceStub(self.channel)
 
     async def __aenter__(self) -> Self:

@@ -30,7 +30,9 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._pipes: set[asyncio.Task[None]] = set()
         self._open = asyncio.Event()
+        self._there = _Way(self._open)
         self._answers = asyncio.Event()
+        self._back = _Way(self._open, self._answers)
         self._refusing = False
 
     async def __aenter__(self) -> Self:
@@ -56,6 +58,11 @@ class Proxy:
         for pipe in self._pipes:
             pipe.cancel()
 
+    def cut_after(self, sent: int | None = None, answered: int | None = None) -> None:
+        """Reset every connection when so many more bytes went to the target, or came back."""
+        self._there.left = sent
+        self._back.left = answered
+
     def refuse(self) -> None:
         """Reset every connection, and those to come as soon as they are made."""
         self._refusing = True
@@ -70,8 +77,9 @@ class Proxy:
         self._answers.clear()
 
     def heal(self) -> None:
-        """Refuse, hush, hold and delay no longer."""
+        """Refuse, hush, hold, delay and cut no longer."""
         self._refusing = False
+        self.cut_after()
         self.delay = 0.0
         self._open.set()
         self._answers.set()
@@ -97,26 +105,43 @@ class Proxy:
         far_reader, far_writer = await asyncio.open_connection(host, int(port))
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._hand_on(reader, far_writer, self._open))
-                group.create_task(self._hand_on(far_reader, writer, self._open, self._answers))
+                group.create_task(self._hand_on(reader, far_writer, self._there))
+                group.create_task(self._hand_on(far_reader, writer, self._back))
         except* OSError:
             pass
         finally:
             _reset(far_writer)
 
     async def _hand_on(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        *gates: asyncio.Event,
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: _Way
     ) -> None:
         while piece := await reader.read(_PIECE_BYTES):
             await asyncio.sleep(self.delay)
-            for gate in gates:
+            for gate in way.gates:
                 await gate.wait()
-            writer.write(piece)
+            writer.write(way.through(piece))
             await writer.drain()
+            if way.left == 0:
+                self.cut_after()
+                self.cut()
         raise ConnectionResetError("one side has hung up, so the other is cut as well")
+
+
+class _Way:
+    """What stands on one of the two ways through a proxy."""
+
+    def __init__(self, *gates: asyncio.Event) -> None:
+        self.gates = gates
+        #: Bytes that are still let through; None: all.
+        self.left: int | None = None
+
+    def through(self, piece: bytes) -> bytes:
+        """Return what of a piece is let through."""
+        if self.left is None:
+            return piece
+        allowed = piece[: self.left]
+        self.left -= len(allowed)
+        return allowed
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
