@@ -12,6 +12,7 @@ from longshore.core.changes import Caller, Publication
 from longshore.core.errors import InvalidFields, Violation
 from longshore.core.events import detail
 from longshore.core.failures import Failure
+from longshore.core.filters import is_reserved
 from longshore.core.ids import text_of
 from longshore.core.lanes import Session, action_key
 from longshore.core.reports import (
@@ -63,13 +64,21 @@ def hello_of(hello: pb.Hello, caller: Caller, secret: bytes) -> Hello:
         queues=tuple(dict.fromkeys(hello.queues)) or ("default",),
         offers=tuple(sorted(offers)),
         slots=hello.slots,
-        services=tuple(map(_publication, hello.services)),
+        services=tuple(_publications(hello.services)),
         leases=tuple(HeldLease(one.number, one.lease_token) for one in hello.leases),
     )
 
 
-def _publication(service: Service) -> Publication:
-    return Publication(service.slug, service.SerializeToString(deterministic=True))
+def _publications(services: Iterable[Service]) -> Iterator[Publication]:
+    """Yield what callers are shown of services: not what only the server itself asks for."""
+    for service in services:
+        shown = Service()
+        shown.CopyFrom(service)
+        for index in reversed(range(len(service.actions))):
+            if is_reserved(service.actions[index].slug):
+                del shown.actions[index]
+        if shown.actions or not service.actions:
+            yield Publication(service.slug, shown.SerializeToString(deterministic=True))
 
 
 def _flaws_of(hello: pb.Hello) -> Flaws:
