@@ -71,16 +71,15 @@ def _keep_made(file: File, batch: Batch) -> File:
     operation = batch.operation(number)
     if operation is None or operation.tenant != file.tenant or not _holds(operation, file):
         raise LeaseLost(number, file.token)
-    made = batch.files.made_by(number)
-    for earlier in made:
-        if earlier.path == file.path:
-            return _repeated(earlier, file, batch)
+    made = {earlier.path: earlier for earlier in batch.files.made_by(number)}
+    if file.path in made:
+        return _repeated(made[file.path], file, batch)
     if len(made) >= limits.FILES_PER_OPERATION:
         raise LimitExceeded("files", limits.FILES_PER_OPERATION, len(made) + 1)
     kept = file._replace(expire_time=None, step=operation.step)
     batch.files.keep(kept)
-    _show([*made, kept], operation, batch)
-    told = json.dumps(described(kept), separators=(",", ":"), ensure_ascii=False)
+    told = _encoded(described(kept))
+    _show_one_more(told, number, batch)
     revision = batch.emit(operation, EventKind.FILE_ADDED, operation.state, told)
     batch.put(operation._replace(update_time=batch.now, revision=revision))
     return kept
@@ -112,12 +111,21 @@ def _refuse_made(file: File, batch: Batch) -> None:
 def _show(made: list[File], operation: Operation, batch: Batch) -> None:
     """Write what readers are shown of an operation's files."""
     if made:
-        document = json.dumps(
-            [described(one) for one in made], separators=(",", ":"), ensure_ascii=False
-        )
-        batch.documents[operation.number, Part.FILES] = document.encode()
+        document = _encoded([described(one) for one in made]).encode()
+        batch.documents[operation.number, Part.FILES] = document
     else:
         batch.drop(operation.number, Part.FILES)
+
+
+def _show_one_more(told: str, number: int, batch: Batch) -> None:
+    """Append to what is shown, which may be long, without reading what is in it."""
+    shown = batch.document(number, Part.FILES)
+    start = b"[" if shown is None else shown[:-1] + b","
+    batch.documents[number, Part.FILES] = start + told.encode() + b"]"
+
+
+def _encoded(shown: object) -> str:
+    return json.dumps(shown, separators=(",", ":"), ensure_ascii=False)
 
 
 def drop_unfinished(operation: Operation, batch: Batch) -> None:
