@@ -49,7 +49,9 @@ class _ParameterTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Paramet
     PARAMETER_TYPE_OBJECT: _ParameterType.ValueType  # 7
     """An object."""
     PARAMETER_TYPE_FILE: _ParameterType.ValueType  # 8
-    """A string that holds the id of a file."""
+    """A string that names a file: its id or `files/ID`, of one that is there when the work
+    is submitted and then stays until its end, or an absolute `http` or `https` URL.
+    """
 
 class ParameterType(_ParameterType, metaclass=_ParameterTypeEnumTypeWrapper):
     """The types of arguments, as they stand in JSON."""
@@ -71,7 +73,9 @@ PARAMETER_TYPE_LIST: ParameterType.ValueType  # 6
 PARAMETER_TYPE_OBJECT: ParameterType.ValueType  # 7
 """An object."""
 PARAMETER_TYPE_FILE: ParameterType.ValueType  # 8
-"""A string that holds the id of a file."""
+"""A string that names a file: its id or `files/ID`, of one that is there when the work
+is submitted and then stays until its end, or an absolute `http` or `https` URL.
+"""
 Global___ParameterType: _TypeAlias = ParameterType  # noqa: Y015
 
 class _MissedPolicy:

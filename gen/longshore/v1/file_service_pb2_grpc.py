@@ -71,7 +71,8 @@ class FileServiceServicer:
         that of the bytes, `LIMIT_EXCEEDED`, `PAYLOAD_TOO_LARGE`), `NOT_FOUND`
         (`FILE_NOT_FOUND`), `FAILED_PRECONDITION` (`WRONG_STATE`) if an operation made the
         file that is to be replaced, `ABORTED` (`LEASE_LOST`), or `UNAVAILABLE` (`STORE_UNAVAILABLE`) if there is
-        no room. Then nothing is kept, nor what was sent before a broken stream.
+        no room, or nothing was heard for 60 s. Then nothing is kept, nor what was sent
+        before a broken stream.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -26,7 +26,8 @@ class FileServiceStub:
     that of the bytes, `LIMIT_EXCEEDED`, `PAYLOAD_TOO_LARGE`), `NOT_FOUND`
     (`FILE_NOT_FOUND`), `FAILED_PRECONDITION` (`WRONG_STATE`) if an operation made the
     file that is to be replaced, `ABORTED` (`LEASE_LOST`), or `UNAVAILABLE` (`STORE_UNAVAILABLE`) if there is
-    no room. Then nothing is kept, nor what was sent before a broken stream.
+    no room, or nothing was heard for 60 s. Then nothing is kept, nor what was sent
+    before a broken stream.
     """
     DownloadFile: _aio.UnaryStreamMultiCallable[_file_service_pb2.DownloadFileRequest, _file_service_pb2.DownloadFileResponse]
     """Streams a file.
@@ -64,7 +65,8 @@ class FileServiceServicer(metaclass=_abc_1.ABCMeta):
         that of the bytes, `LIMIT_EXCEEDED`, `PAYLOAD_TOO_LARGE`), `NOT_FOUND`
         (`FILE_NOT_FOUND`), `FAILED_PRECONDITION` (`WRONG_STATE`) if an operation made the
         file that is to be replaced, `ABORTED` (`LEASE_LOST`), or `UNAVAILABLE` (`STORE_UNAVAILABLE`) if there is
-        no room. Then nothing is kept, nor what was sent before a broken stream.
+        no room, or nothing was heard for 60 s. Then nothing is kept, nor what was sent
+        before a broken stream.
         """
 
     @_abc_1.abstractmethod

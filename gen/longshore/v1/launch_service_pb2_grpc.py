@@ -233,7 +233,7 @@ class LaunchServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DownloadLaunchFiles(self, request, context):
-        """Streams a zip of the files that a launch has made.
+        """Streams a zip of the files that a launch has made so far.
 
         Fails with `NOT_FOUND`, reasons `OPERATION_NOT_FOUND` and, if there are
         none, `FILE_NOT_FOUND`.

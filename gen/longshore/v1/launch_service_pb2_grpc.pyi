@@ -104,7 +104,7 @@ class LaunchServiceStub:
     none of them waits.
     """
     DownloadLaunchFiles: _aio.UnaryStreamMultiCallable[_launch_service_pb2.DownloadLaunchFilesRequest, _launch_service_pb2.DownloadLaunchFilesResponse]
-    """Streams a zip of the files that a launch has made.
+    """Streams a zip of the files that a launch has made so far.
 
     Fails with `NOT_FOUND`, reasons `OPERATION_NOT_FOUND` and, if there are
     none, `FILE_NOT_FOUND`.
@@ -272,7 +272,7 @@ class LaunchServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _launch_service_pb2.DownloadLaunchFilesRequest,
         context: _aio.ServicerContext[_launch_service_pb2.DownloadLaunchFilesRequest, _abc.AsyncIterator[_launch_service_pb2.DownloadLaunchFilesResponse]],
     ) -> _abc.AsyncIterator[_launch_service_pb2.DownloadLaunchFilesResponse]:
-        """Streams a zip of the files that a launch has made.
+        """Streams a zip of the files that a launch has made so far.
 
         Fails with `NOT_FOUND`, reasons `OPERATION_NOT_FOUND` and, if there are
         none, `FILE_NOT_FOUND`.

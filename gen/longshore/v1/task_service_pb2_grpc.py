@@ -240,13 +240,14 @@ class TaskServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def FetchTaskResult(self, request, context):
-        """Streams the result of a task: the JSON of `result` or, if the work made
-        files, the file, or a zip of several. Without a delivery at any time after
-        the end, with one from `DELIVERY_STATE_ONGOING` on.
+        """Streams the result of a task: the JSON of `result` (`{}` if the work gave
+        nothing) or, if the work made files and gave no result, the file, or a zip
+        of several. Without a delivery at any time after the end, with one from
+        `DELIVERY_STATE_ONGOING` on. Consumes nothing.
 
-        Fails with `NOT_FOUND` (reasons `OPERATION_NOT_FOUND`, `RESULT_CONSUMED`)
-        or `FAILED_PRECONDITION` (`WRONG_STATE`) if there is no result yet, or none
-        at all.
+        Fails with `NOT_FOUND` (reasons `OPERATION_NOT_FOUND`, `RESULT_CONSUMED`),
+        `FAILED_PRECONDITION` (`WRONG_STATE`) if there is no result yet, or none at
+        all because the task has failed or was canceled, or like `DownloadFile`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

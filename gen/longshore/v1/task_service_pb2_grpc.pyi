@@ -101,13 +101,14 @@ class TaskServiceStub:
     Fails with `INVALID_ARGUMENT`, reason `LIMIT_EXCEEDED`.
     """
     FetchTaskResult: _aio.UnaryStreamMultiCallable[_task_service_pb2.FetchTaskResultRequest, _task_service_pb2.FetchTaskResultResponse]
-    """Streams the result of a task: the JSON of `result` or, if the work made
-    files, the file, or a zip of several. Without a delivery at any time after
-    the end, with one from `DELIVERY_STATE_ONGOING` on.
+    """Streams the result of a task: the JSON of `result` (`{}` if the work gave
+    nothing) or, if the work made files and gave no result, the file, or a zip
+    of several. Without a delivery at any time after the end, with one from
+    `DELIVERY_STATE_ONGOING` on. Consumes nothing.
 
-    Fails with `NOT_FOUND` (reasons `OPERATION_NOT_FOUND`, `RESULT_CONSUMED`)
-    or `FAILED_PRECONDITION` (`WRONG_STATE`) if there is no result yet, or none
-    at all.
+    Fails with `NOT_FOUND` (reasons `OPERATION_NOT_FOUND`, `RESULT_CONSUMED`),
+    `FAILED_PRECONDITION` (`WRONG_STATE`) if there is no result yet, or none at
+    all because the task has failed or was canceled, or like `DownloadFile`.
     """
     AcknowledgeResults: _aio.UnaryUnaryMultiCallable[_task_service_pb2.AcknowledgeResultsRequest, _task_service_pb2.AcknowledgeResultsResponse]
     """Acknowledges results that have arrived, which are then removed. Repeating
@@ -285,13 +286,14 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_service_pb2.FetchTaskResultRequest,
         context: _aio.ServicerContext[_task_service_pb2.FetchTaskResultRequest, _abc.AsyncIterator[_task_service_pb2.FetchTaskResultResponse]],
     ) -> _abc.AsyncIterator[_task_service_pb2.FetchTaskResultResponse]:
-        """Streams the result of a task: the JSON of `result` or, if the work made
-        files, the file, or a zip of several. Without a delivery at any time after
-        the end, with one from `DELIVERY_STATE_ONGOING` on.
+        """Streams the result of a task: the JSON of `result` (`{}` if the work gave
+        nothing) or, if the work made files and gave no result, the file, or a zip
+        of several. Without a delivery at any time after the end, with one from
+        `DELIVERY_STATE_ONGOING` on. Consumes nothing.
 
-        Fails with `NOT_FOUND` (reasons `OPERATION_NOT_FOUND`, `RESULT_CONSUMED`)
-        or `FAILED_PRECONDITION` (`WRONG_STATE`) if there is no result yet, or none
-        at all.
+        Fails with `NOT_FOUND` (reasons `OPERATION_NOT_FOUND`, `RESULT_CONSUMED`),
+        `FAILED_PRECONDITION` (`WRONG_STATE`) if there is no result yet, or none at
+        all because the task has failed or was canceled, or like `DownloadFile`.
         """
 
     @_abc_1.abstractmethod
