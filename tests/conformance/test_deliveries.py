@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -23,12 +24,13 @@ from longshore.core.changes import (
     Wake,
 )
 from longshore.core.deliveries import Delivery, Stage, Way
-from longshore.core.errors import LeaseLost, OperationNotFound, WrongState
+from longshore.core.errors import LeaseLost, OperationNotFound, StoreUnavailable, WrongState
 from longshore.core.events import Event, EventKind
 from longshore.core.filters import Compare
 from longshore.core.operations import PUBLISHER, Kind, Part, State
 from longshore.core.policies import Policy
 from longshore.core.reports import Completed, Reported
+from longshore.core.store import Channel
 from tests.conformance.arriving import (
     CHANNEL,
     STORE,
@@ -39,7 +41,7 @@ from tests.conformance.arriving import (
     stage,
     worked,
 )
-from tests.conformance.codec import plan_request, step
+from tests.conformance.codec import plan_request, request_for, step
 from tests.conformance.keeping import kept, refused_save, save, sweep_up
 from tests.conformance.world import (
     DAY,
@@ -535,6 +537,25 @@ async def test_what_is_resubmitted_is_delivered_anew(world: World) -> None:
     bob = Caller("default", "bob")
     again = (await world.do(Resubmit(bob, operation.id, new_id()))).operation
     assert await delivery(world, again) == Delivery(Way.CHANNEL, Stage.NONE, "bob")
+
+
+# When the disk is full.
+
+
+@pytest.mark.needs("disk_full")
+async def test_a_full_disk_holds_a_delivery_up_and_loses_no_stage(world: World) -> None:
+    operation = await worked(world, CHANNEL)
+    too_large = submit_change(request=request_for("scan", padding="x" * 500_000))
+    with world.disk_full():
+        for _ in range(3):
+            with contextlib.suppress(StoreUnavailable):
+                applied = await world.store.apply([Wake(), too_large])
+                world.revision = applied.revision
+    while not (await world.see(operation)).ended:
+        await world.wake()
+    passed = [one for one in told(await world.history(operation)) if one[0] == CHANGED]
+    assert [stage for _, _, stage in passed] == [Stage.PENDING, Stage.ONGOING, Stage.COMPLETE]
+    assert len(await world.store.channel(Channel("default", "ada", 0, 10))) == 1
 
 
 # Many at once.

@@ -559,6 +559,23 @@ async def test_files_of_steps_that_ended_stay(world: World) -> None:
     assert isinstance(taken, InvalidFields)  # Also the same bytes: it is not its own.
 
 
+async def test_what_comes_late_from_a_step_belongs_to_the_one_that_is_under_way(
+    world: World,
+) -> None:
+    operation = await two_steps(world)
+    session = await world.open_session()
+    lease = await world.lease_one(session)
+    first = await save(world, lease, "first")
+    opening, keeping = save_changes(lease, "late")
+    await world.apply(opening, report_change(session, lease, done()), keeping)
+    assert await save(world, lease, "first") == first  # The answer was lost: a repeat.
+    await world.report(session, lease, failed(), 2)
+    world.pass_time(SECOND)
+    await world.wake()
+    await world.lease_one(session)
+    assert await shown(world, operation) == ["first"]
+
+
 async def test_what_goes_on_from_a_failed_action_takes_what_was_made_before(
     world: World,
 ) -> None:
