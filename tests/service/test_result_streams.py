@@ -240,6 +240,31 @@ async def test_files_come_instead_of_a_result(world: World) -> None:
         }
 
 
+@pytest.mark.parametrize("size", [MIB // 2, MIB, 2 * MIB])
+async def test_a_damaged_file_never_arrives_whole_and_can_be_done_without(
+    tmp_path: Path, size: int
+) -> None:
+    store = tmp_path / "longshore.db"
+    async with serving(store) as world, stevedore(world) as worker:
+        damaged = await submitted(world)
+        assignment = await worker.assigned()
+        await save(world, assignment, "damaged", b"a" * size)
+        await worker.complete(assignment)
+        ids = await worked(world, worker)
+        await arrived(world, [damaged, *ids])
+        (blob,) = (
+            file for file in Path(f"{store}.files").rglob("*") if file.stat().st_size == size
+        )
+        blob.write_bytes(b"a" * (size - 1) + b"b")
+        listening = Listening(world)
+        for chunk in range(1, -(-size // MIB)):
+            assert (await listening.message()).chunk == chunk
+        refusal = await listening.refusal()
+        assert (refusal.code, refusal.reason) == (StatusCode.DATA_LOSS, "FILE_DAMAGED")
+        await acknowledge(world, damaged)
+        assert await Listening(world).results(1) == ids
+
+
 async def test_what_is_not_acknowledged_comes_again_and_nothing_else(world: World) -> None:
     async with stevedore(world) as worker:
         ids = await worked(world, worker, 4)

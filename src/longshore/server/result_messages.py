@@ -81,14 +81,15 @@ async def _chunked(head: bytes, content: Content) -> AsyncGenerator[bytes]:
 
 
 async def _even(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
-    """Yield the same bytes in chunks that are equally long, but for the last."""
+    """Yield the same bytes in chunks that are equally long, but for the last.
+
+    The last is held back until there are surely no more: what is found to be damaged at its
+    end never arrives whole.
+    """
     held = bytearray()
     async for chunk in chunks:
-        if not held and len(chunk) == CHUNK_BYTES:
-            yield chunk
-            continue
         held += chunk
-        while len(held) >= CHUNK_BYTES:
+        while len(held) > CHUNK_BYTES:
             yield bytes(held[:CHUNK_BYTES])
             del held[:CHUNK_BYTES]
     if held:
