@@ -972,7 +972,8 @@ class StreamResultsRequest(_message.Message):
     """The stream's id, as `GetCaller` tells it."""
     after_revision: _builtins.int
     """The revision of the last chunk that the caller knows; 0 is the beginning.
-    Unset: what has not been acknowledged.
+    Unset: what has not been acknowledged, but for what ended more than 7 days
+    ago, and for all but the newest 100,000. What was acknowledged never comes.
     """
     def __init__(
         self,
@@ -1007,7 +1008,7 @@ class StreamResultsResponse(_message.Message):
     revision: _builtins.int
     """The revision of the task's end; the same on all chunks of a task."""
     chunk: _builtins.int
-    """The number of the chunk, from 1; 0 for a task that failed and has no data."""
+    """The number of the chunk, from 1; 0 for a task that has no result."""
     total_chunks: _builtins.int
     """How many chunks the result has."""
     chunk_size: _builtins.int

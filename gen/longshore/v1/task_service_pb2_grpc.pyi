@@ -120,11 +120,14 @@ class TaskServiceStub:
     """
     StreamResults: _aio.UnaryStreamMultiCallable[_task_service_pb2.StreamResultsRequest, _task_service_pb2.StreamResultsResponse]
     """Streams the results of the caller's tasks with `DELIVERY_MODE_CHANNEL`, in
-    the order of their ends. A new listener takes the stream over; the old one
-    ends with `ABORTED`, reason `STREAM_TAKEN`.
+    the order of their ends, each as `FetchTaskResult` gives it; tasks that have
+    failed or were canceled come without data. A message without a task is a
+    heartbeat, sent at least every 10 s. A new listener takes the stream over;
+    the old one ends with `ABORTED`, reason `STREAM_TAKEN`.
 
-    Fails with `NOT_FOUND`, reason `STREAM_NOT_FOUND`, or `OUT_OF_RANGE`,
-    reasons `REVISION_COMPACTED` and `REVISION_IN_FUTURE`.
+    Fails with `NOT_FOUND`, reason `STREAM_NOT_FOUND`, `OUT_OF_RANGE`, reasons
+    `REVISION_COMPACTED` and `REVISION_IN_FUTURE`, or `DATA_LOSS`, reason
+    `FILE_DAMAGED`: acknowledging the task whose file that is lets the rest come.
     """
 
 class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -317,11 +320,14 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_task_service_pb2.StreamResultsRequest, _abc.AsyncIterator[_task_service_pb2.StreamResultsResponse]],
     ) -> _abc.AsyncIterator[_task_service_pb2.StreamResultsResponse]:
         """Streams the results of the caller's tasks with `DELIVERY_MODE_CHANNEL`, in
-        the order of their ends. A new listener takes the stream over; the old one
-        ends with `ABORTED`, reason `STREAM_TAKEN`.
+        the order of their ends, each as `FetchTaskResult` gives it; tasks that have
+        failed or were canceled come without data. A message without a task is a
+        heartbeat, sent at least every 10 s. A new listener takes the stream over;
+        the old one ends with `ABORTED`, reason `STREAM_TAKEN`.
 
-        Fails with `NOT_FOUND`, reason `STREAM_NOT_FOUND`, or `OUT_OF_RANGE`,
-        reasons `REVISION_COMPACTED` and `REVISION_IN_FUTURE`.
+        Fails with `NOT_FOUND`, reason `STREAM_NOT_FOUND`, `OUT_OF_RANGE`, reasons
+        `REVISION_COMPACTED` and `REVISION_IN_FUTURE`, or `DATA_LOSS`, reason
+        `FILE_DAMAGED`: acknowledging the task whose file that is lets the rest come.
         """
 
 def add_TaskServiceServicer_to_server(servicer: TaskServiceServicer, server: _aio.Server) -> None: ...
