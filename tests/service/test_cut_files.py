@@ -150,6 +150,22 @@ async def test_an_upload_that_is_cut_anywhere_leaves_nothing(
     assert await world.engine.writer.write(SweepFiles(10)) == []
 
 
+@pytest.mark.parametrize("grace_seconds", [0.0, 0.2])
+async def test_a_server_that_stops_leaves_nothing_of_an_upload(
+    tmp_path: Path, grace_seconds: float
+) -> None:
+    folder = tmp_path / "files"
+    async with serving(tmp_path / "longshore.db", blobs=Moody(folder)) as world:
+        with observed(world) as taking:
+            stream = world.files.UploadFile()
+            for message in requests_of([b"a" * MIB, b"b" * MIB], "first"):
+                await stream.write(message)
+            await asyncio.wait_for(taking.begun.wait(), PATIENCE_SECONDS)
+            await world.server.drain(grace_seconds)
+            stream.cancel()
+    assert list(folder.iterdir()) == []
+
+
 READERS = ["a file", "the one file of a task", "a zip of a task", "a zip of a launch"]
 
 

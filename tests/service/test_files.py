@@ -18,7 +18,9 @@ from google.protobuf.duration_pb2 import Duration
 from grpc import StatusCode
 
 from longshore.core import limits
+from longshore.core.changes import Caller, Delete
 from longshore.core.errors import FilesUnavailable
+from longshore.core.ids import target_of
 from longshore.core.limits import MIB
 from longshore.engine.clock import MovableClock
 from longshore.engine.settings import EngineSettings
@@ -405,6 +407,19 @@ async def test_only_who_holds_the_lease_makes_files(world: World, folder: Path) 
         await worker.complete(assignment)
         refusal = await refused(save(world, assignment, "a", b"a"))
         assert refusal.reason == "LEASE_LOST"
+    await nothing_is_kept(world, folder)
+
+
+async def test_files_go_with_the_operation_that_made_them(world: World, folder: Path) -> None:
+    async with stevedore(world) as worker:
+        task = await world.submit(submission())
+        assignment = await worker.assigned()
+        file = await save(world, assignment, "a", b"a")
+        await worker.complete(assignment)
+    await world.engine.writer.write(Delete(Caller(), target_of(task.metadata.id)))
+    for asked in (get(world, file.file_id), download(world, file.file_id)):
+        assert (await refused(asked)).reason == "FILE_NOT_FOUND"
+    await world.engine.files.sweep()
     await nothing_is_kept(world, folder)
 
 
