@@ -11,11 +11,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from longshore.core.changes import Account, Caller, Target
+from longshore.core.changes import Target
 from longshore.core.events import Event, EventKind
 from longshore.core.file_ledger import FileLedger
-from longshore.core.installation import Contract, Queue, Schedule
-from longshore.core.lanes import Lane, Session
+from longshore.core.installation_ledger import InstallationLedger
+from longshore.core.lanes import LaneLedger, Session
 from longshore.core.ledgers import LeaseLedger, TurnLedger
 from longshore.core.operations import (
     PARKED,
@@ -61,13 +61,6 @@ class Batch:
         self.events: list[Event] = []
         self.keys: dict[tuple[str, str, str], Keyed] = {}
         self.sessions: dict[int, Session | None] = {}  #: None: ended.
-        self.lanes: list[Lane] = []
-        self.queues: dict[tuple[str, str], Queue] = {}  #: Made or changed.
-        self.contracts: dict[tuple[str, str], Contract | None] = {}  #: None: deleted.
-        self.schedules: dict[tuple[str, str], Schedule | None] = {}  #: None: deleted.
-        #: By tenant, principal, service and username; None: deregistered.
-        self.accounts: dict[tuple[str, str, str, str], int | None] = {}
-        self.services: dict[tuple[str, str], bytes] = {}
         #: By number: what has come into a channel; None: it was acknowledged.
         self.arrivals: dict[int, Arrival | None] = {}
         self.freed: Counter[int] = Counter()  #: Slots freed by session.
@@ -75,6 +68,8 @@ class Batch:
         self.removed: list[int] = []
         self._created_ids: dict[bytes, int] = {}
         self._waiting: defaultdict[int, list[int]] = defaultdict(list)
+        self.lanes = LaneLedger(head.lanes)
+        self.installation = InstallationLedger(rows, head.queues)
         self.leases = LeaseLedger(rows, self.operations, self.before)
         self.files = FileLedger(rows, self.operations)
         self.turns = TurnLedger(rows, head.circles, self.operations, self._waiting)
@@ -184,7 +179,7 @@ class Batch:
 
     def running_in(self, tenant: str, queue: str) -> int:
         """Return how many operations of a queue run; of "" those of all tenants."""
-        lanes = set(self.lanes_in(tenant, queue))
+        lanes = set(self.lanes.in_queue(tenant, queue))
         count = self.rows.running_in(sorted(lanes))
         for number, operation in self.operations.items():
             count += operation.state == State.RUNNING and operation.lane in lanes
@@ -214,35 +209,6 @@ class Batch:
         )
         return max(found, *own, 0)
 
-    def queue(self, tenant: str, name: str) -> Queue | None:
-        """Return what holds a queue back; None if nobody has named it."""
-        identity = (tenant, name)
-        return self.queues.get(identity) or self.head.queues.get(identity)
-
-    def ensure_queue(self, tenant: str, name: str) -> bool:
-        """Make a queue unless there is one of the name; tell whether it was made."""
-        if self.queue(tenant, name) is not None:
-            return False
-        self.queues[tenant, name] = Queue()
-        return True
-
-    def contract(self, tenant: str, name: str) -> Contract | None:
-        if (tenant, name) in self.contracts:
-            return self.contracts[tenant, name]
-        return self.rows.contract(tenant, name)
-
-    def schedule(self, tenant: str, name: str) -> Schedule | None:
-        if (tenant, name) in self.schedules:
-            return self.schedules[tenant, name]
-        return self.rows.schedule(tenant, name)
-
-    def account(self, caller: Caller, account: Account) -> int | None:
-        """Return when the caller registered an account; None if never."""
-        identity = (caller.tenant, caller.principal, account.service, account.username)
-        if identity in self.accounts:
-            return self.accounts[identity]
-        return self.rows.account(caller.tenant, caller.principal, account)
-
     def busy_lanes(self) -> set[int]:
         """Return the lanes that may hold waiting work."""
         return self.head.open_lanes | self._waiting.keys()
@@ -263,7 +229,7 @@ class Batch:
         records: dict[int, Record] = {}
         for number, facts in self.created.items():
             operation = self.operations[number]
-            records[number] = Record(operation, facts, self.lane_of(operation.lane).queue, {})
+            records[number] = Record(operation, facts, self.lanes.of(operation.lane).queue, {})
         return records
 
     # Writing.
@@ -334,36 +300,6 @@ class Batch:
         self.events.append(Event(self.revision, 0, kind, 0, self.now, detail, b"", tenant, 0))
         return self.revision
 
-    def lane(self, tenant: str, queue: str, actions: tuple[str, ...]) -> int:
-        """Return the number of a lane, making it if it is new."""
-        found = self.head.lanes.find(tenant, queue, actions)
-        if found is not None:
-            return found.number
-        for lane in self.lanes:
-            if (lane.tenant, lane.queue, lane.actions) == (tenant, queue, actions):
-                return lane.number
-        number = len(self.head.lanes.by_number) + len(self.lanes) + 1
-        self.lanes.append(Lane(number, tenant, queue, actions))
-        return number
-
-    def lane_of(self, number: int) -> Lane:
-        """Return a lane by its number."""
-        known = self.head.lanes.by_number.get(number)
-        return known or next(lane for lane in self.lanes if lane.number == number)
-
-    def lanes_in(self, tenant: str, queue: str) -> list[int]:
-        """Return the lanes of a queue; of the tenant "" those of all tenants."""
-        known = self.head.lanes.by_number.values()
-        return [
-            lane.number
-            for lane in (*known, *self.lanes)
-            if lane.queue == queue and tenant in ("", lane.tenant)
-        ]
-
-    def lanes_of(self, session: Session) -> list[int]:
-        new = [lane.number for lane in self.lanes if session.serves(lane)]
-        return self.head.lanes.served(session) + new
-
     def commit_to_head(self) -> None:
         """Make the head what this batch leaves behind; called after the commit only."""
         head = self.head
@@ -372,7 +308,7 @@ class Batch:
         head.last_template = self.last_template
         head.mode, head.resume_on_restart = self.mode, self.resume_on_restart
         head.next_wake = self.next_wake
-        for lane in self.lanes:
+        for lane in self.lanes.new:
             head.lanes.add(lane)
         for number, session in self.sessions.items():
             earlier = head.sessions.pop(number, None)
@@ -380,7 +316,7 @@ class Batch:
                 head.lanes.forget(earlier)
             if session is not None:
                 head.sessions[number] = session
-        head.queues.update(self.queues)
+        head.queues.update(self.installation.queues)
         head.circles.update(self.turns.circles)
         waiting = {lane for lane, numbers in self._waiting.items() if self._any_waits(numbers)}
         empty = {

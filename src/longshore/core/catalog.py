@@ -32,7 +32,7 @@ from longshore.core.submitting import find_first, submit
 def apply_contract(change: ApplyContract, batch: Batch) -> Contract:
     """Make or change a contract. A template that differs becomes its next revision."""
     tenant, name = change.caller.tenant, change.name
-    known = batch.contract(tenant, name)
+    known = batch.installation.contract(tenant, name)
     if known is not None and known.document == change.document:
         return known
     earlier = {} if known is None else {one.action: one for one in known.templates}
@@ -40,9 +40,9 @@ def apply_contract(change: ApplyContract, batch: Batch) -> Contract:
         _template(action, digest, earlier, batch) for action, digest in change.templates
     )
     contract = Contract(change.document, templates)
-    batch.contracts[tenant, name] = contract
+    batch.installation.contracts[tenant, name] = contract
     for queue in change.queues:
-        batch.ensure_queue(tenant, queue)
+        batch.installation.ensure_queue(tenant, queue)
     batch.announce(EventKind.CATALOG, tenant, detail(contract=name))
     return contract
 
@@ -62,16 +62,16 @@ def _template(
 def delete_contract(change: DeleteContract, batch: Batch) -> None:
     """Forget a contract."""
     tenant, name = change.caller.tenant, change.name
-    if batch.contract(tenant, name) is None:
+    if batch.installation.contract(tenant, name) is None:
         raise ContractNotFound(name)
-    batch.contracts[tenant, name] = None
+    batch.installation.contracts[tenant, name] = None
     batch.announce(EventKind.CATALOG, tenant, detail(contract=name))
 
 
 def apply_schedule(change: ApplySchedule, batch: Batch) -> Schedule:
     """Make or change a schedule. What it has submitted last is remembered."""
     caller, name = change.caller, change.name
-    known = batch.schedule(caller.tenant, name)
+    known = batch.installation.schedule(caller.tenant, name)
     if known is not None and known.document == change.document:
         return known
     last_id = None if known is None else known.last_id
@@ -82,14 +82,14 @@ def apply_schedule(change: ApplySchedule, batch: Batch) -> Schedule:
 
 def delete_schedule(change: DeleteSchedule, batch: Batch) -> None:
     """Forget a schedule."""
-    if batch.schedule(change.caller.tenant, change.name) is None:
+    if batch.installation.schedule(change.caller.tenant, change.name) is None:
         raise ScheduleNotFound(change.name)
     _keep(change.caller, change.name, None, batch)
 
 
 def fire_schedule(change: FireSchedule, batch: Batch) -> list[Submitted] | None:
     """Submit what is due, once, however many servers ask for it."""
-    known = batch.schedule(change.caller.tenant, change.name)
+    known = batch.installation.schedule(change.caller.tenant, change.name)
     if known is None or known.next_time != change.due_time:
         return None
     if known.document != change.document:
@@ -106,16 +106,16 @@ def fire_schedule(change: FireSchedule, batch: Batch) -> list[Submitted] | None:
 
 
 def _keep(caller: Caller, name: str, schedule: Schedule | None, batch: Batch) -> None:
-    batch.schedules[caller.tenant, name] = schedule
+    batch.installation.schedules[caller.tenant, name] = schedule
     batch.announce(EventKind.CATALOG, caller.tenant, detail(schedule=name))
 
 
 def register_account(change: RegisterAccount, batch: Batch) -> int:
     """Register an account of the caller's."""
     caller, account = change.caller, change.account
-    if batch.account(caller, account) is not None:
+    if batch.installation.account(caller, account) is not None:
         raise AccountExists(*account)
-    batch.accounts[caller.tenant, caller.principal, *account] = batch.now
+    batch.installation.accounts[caller.tenant, caller.principal, *account] = batch.now
     batch.announce(EventKind.ACCOUNT, caller.tenant, detail(service=account.service))
     return batch.now
 
@@ -123,7 +123,7 @@ def register_account(change: RegisterAccount, batch: Batch) -> int:
 def deregister_account(change: DeregisterAccount, batch: Batch) -> None:
     """Forget an account of the caller's."""
     caller, account = change.caller, change.account
-    if batch.account(caller, account) is None:
+    if batch.installation.account(caller, account) is None:
         raise AccountNotFound(*account)
-    batch.accounts[caller.tenant, caller.principal, *account] = None
+    batch.installation.accounts[caller.tenant, caller.principal, *account] = None
     batch.announce(EventKind.ACCOUNT, caller.tenant, detail(service=account.service))

@@ -23,7 +23,7 @@ def place(
     Where keys are in use, having none is a key like any other, "".
     """
     circle = (lane.tenant, lane.queue, priority)
-    turns, lanes = batch.turns, batch.lanes_in(lane.tenant, lane.queue)
+    turns, lanes = batch.turns, batch.lanes.in_queue(lane.tenant, lane.queue)
     plain = turns.circle(circle)
     if plain is None:
         if not fairness_key:
@@ -49,7 +49,7 @@ def placed_anew(operation: Operation, batch: Batch) -> Operation:
     in_use = operation.fairness_key or batch.turns.in_use
     if not in_use or operation.kind == Kind.LAUNCH:
         return operation
-    lane = batch.lane_of(operation.lane)
+    lane = batch.lanes.of(operation.lane)
     position, key = place(
         batch, lane, operation.priority, operation.fairness_key, operation.number
     )
@@ -59,7 +59,7 @@ def placed_anew(operation: Operation, batch: Batch) -> Operation:
 def _last_place(batch: Batch, circle: Circle) -> int:
     """Return the last position of all that waits in a circle; 0 if nothing does."""
     tenant, queue, priority = circle
-    spans = batch.turns.spans(batch.lanes_in(tenant, queue), priority)
+    spans = batch.turns.spans(batch.lanes.in_queue(tenant, queue), priority)
     return max((last for _, last in spans.values()), default=0)
 
 
@@ -71,11 +71,11 @@ def _served(batch: Batch, circle: Circle, lane: int) -> int | None:
     several sessions that which has come furthest keeps what waits for it from being overtaken.
     """
     tenant, queue, priority = circle
-    spans = batch.turns.spans(batch.lanes_in(tenant, queue), priority)
+    spans = batch.turns.spans(batch.lanes.in_queue(tenant, queue), priority)
     fronts = {one: first for one, (first, _) in spans.items()}
     reached: list[int] = []
     for session in batch.all_sessions():
-        lanes = set(batch.lanes_of(session))
+        lanes = set(batch.lanes.served(session))
         if lane in lanes and not lanes.isdisjoint(fronts):
             reached.append(min(fronts[one] for one in lanes & fronts.keys()))
     if reached:

@@ -80,3 +80,42 @@ class LaneBook:
 
     def forget(self, session: Session) -> None:
         self._served.pop(session, None)
+
+
+class LaneLedger:
+    """The lanes as a batch leaves them."""
+
+    def __init__(self, known: LaneBook) -> None:
+        self._known = known
+        self.new: list[Lane] = []
+
+    def number_of(self, tenant: str, queue: str, actions: tuple[str, ...]) -> int:
+        """Return the number of a lane, making it if it is new."""
+        found = self._known.find(tenant, queue, actions)
+        if found is not None:
+            return found.number
+        for lane in self.new:
+            if (lane.tenant, lane.queue, lane.actions) == (tenant, queue, actions):
+                return lane.number
+        number = len(self._known.by_number) + len(self.new) + 1
+        self.new.append(Lane(number, tenant, queue, actions))
+        return number
+
+    def of(self, number: int) -> Lane:
+        """Return a lane by its number."""
+        known = self._known.by_number.get(number)
+        return known or next(lane for lane in self.new if lane.number == number)
+
+    def in_queue(self, tenant: str, queue: str) -> list[int]:
+        """Return the lanes of a queue; of the tenant "" those of all tenants."""
+        known = self._known.by_number.values()
+        return [
+            lane.number
+            for lane in (*known, *self.new)
+            if lane.queue == queue and tenant in ("", lane.tenant)
+        ]
+
+    def served(self, session: Session) -> list[int]:
+        """Return the lanes whose work a session may be given."""
+        new = [lane.number for lane in self.new if session.serves(lane)]
+        return self._known.served(session) + new

@@ -104,7 +104,7 @@ def _apart(places: Iterable[Place]) -> list[Place]:
 
 
 def _moved(operation: Operation, place: Place, batch: Batch) -> Operation:
-    queue = batch.lane_of(operation.lane).queue
+    queue = batch.lanes.of(operation.lane).queue
     told = detail(**{"from": queue, "to": queue}, priority=place[0])
     revision = batch.emit(operation, EventKind.MOVED, operation.state, told)
     moved = competing(operation)._replace(

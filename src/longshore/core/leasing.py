@@ -92,11 +92,11 @@ def _outlets(grants: Iterable[Grant], batch: Batch) -> dict[int, _Outlet]:
         if free <= 0:
             continue
         slots = _Slots(session, free)
-        for lane in batch.lanes_of(session):
+        for lane in batch.lanes.served(session):
             if lane not in busy:
                 continue
             if lane not in outlets:
-                outlets[lane] = _Outlet(lane, [], rooms.of(batch.lane_of(lane)))
+                outlets[lane] = _Outlet(lane, [], rooms.of(batch.lanes.of(lane)))
             outlets[lane].slots.append(slots)
     return outlets
 

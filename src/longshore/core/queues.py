@@ -18,7 +18,7 @@ from longshore.core.targets import find
 def update_queue(change: UpdateQueue, batch: Batch) -> Queue:
     """Make, pause, resume or limit a queue; a repeat changes nothing."""
     caller, name = change.caller, change.queue
-    known = batch.queue(caller.tenant, name)
+    known = batch.installation.queue(caller.tenant, name)
     queue = known or Queue()
     if change.paused is False:
         queue = queue._replace(paused_by=None, pause_time=None)
@@ -27,7 +27,7 @@ def update_queue(change: UpdateQueue, batch: Batch) -> Queue:
     if change.limit is not None:
         queue = queue._replace(limit=change.limit)
     if queue != known:
-        batch.queues[caller.tenant, name] = queue
+        batch.installation.queues[caller.tenant, name] = queue
         batch.announce(EventKind.QUEUE, caller.tenant, detail(queue=name))
     return queue
 
@@ -38,13 +38,13 @@ def move(change: Move, batch: Batch) -> Operation:
     if operation.ended:
         state = State(operation.state).name
         raise WrongState(text_of(operation.id), state, "SUSPENDED, QUEUED or RUNNING")
-    lane = batch.lane_of(operation.lane)
+    lane = batch.lanes.of(operation.lane)
     if lane.queue == change.queue:
         return operation
     told = detail(**{"from": lane.queue, "to": change.queue}, priority=operation.priority)
     revision = batch.emit(operation, EventKind.MOVED, operation.state, told)
     moved = competing(operation)._replace(
-        lane=batch.lane(operation.tenant, change.queue, lane.actions),
+        lane=batch.lanes.number_of(operation.tenant, change.queue, lane.actions),
         position=operation.number,
         fairness_key=operation.fairness_key or None,
         update_time=batch.now,
@@ -72,7 +72,7 @@ class Rooms:
     def of(self, lane: Lane) -> Room | None:
         """Return the room in the queue of a lane; None if nothing limits it."""
         # All tenants share that of rule sets, but each pauses its own.
-        queue = self._batch.queue(lane.tenant, lane.queue)
+        queue = self._batch.installation.queue(lane.tenant, lane.queue)
         if queue is not None and queue.paused:
             return Room(0)
         if lane.queue == RULESETS_QUEUE:

@@ -51,13 +51,9 @@ def _tell(session: Session, change: str, batch: Batch) -> None:
 
 def _publish(change: OpenSession, batch: Batch) -> None:
     tenant = change.caller.tenant
-    changed: list[str] = []
-    for slug, document in change.services:
-        known = batch.services.get((tenant, slug)) or batch.rows.service(tenant, slug)
-        if known != document:
-            batch.services[tenant, slug] = document
-            changed.append(slug)
-    new_queues = [queue for queue in change.queues if batch.ensure_queue(tenant, queue)]
+    known = batch.installation
+    changed = [one.slug for one in change.services if known.publish(tenant, *one)]
+    new_queues = [queue for queue in change.queues if known.ensure_queue(tenant, queue)]
     if changed or new_queues:
         batch.announce(EventKind.CATALOG, tenant, detail(services=changed))
 

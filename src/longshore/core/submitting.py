@@ -47,7 +47,7 @@ def find_first(change: Submit, batch: Batch) -> Submitted | None:
     if batch.mode == Mode.MAINTENANCE:
         raise Maintenance
     account = change.account
-    if account is not None and batch.account(change.caller, account) is None:
+    if account is not None and batch.installation.account(change.caller, account) is None:
         raise AccountNotFound(*account)
     if change.files:
         filing.refuse_missing(change.files, change.caller.tenant, batch)
@@ -73,7 +73,7 @@ def recall(change: Submit | Recall, batch: Batch) -> Submitted | None:
 def accept(change: Submit, batch: Batch) -> Submitted:
     """Accept a new operation, whatever may speak against it."""
     caller, key = change.caller, change.key
-    lane = batch.lane(caller.tenant, change.queue, change.actions)
+    lane = batch.lanes.number_of(caller.tenant, change.queue, change.actions)
     number = batch.last_number + 1
     wake_time = wake_time_of(change.not_before, batch.now, held=change.suspended)
     position, fairness_key = number, None
@@ -138,7 +138,7 @@ def _placed(
         return max(number, batch.last_launch(tenant, change.priority) + 1), None
     if change.suspended or wake_time is not None:
         return number, key  # It gets its place when it begins to wait.
-    return place(batch, batch.lane_of(lane), change.priority, key, number)
+    return place(batch, batch.lanes.of(lane), change.priority, key, number)
 
 
 def _submitted_before(keyed: Keyed, operation: Operation, key: Key, batch: Batch) -> Submitted:
@@ -159,7 +159,7 @@ def resubmit(change: Resubmit, batch: Batch) -> Submitted:
         raise OperationNotFound(text_of(source.id))
     facts = batch.facts(source.number)
     attributes = _attributes_of_next(facts, change)
-    lane = batch.lane_of(source.lane)
+    lane = batch.lanes.of(source.lane)
     policy = policies.decode(source.policy)._replace(not_before=None)
     done = submit(
         Submit(

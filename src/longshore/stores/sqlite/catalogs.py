@@ -23,7 +23,7 @@ def _services(connection: sqlite3.Connection) -> dict[tuple[str, str], bytes]:
     return {(tenant, slug): document for tenant, slug, document in rows}
 
 
-#: How each part is read; a batch that changes one has it under the same name.
+#: How each part is read.
 _PARTS: Final[dict[str, Callable[[sqlite3.Connection], Any]]] = {
     "services": _services,
     "queues": installation.queues,
@@ -31,6 +31,16 @@ _PARTS: Final[dict[str, Callable[[sqlite3.Connection], Any]]] = {
     "schedules": installation.schedules,
     "sessions": read_sessions,
     "lanes": read_lanes,
+}
+
+#: What a batch has changed of each part.
+_CHANGED: Final[dict[str, Callable[[Batch], Any]]] = {
+    "services": lambda batch: batch.installation.services,
+    "queues": lambda batch: batch.installation.queues,
+    "contracts": lambda batch: batch.installation.contracts,
+    "schedules": lambda batch: batch.installation.schedules,
+    "sessions": lambda batch: batch.sessions,
+    "lanes": lambda batch: batch.lanes.new,
 }
 
 
@@ -48,7 +58,7 @@ class Catalogs:
     def note(self, batch: Batch) -> None:
         """Count the changes of a batch that was committed."""
         for part in _PARTS:
-            self._versions[part] += bool(getattr(batch, part))
+            self._versions[part] += bool(_CHANGED[part](batch))
 
     def versions(self) -> Versions:
         """Return what `read` is to be given, before its snapshot begins."""

@@ -82,14 +82,14 @@ def _session(row: tuple[Any, ...]) -> Session:
 
 def write_head(batch: Batch, database: Database) -> None:
     """Write the lanes, sessions, services and circles that are new, and how far all has come."""
-    for lane in batch.lanes:
+    for lane in batch.lanes.new:
         _upsert(database, "lanes", lane._asdict())
     for number, session in batch.sessions.items():
         if session is None:
             database.conn.execute("DELETE FROM sessions WHERE number = ?", (number,))
         else:
             _upsert(database, "sessions", session._asdict())
-    for (tenant, slug), document in batch.services.items():
+    for (tenant, slug), document in batch.installation.services.items():
         row = {"tenant": tenant, "slug": slug, "document": document}
         _upsert(database, "services", row)
     for (tenant, queue, priority), plain in batch.turns.circles.items():

@@ -60,18 +60,23 @@ def accounts(tenant: str, principal: str, connection: sqlite3.Connection) -> lis
 
 def write_installation(batch: Batch, database: Database) -> None:
     """Write what a batch has made, changed and deleted of all these."""
-    for (tenant, name), queue in batch.queues.items():
+    for (tenant, name), queue in batch.installation.queues.items():
         _put(database, "queues", {"tenant": tenant, "name": name}, queue._asdict())
-    for (tenant, name), contract in batch.contracts.items():
+    for (tenant, name), contract in batch.installation.contracts.items():
         row = contract and {
             "document": contract.document,
             "templates": _templates(contract),
         }
         _put(database, "contracts", {"tenant": tenant, "name": name}, row)
-    for (tenant, name), schedule in batch.schedules.items():
+    for (tenant, name), schedule in batch.installation.schedules.items():
         row = schedule and schedule._asdict()
         _put(database, "schedules", {"tenant": tenant, "name": name}, row)
-    for (tenant, principal, service, username), create_time in batch.accounts.items():
+    for (
+        tenant,
+        principal,
+        service,
+        username,
+    ), create_time in batch.installation.accounts.items():
         identity = {
             "tenant": tenant,
             "principal": principal,
