@@ -9,6 +9,7 @@ from google.protobuf.struct_pb2 import Struct
 from google.rpc.status_pb2 import Status
 
 from longshore.core.changes import Mode
+from longshore.core.deliveries import Delivery, Stage, Way
 from longshore.core.events import Event, EventKind, detail
 from longshore.core.leasing import StepState
 from longshore.core.operations import (
@@ -202,11 +203,14 @@ def test_progress_and_properties_are_shown_and_an_end_is_guessed() -> None:
 
 def test_a_look_up_is_short() -> None:
     error = Status(code=13, message="é" * 100).SerializeToString()
-    failed = Glance(7, ID, 1, State.FAILED, 0, NOW, NOW, NOW, NOW, NOW + 1)
-    task = Task.FromString(brief(failed, error))
+    failed = Glance(7, ID, 1, State.FAILED, 0, NOW, NOW, NOW, NOW, NOW + 1, None)
+    delivery = Delivery(Way.CHANNEL, Stage.FAILED, "ada").encode()
+    task = Task.FromString(brief(failed, {Part.ERROR: error, Part.DELIVERY: delivery}))
     assert task.status.error.message == "é" * 50
     assert task.metadata.id.endswith("0f")
     assert not task.HasField("spec")
+    assert task.status.delivery.state == pb.DELIVERY_STATE_FAILED
+    assert not task.status.delivery.stream
 
 
 def told(kind: EventKind, after: State = State.RUNNING, /, **members: object) -> pb.Event:
@@ -232,7 +236,10 @@ def test_every_kind_of_event_has_its_detail(kind: EventKind) -> None:
         EventKind.LOG: {"kind": "OUTPUT", "message": "m", "start_time": NOW - 1_500},
         EventKind.PROPERTY_SET: {"name": "a", "value": "b"},
         EventKind.PROGRESS: {"done": 1.0},
+        EventKind.FILE_ADDED: {"file_id": "a", "path": "b", "size": 3},
         EventKind.MOVED: {"from": "day", "to": "night", "priority": 3},
+        EventKind.DELIVERY_CHANGED: {"mode": Way.STORE, "state": Stage.PENDING},
+        EventKind.CALLBACK_SENT: {"attempts": 2},
     }
     event = told(kind, **members.get(kind, {}))
     assert event.WhichOneof("detail") == kind.name.lower()
