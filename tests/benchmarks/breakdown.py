@@ -17,9 +17,7 @@ from types import SimpleNamespace
 from typing import Any, Final, cast
 from unittest.mock import patch
 
-from longshore.stores.blobs import ObstoreBlobs
-
-from longshore.core.changes import Caller
+from longshore.core.callers import Caller
 from longshore.engine.catalog import CatalogCache
 from longshore.engine.dispatcher import Dispatcher
 from longshore.engine.engine import Engine
@@ -31,6 +29,7 @@ from longshore.server.messages import Messages
 from longshore.server.submissions import Submissions
 from longshore.server.task_service import TaskService
 from longshore.server.watches import Watches
+from longshore.stores.blobs import ObstoreBlobs
 from longshore.stores.sqlite import applying
 from longshore.stores.sqlite.applying import Applier
 from longshore.stores.sqlite.rows import SqliteRows

@@ -11,14 +11,8 @@ from typing import Final, cast
 
 import uuid_utils
 
-from longshore.core.changes import (
-    Caller,
-    Grant,
-    Lease,
-    Opened,
-    OpenSession,
-    Submit,
-)
+from longshore.core.callers import Caller
+from longshore.core.changes import Grant, Lease, Opened, OpenSession, Submit
 from longshore.core.operations import Kind
 from longshore.core.reports import Assignment, Completed, Report
 from longshore.server.codec import ProtoCodec

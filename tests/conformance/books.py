@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from longshore.core.changes import KeepFile
+from longshore.core.file_changes import KeepFile
 from longshore.core.files import File
 from longshore.core.reports import Assignment
 

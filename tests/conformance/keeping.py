@@ -6,7 +6,8 @@ import hashlib
 import itertools
 from typing import cast
 
-from longshore.core.changes import Change, ForgetBlobs, KeepFile, OpenBlob, SweepFiles
+from longshore.core.changes import Change
+from longshore.core.file_changes import ForgetBlobs, KeepFile, OpenBlob, SweepFiles
 from longshore.core.files import File
 from longshore.core.reports import Assignment
 from tests.conformance.world import MINUTE, World, new_id

@@ -6,14 +6,9 @@ import json
 
 import pytest
 
-from longshore.core.changes import (
-    Account,
-    Caller,
-    Cancel,
-    DeregisterAccount,
-    RegisterAccount,
-    Resubmit,
-)
+from longshore.core.callers import Account, Caller
+from longshore.core.catalog_changes import DeregisterAccount, RegisterAccount
+from longshore.core.changes import Cancel, Resubmit
 from longshore.core.errors import AccountExists, AccountNotFound
 from longshore.core.events import EventKind
 from longshore.core.installation import Registered

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from longshore.core.changes import Caller, Cancel, Submitted, Suspend
+from longshore.core.callers import Caller
+from longshore.core.changes import Cancel, Submitted, Suspend
 from longshore.core.errors import OperationNotFound, StoreUnavailable, WrongState
 from longshore.core.operations import State
 from tests.conformance.codec import request_for

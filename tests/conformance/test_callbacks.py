@@ -10,9 +10,8 @@ import pytest
 
 from longshore.core import limits
 from longshore.core.callbacks import CALLBACK_ACTION, CALLBACKS_QUEUE
+from longshore.core.callers import SERVER, Caller
 from longshore.core.changes import (
-    SERVER,
-    Caller,
     Cancel,
     Change,
     Delete,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from longshore.core.changes import SERVER, Mode, SetMode
+from longshore.core.callers import SERVER
+from longshore.core.changes import Mode, SetMode
 from longshore.core.events import EventKind
 from longshore.core.installation import Queue
 from longshore.core.lanes import Lane

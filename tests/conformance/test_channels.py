@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import json
 
-from longshore.core.changes import (
-    Acknowledge,
-    Caller,
-    Cancel,
-    Delete,
-    OpenStream,
-    Wake,
-)
+from longshore.core.callers import Caller
+from longshore.core.changes import Acknowledge, Cancel, Delete, OpenStream, Wake
 from longshore.core.deliveries import Way
 from longshore.core.events import EventKind
 from longshore.core.operations import Operation

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from longshore.core.changes import Caller, Cancel, Compact, Wake
+from longshore.core.callers import Caller
+from longshore.core.changes import Cancel, Compact, Wake
 from longshore.core.errors import RevisionCompacted
 from longshore.core.events import EventKind
 from longshore.core.policies import Policy

@@ -7,8 +7,9 @@ from typing import Any, cast
 
 import pytest
 
+from longshore.core.callers import Caller
+from longshore.core.catalog_changes import UpdateQueue
 from longshore.core.changes import (
-    Caller,
     Cancel,
     Change,
     CloseSession,
@@ -20,7 +21,6 @@ from longshore.core.changes import (
     Resume,
     Submit,
     Suspend,
-    UpdateQueue,
     Wake,
 )
 from longshore.core.events import EventKind

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from longshore.core.changes import ApplyContract, Caller, DeleteContract
+from longshore.core.callers import Caller
+from longshore.core.catalog_changes import ApplyContract, DeleteContract
 from longshore.core.errors import ContractNotFound
 from longshore.core.events import EventKind
 from longshore.core.installation import Contract, Queue, Template

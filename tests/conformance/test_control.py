@@ -9,16 +9,8 @@ from typing import Any
 import pytest
 
 from longshore.core import limits
-from longshore.core.changes import (
-    SERVER,
-    Caller,
-    Cancel,
-    Mode,
-    Resubmit,
-    Resume,
-    SetMode,
-    Suspend,
-)
+from longshore.core.callers import SERVER, Caller
+from longshore.core.changes import Cancel, Mode, Resubmit, Resume, SetMode, Suspend
 from longshore.core.errors import Maintenance, OperationNotFound, WrongState
 from longshore.core.events import EventKind
 from longshore.core.ids import text_of

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from longshore.core import limits
+from longshore.core.callers import Caller
+from longshore.core.catalog_changes import UpdateQueue
 from longshore.core.changes import (
     Acknowledge,
-    Caller,
     Cancel,
     CloseSession,
     Delete,
@@ -20,7 +21,6 @@ from longshore.core.changes import (
     Move,
     Resubmit,
     Suspend,
-    UpdateQueue,
     Wake,
 )
 from longshore.core.deliveries import Delivery, Stage, Way

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from longshore.core.changes import Caller, Cancel, Compact, Suspend
+from longshore.core.callers import Caller
+from longshore.core.changes import Cancel, Compact, Suspend
 from longshore.core.errors import RevisionCompacted, RevisionInFuture
 from longshore.core.events import Event, EventKind
 from longshore.core.filters import Compare

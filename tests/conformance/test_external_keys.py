@@ -6,16 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from longshore.core.changes import (
-    SERVER,
-    Caller,
-    Cancel,
-    Mode,
-    Resubmit,
-    SetMode,
-    Submitted,
-    Wake,
-)
+from longshore.core.callers import SERVER, Caller
+from longshore.core.changes import Cancel, Mode, Resubmit, SetMode, Submitted, Wake
 from longshore.core.errors import RequestIdReused
 from longshore.core.operations import Kind
 from longshore.core.policies import Policy

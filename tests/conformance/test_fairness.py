@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from longshore.core.callers import Caller
 from longshore.core.changes import (
-    Caller,
     Cancel,
     CloseSession,
     Move,

@@ -20,18 +20,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from longshore.core.changes import (
-    Caller,
-    Cancel,
-    Change,
-    Delete,
-    DeleteFile,
-    ForgetBlobs,
-    KeepFile,
-    OpenBlob,
-    Submitted,
-    SweepFiles,
-)
+from longshore.core.callers import Caller
+from longshore.core.changes import Cancel, Change, Delete, Submitted
+from longshore.core.file_changes import DeleteFile, ForgetBlobs, KeepFile, OpenBlob, SweepFiles
 from longshore.core.files import File
 from longshore.core.limits import BLOB_WRITTEN_WITHIN_MS
 from longshore.core.reports import Body, Released

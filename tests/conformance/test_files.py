@@ -7,18 +7,8 @@ import json
 import pytest
 
 from longshore.core import limits
-from longshore.core.changes import (
-    Caller,
-    Cancel,
-    Compact,
-    Delete,
-    DeleteFile,
-    ForgetBlobs,
-    OpenBlob,
-    Resubmit,
-    SweepFiles,
-    Wake,
-)
+from longshore.core.callers import Caller
+from longshore.core.changes import Cancel, Compact, Delete, Resubmit, Wake
 from longshore.core.errors import (
     FileNotFound,
     InvalidFields,
@@ -29,6 +19,7 @@ from longshore.core.errors import (
     WrongState,
 )
 from longshore.core.events import EventKind
+from longshore.core.file_changes import DeleteFile, ForgetBlobs, OpenBlob, SweepFiles
 from longshore.core.files import File, described
 from longshore.core.operations import Operation, Part, State
 from longshore.core.policies import Policy

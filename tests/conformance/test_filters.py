@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longshore.core.changes import Caller, Cancel
+from longshore.core.callers import Caller
+from longshore.core.changes import Cancel
 from longshore.core.fields import FieldType, field_named
 from longshore.core.filters import (
     And,

@@ -7,14 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from longshore.core.changes import (
-    Caller,
-    Cancel,
-    Grant,
-    Lease,
-    Opened,
-    Resubmit,
-)
+from longshore.core.callers import Caller
+from longshore.core.changes import Cancel, Grant, Lease, Opened, Resubmit
 from longshore.core.operations import Kind, Operation, Part
 from longshore.core.reports import Assignment
 from tests.conformance.codec import plan_request, request_for, step

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from longshore.core.changes import Caller, Cancel, Direction, MoveLaunches, Resume, Suspend
+from longshore.core.callers import Caller
+from longshore.core.changes import Cancel, Direction, MoveLaunches, Resume, Suspend
 from longshore.core.errors import OperationNotFound, WrongState
 from longshore.core.events import EventKind
 from longshore.core.filters import UNFINISHED

@@ -7,13 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from longshore.core.changes import (
-    SERVER,
-    Grant,
-    Lease,
-    Mode,
-    SetMode,
-)
+from longshore.core.callers import SERVER
+from longshore.core.changes import Grant, Lease, Mode, SetMode
 from longshore.core.events import EventKind
 from longshore.core.lanes import action_key
 from longshore.core.operations import State

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from longshore.core.changes import Caller, Cancel
+from longshore.core.callers import Caller
+from longshore.core.changes import Cancel
 from longshore.core.filters import Compare
 from longshore.core.operations import Kind, Part, State
 from longshore.core.orders import NEWEST_FIRST, Order, SortKey, parse_order

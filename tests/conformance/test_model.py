@@ -16,10 +16,10 @@ from hypothesis.stateful import (
 
 from longshore.core import limits as bounds
 from longshore.core.callbacks import CALLBACK_ACTION
+from longshore.core.callers import SERVER, Caller
+from longshore.core.catalog_changes import UpdateQueue
 from longshore.core.changes import (
-    SERVER,
     Acknowledge,
-    Caller,
     Cancel,
     CloseSession,
     Compact,
@@ -36,7 +36,6 @@ from longshore.core.changes import (
     Resume,
     SetMode,
     Suspend,
-    UpdateQueue,
     Wake,
 )
 from longshore.core.deliveries import Way

@@ -6,12 +6,8 @@ import json
 from typing import Any
 
 from longshore.core import limits
-from longshore.core.changes import (
-    Caller,
-    Cancel,
-    ExpireSessions,
-    Opened,
-)
+from longshore.core.callers import Caller
+from longshore.core.changes import Cancel, ExpireSessions, Opened
 from longshore.core.events import EventKind
 from longshore.core.leasing import StepState
 from longshore.core.operations import Operation, Part, State

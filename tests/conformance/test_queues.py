@@ -7,17 +7,9 @@ from typing import Any, cast
 
 import pytest
 
-from longshore.core.changes import (
-    Caller,
-    Cancel,
-    ExpireSessions,
-    Grant,
-    Lease,
-    Move,
-    Opened,
-    Suspend,
-    UpdateQueue,
-)
+from longshore.core.callers import Caller
+from longshore.core.catalog_changes import UpdateQueue
+from longshore.core.changes import Cancel, ExpireSessions, Grant, Lease, Move, Opened, Suspend
 from longshore.core.errors import OperationNotFound, WrongState
 from longshore.core.events import EventKind
 from longshore.core.installation import RULESETS_QUEUE, Queue

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from longshore.core import limits
-from longshore.core.changes import Caller, Cancel
+from longshore.core.callers import Caller
+from longshore.core.changes import Cancel
 from longshore.core.errors import LeaseLost, SessionTakenOver
 from longshore.core.events import EventKind
 from longshore.core.failures import Code

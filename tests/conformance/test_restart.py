@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from longshore.core.changes import Caller, Cancel, Publication
+from longshore.core.callers import Caller
+from longshore.core.changes import Cancel, Publication
 from longshore.core.errors import StoreUnavailable
 from longshore.core.operations import Part, State
 from longshore.core.policies import Policy

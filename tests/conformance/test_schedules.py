@@ -7,20 +7,14 @@ from typing import Any, cast
 
 import pytest
 
-from longshore.core.changes import (
-    SERVER,
-    Account,
+from longshore.core.callers import SERVER, Account, Caller
+from longshore.core.catalog_changes import (
     ApplySchedule,
-    Caller,
     DeleteSchedule,
     DeregisterAccount,
-    FireSchedule,
-    Mode,
     RegisterAccount,
-    SetMode,
-    Submit,
-    Submitted,
 )
+from longshore.core.changes import FireSchedule, Mode, SetMode, Submit, Submitted
 from longshore.core.errors import (
     AccountNotFound,
     Maintenance,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import cast
 
+from longshore.core.callers import Caller
 from longshore.core.changes import (
-    Caller,
     CloseSession,
     ExpireSessions,
     Grant,

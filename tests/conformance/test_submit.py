@@ -6,16 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from longshore.core.changes import (
-    SERVER,
-    Caller,
-    Key,
-    Mode,
-    Recall,
-    SetMode,
-    Submitted,
-    Wake,
-)
+from longshore.core.callers import SERVER, Caller
+from longshore.core.changes import Key, Mode, Recall, SetMode, Submitted, Wake
 from longshore.core.errors import Maintenance, RequestIdReused
 from longshore.core.events import EventKind
 from longshore.core.ids import text_of

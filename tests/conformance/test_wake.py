@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from longshore.core import limits
-from longshore.core.changes import SERVER, Caller, Cancel, Grant, Lease, Mode, SetMode, Wake
+from longshore.core.callers import SERVER, Caller
+from longshore.core.changes import Cancel, Grant, Lease, Mode, SetMode, Wake
 from longshore.core.errors import LeaseLost, OperationNotFound
 from longshore.core.events import EventKind
 from longshore.core.operations import Part, State

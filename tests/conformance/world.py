@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, cast
 
+from longshore.core.callers import Caller
 from longshore.core.changes import (
-    Caller,
     Change,
     Grant,
     Key,

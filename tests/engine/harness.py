@@ -12,15 +12,8 @@ from types import TracebackType
 from typing import Self
 
 from longshore.core import policies
-from longshore.core.changes import (
-    Caller,
-    Cancel,
-    Change,
-    Key,
-    Submit,
-    Submitted,
-    Target,
-)
+from longshore.core.callers import Caller, Target
+from longshore.core.changes import Cancel, Change, Key, Submit, Submitted
 from longshore.core.events import Event
 from longshore.core.operations import Kind, Operation, Record
 from longshore.core.policies import Policy

@@ -12,7 +12,6 @@ from typing import cast
 
 import pytest
 
-from longshore.core.changes import ForgetBlobs, KeepFile, OpenBlob, SweepFiles
 from longshore.core.errors import (
     FileDamaged,
     FilesUnavailable,
@@ -23,6 +22,7 @@ from longshore.core.errors import (
     PayloadTooLarge,
     UploadGivenUp,
 )
+from longshore.core.file_changes import ForgetBlobs, KeepFile, OpenBlob, SweepFiles
 from longshore.core.files import File
 from longshore.core.limits import BLOB_WRITTEN_WITHIN_MS, FILE_EXPIRE_AFTER_MS, MIB
 from longshore.core.store import Applied

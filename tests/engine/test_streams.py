@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from longshore.core.changes import Acknowledge, Caller, Delete
+from longshore.core.callers import Caller
+from longshore.core.changes import Acknowledge, Delete
 from longshore.core.deliveries import Way
 from longshore.core.errors import StreamTaken
 from longshore.core.operations import Operation

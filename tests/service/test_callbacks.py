@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from google.protobuf.struct_pb2 import Struct
 
-from longshore.core.changes import Caller, Delete
+from longshore.core.callers import Caller
+from longshore.core.changes import Delete
 from longshore.core.ids import target_of
 from longshore.engine.clock import MovableClock
 from longshore.server.structs import to_object

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from longshore.core.changes import SweepFiles
+from longshore.core.file_changes import SweepFiles
 from longshore.core.limits import MIB
 from longshore.engine.clock import MovableClock
 from longshore.v1.file_service_pb2 import (

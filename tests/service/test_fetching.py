@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from grpc import StatusCode
 
-from longshore.core.changes import Acknowledge, Caller, Delete
+from longshore.core.callers import Caller
+from longshore.core.changes import Acknowledge, Delete
 from longshore.core.ids import target_of
 from longshore.core.limits import MIB
 from longshore.engine.clock import MovableClock

@@ -18,7 +18,8 @@ from google.protobuf.duration_pb2 import Duration
 from grpc import StatusCode
 
 from longshore.core import limits
-from longshore.core.changes import Caller, Delete
+from longshore.core.callers import Caller
+from longshore.core.changes import Delete
 from longshore.core.errors import FilesUnavailable
 from longshore.core.ids import target_of
 from longshore.core.limits import MIB

@@ -17,7 +17,8 @@ from grpc import StatusCode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longshore.core.changes import Caller, Compact, Delete
+from longshore.core.callers import Caller
+from longshore.core.changes import Compact, Delete
 from longshore.core.limits import MIB
 from longshore.core.store import Channel
 from longshore.engine.clock import MovableClock

@@ -14,7 +14,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
 from structlog.testing import capture_logs
 
-from longshore.core.changes import ApplySchedule, Caller, FireSchedule
+from longshore.core.callers import Caller
+from longshore.core.catalog_changes import ApplySchedule
+from longshore.core.changes import FireSchedule
 from longshore.engine.clock import MovableClock
 from longshore.server.directory import Directory
 from longshore.server.scheduler import Scheduler

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 from sqlite_utils import Database
 
-from longshore.core.changes import Account
+from longshore.core.callers import Account
 from longshore.core.filters import UNFINISHED, And, Compare
 from longshore.core.ids import text_of
 from longshore.core.operations import PARKED, Kind, Part

@@ -13,17 +13,9 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database
 
-from longshore.core.changes import (
-    ApplyContract,
-    ApplySchedule,
-    Caller,
-    Cancel,
-    Change,
-    Compact,
-    FireSchedule,
-    Mode,
-    SetMode,
-)
+from longshore.core.callers import Caller
+from longshore.core.catalog_changes import ApplyContract, ApplySchedule
+from longshore.core.changes import Cancel, Change, Compact, FireSchedule, Mode, SetMode
 from longshore.core.errors import OutcomeUnknown, StoreUnavailable
 from longshore.core.filters import Compare, Not
 from longshore.core.orders import NEWEST_FIRST, Order, SortKey

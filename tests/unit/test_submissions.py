@@ -9,7 +9,8 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from longshore.core import policies
-from longshore.core.changes import Account, Caller, Mode
+from longshore.core.callers import Account, Caller
+from longshore.core.changes import Mode
 from longshore.core.errors import LongshoreError
 from longshore.core.ids import text_of
 from longshore.core.installation import Contract as Kept

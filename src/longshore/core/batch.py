@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from longshore.core.changes import Target
+from longshore.core.callers import Target
 from longshore.core.events import Event, EventKind
 from longshore.core.file_ledger import FileLedger
 from longshore.core.installation_ledger import InstallationLedger

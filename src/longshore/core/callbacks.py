@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 from longshore.core.batch import Batch
-from longshore.core.changes import SERVER, Submit
+from longshore.core.callers import SERVER
+from longshore.core.changes import Submit
 from longshore.core.events import EventKind, detail
 from longshore.core.ids import derived
 from longshore.core.operations import Kind, Operation, Part, State

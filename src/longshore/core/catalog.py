@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from longshore.core.batch import Batch
-from longshore.core.changes import (
+from longshore.core.callers import Caller
+from longshore.core.catalog_changes import (
     ApplyContract,
     ApplySchedule,
-    Caller,
     DeleteContract,
     DeleteSchedule,
     DeregisterAccount,
-    FireSchedule,
-    Mode,
     RegisterAccount,
-    Submitted,
 )
+from longshore.core.changes import FireSchedule, Mode, Submitted
 from longshore.core.errors import (
     AccountExists,
     AccountNotFound,

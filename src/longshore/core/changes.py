@@ -5,23 +5,25 @@ from __future__ import annotations
 import enum
 from typing import NamedTuple, TypeAlias
 
-from longshore.core.files import File
+from longshore.core.callers import Account, Caller, Target
+from longshore.core.catalog_changes import (
+    ApplyContract,
+    ApplySchedule,
+    DeleteContract,
+    DeleteSchedule,
+    DeregisterAccount,
+    RegisterAccount,
+    UpdateQueue,
+)
+from longshore.core.file_changes import (
+    DeleteFile,
+    ForgetBlobs,
+    KeepFile,
+    OpenBlob,
+    SweepFiles,
+)
 from longshore.core.operations import Facts, Operation
 from longshore.core.reports import Assignment, Report
-
-
-class Caller(NamedTuple):
-    """Who asks for a change."""
-
-    tenant: str = "default"
-    principal: str = "anonymous"
-    request_id: str = ""
-
-
-SERVER = Caller(principal="longshore")  #: The server itself.
-
-Target: TypeAlias = bytes | int
-"""An operation by its 16-byte id, or by its number."""
 
 
 class Key(NamedTuple):
@@ -29,13 +31,6 @@ class Key(NamedTuple):
 
     request_id: str
     digest: bytes
-
-
-class Account(NamedTuple):
-    """Somebody with a service, for whom tasks are done."""
-
-    service: str
-    username: str
 
 
 class Submit(NamedTuple):
@@ -164,48 +159,6 @@ class OpenStream(NamedTuple):
     stream: str
 
 
-class OpenBlob(NamedTuple):
-    """Announce a blob before its first byte, or ask for more time to write it.
-
-    Outcome: whether it may be written; not `again` once it was given up.
-    """
-
-    blob: bytes
-    again: bool = False
-
-
-class KeepFile(NamedTuple):
-    """Give a blob to a file, once all of it is written. Outcome: `File`.
-
-    Raises `UploadGivenUp`, `FileNotFound`, `WrongState` for the replacement of what an
-    operation has made, `LeaseLost`, `LimitExceeded`, and `InvalidFields` if the operation has
-    made another file of the path.
-    """
-
-    file: File
-    expire_after: int | None  #: Milliseconds; None: never.
-    replace: bool = False  #: There is a file of the id.
-
-
-class DeleteFile(NamedTuple):
-    """Forget an uploaded file. Outcome: None. Raises `FileNotFound`, `WrongState`."""
-
-    caller: Caller
-    file_id: bytes
-
-
-class SweepFiles(NamedTuple):
-    """Forget files that have expired. Outcome: blobs to remove, then to `ForgetBlobs`."""
-
-    limit: int
-
-
-class ForgetBlobs(NamedTuple):
-    """Forget blobs: those that were removed. Outcome: None."""
-
-    blobs: tuple[bytes, ...]
-
-
 class Direction(enum.IntEnum):
     """Where launches are moved to, among those that wait."""
 
@@ -227,51 +180,6 @@ class MoveLaunches(NamedTuple):
     direction: Direction
 
 
-class UpdateQueue(NamedTuple):
-    """Make, pause, resume or limit a queue; what is None stays as it is. Outcome: `Queue`."""
-
-    caller: Caller
-    queue: str
-    paused: bool | None = None
-    limit: int | None = None  #: Of what runs at once; 0: none.
-
-
-class ApplyContract(NamedTuple):
-    """Make or change a contract. Outcome: `Contract`, with the revisions of its templates."""
-
-    caller: Caller
-    name: str
-    document: bytes
-    templates: tuple[tuple[str, bytes], ...]  #: Action and digest of its template.
-    queues: tuple[str, ...] = ()
-
-
-class DeleteContract(NamedTuple):
-    """Forget a contract; its jobs go on. Outcome: None. Raises `ContractNotFound`."""
-
-    caller: Caller
-    name: str
-
-
-class ApplySchedule(NamedTuple):
-    """Make or change a schedule; the same document again changes nothing.
-
-    Outcome: `Schedule`.
-    """
-
-    caller: Caller
-    name: str
-    document: bytes
-    next_time: int | None  #: Milliseconds since 1970; None: paused, or never again.
-
-
-class DeleteSchedule(NamedTuple):
-    """Forget a schedule. Outcome: None. Raises `ScheduleNotFound`."""
-
-    caller: Caller
-    name: str
-
-
 class FireSchedule(NamedTuple):
     """Submit what a schedule is due to, unless another server did or it has changed.
 
@@ -284,20 +192,6 @@ class FireSchedule(NamedTuple):
     due_time: int  #: Its `next_time` then.
     submits: tuple[Submit, ...]
     next_time: int | None
-
-
-class RegisterAccount(NamedTuple):
-    """Register an account of the caller's. Outcome: its time. Raises `AccountExists`."""
-
-    caller: Caller
-    account: Account
-
-
-class DeregisterAccount(NamedTuple):
-    """Forget an account of the caller's. Outcome: None. Raises `AccountNotFound`."""
-
-    caller: Caller
-    account: Account
 
 
 class Publication(NamedTuple):
@@ -350,7 +244,10 @@ class Lease(NamedTuple):
 
 
 class Wake(NamedTuple):
-    """Do what is due: admit, time out, end the grace of cancels, expire. Outcome: None."""
+    """Do what is due: admit, time out, deliver, end the grace of cancels, expire.
+
+    Outcome: None.
+    """
 
 
 class Mode(enum.IntEnum):

@@ -22,41 +22,39 @@ from longshore.core import (
     waking,
 )
 from longshore.core.batch import Batch
-from longshore.core.changes import (
-    Acknowledge,
+from longshore.core.catalog_changes import (
     ApplyContract,
     ApplySchedule,
+    DeleteContract,
+    DeleteSchedule,
+    DeregisterAccount,
+    RegisterAccount,
+    UpdateQueue,
+)
+from longshore.core.changes import (
+    Acknowledge,
     Cancel,
     Change,
     CloseSession,
     Compact,
     Delete,
-    DeleteContract,
-    DeleteFile,
-    DeleteSchedule,
-    DeregisterAccount,
     ExpireSessions,
     FireSchedule,
-    ForgetBlobs,
-    KeepFile,
     Lease,
     Move,
     MoveLaunches,
-    OpenBlob,
     OpenSession,
     OpenStream,
     Recall,
-    RegisterAccount,
     Resubmit,
     Resume,
     SetMode,
     Submit,
     Suspend,
-    SweepFiles,
-    UpdateQueue,
     Wake,
 )
 from longshore.core.errors import LongshoreError
+from longshore.core.file_changes import DeleteFile, ForgetBlobs, KeepFile, OpenBlob, SweepFiles
 from longshore.core.reports import Report
 
 _DECISIONS: Final[dict[type, Callable[[Any, Batch], object]]] = {

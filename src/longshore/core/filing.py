@@ -11,13 +11,6 @@ from typing import Final
 
 from longshore.core import limits
 from longshore.core.batch import Batch
-from longshore.core.changes import (
-    DeleteFile,
-    ForgetBlobs,
-    KeepFile,
-    OpenBlob,
-    SweepFiles,
-)
 from longshore.core.errors import (
     FileNotFound,
     InvalidFields,
@@ -28,6 +21,7 @@ from longshore.core.errors import (
     WrongState,
 )
 from longshore.core.events import EventKind
+from longshore.core.file_changes import DeleteFile, ForgetBlobs, KeepFile, OpenBlob, SweepFiles
 from longshore.core.file_ledger import DOOMED
 from longshore.core.files import File, described
 from longshore.core.ids import text_of

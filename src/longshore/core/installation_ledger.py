@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from longshore.core.changes import Account, Caller
+from longshore.core.callers import Account, Caller
 from longshore.core.installation import Contract, Queue, Schedule
 from longshore.core.rows import Rows
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from longshore.core.batch import Batch
-from longshore.core.changes import Move, UpdateQueue
+from longshore.core.catalog_changes import UpdateQueue
+from longshore.core.changes import Move
 from longshore.core.concurrency import competing
 from longshore.core.errors import WrongState
 from longshore.core.events import EventKind, detail

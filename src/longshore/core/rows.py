@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeAlias
 
-from longshore.core.changes import Account, Mode
+from longshore.core.callers import Account
+from longshore.core.changes import Mode
 from longshore.core.files import File
 from longshore.core.installation import Contract, Queue, Schedule
 from longshore.core.lanes import LaneBook, Session

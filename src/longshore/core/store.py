@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from longshore.core.changes import Change, Mode, Target
+from longshore.core.callers import Target
+from longshore.core.changes import Change, Mode
 from longshore.core.events import Event
 from longshore.core.files import File
 from longshore.core.filters import Filter

@@ -7,15 +7,8 @@ from typing import Any
 
 from longshore.core import deliveries, filing, policies
 from longshore.core.batch import Batch
-from longshore.core.changes import (
-    Account,
-    Key,
-    Mode,
-    Recall,
-    Resubmit,
-    Submit,
-    Submitted,
-)
+from longshore.core.callers import Account
+from longshore.core.changes import Key, Mode, Recall, Resubmit, Submit, Submitted
 from longshore.core.errors import (
     AccountNotFound,
     Maintenance,

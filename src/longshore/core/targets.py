@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from longshore.core.batch import Batch
-from longshore.core.changes import Target
+from longshore.core.callers import Target
 from longshore.core.errors import OperationNotFound, WrongState
 from longshore.core.ids import text_of
 from longshore.core.operations import Operation, State

@@ -5,7 +5,8 @@ from __future__ import annotations
 import enum
 from typing import NamedTuple
 
-from longshore.core.changes import Caller, Publication
+from longshore.core.callers import Caller
+from longshore.core.changes import Publication
 from longshore.core.errors import LongshoreError
 from longshore.core.reports import Assignment, Body
 

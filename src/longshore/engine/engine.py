@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import Self
 
 from longshore.core.blobs import Blobs
-from longshore.core.changes import SERVER, Change, Grant, Mode, SetMode
+from longshore.core.callers import SERVER
+from longshore.core.changes import Change, Grant, Mode, SetMode
 from longshore.core.errors import RevisionCompacted, RevisionInFuture
 from longshore.core.store import Applied, Replay, Store
 from longshore.engine.catalog import CatalogCache

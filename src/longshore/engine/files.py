@@ -16,7 +16,6 @@ from typing import Final, TypeVar, cast
 import structlog
 
 from longshore.core.blobs import Blobs
-from longshore.core.changes import ForgetBlobs, KeepFile, OpenBlob, SweepFiles
 from longshore.core.errors import (
     FileDamaged,
     InvalidFields,
@@ -25,6 +24,7 @@ from longshore.core.errors import (
     UploadGivenUp,
     Violation,
 )
+from longshore.core.file_changes import ForgetBlobs, KeepFile, OpenBlob, SweepFiles
 from longshore.core.files import File
 from longshore.core.ids import text_of
 from longshore.core.limits import BLOB_WRITTEN_WITHIN_MS, FILE_BYTES

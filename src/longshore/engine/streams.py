@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterable
 from typing import Final, NamedTuple, cast
 
-from longshore.core.changes import Caller, OpenStream
+from longshore.core.callers import Caller
+from longshore.core.changes import OpenStream
 from longshore.core.errors import StreamTaken
 from longshore.core.events import Event, EventKind
 from longshore.core.operations import FIRST_TERMINAL

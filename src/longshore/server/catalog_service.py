@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, TypeVar, cast
 
-from longshore.core.changes import (
-    Account,
-    Caller,
+from longshore.core.callers import Account, Caller
+from longshore.core.catalog_changes import (
     DeleteContract,
     DeleteSchedule,
     DeregisterAccount,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-from longshore.core.changes import ApplyContract, Caller
+from longshore.core.callers import Caller
+from longshore.core.catalog_changes import ApplyContract
 from longshore.core.errors import InvalidFields, Violation
 from longshore.core.limits import NAME_CHARACTERS, TITLE_CHARACTERS
 from longshore.server.checks import (

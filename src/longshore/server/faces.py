@@ -13,16 +13,8 @@ from typing import Any, Final, TypeAlias, cast
 
 import uuid_utils
 
-from longshore.core.changes import (
-    Caller,
-    Cancel,
-    Change,
-    Resubmit,
-    Resume,
-    Submit,
-    Submitted,
-    Suspend,
-)
+from longshore.core.callers import Caller
+from longshore.core.changes import Cancel, Change, Resubmit, Resume, Submit, Submitted, Suspend
 from longshore.core.errors import InvalidFields, NotFound, OperationNotFound
 from longshore.core.ids import target_of
 from longshore.core.limits import CANCEL_MESSAGE_BYTES

@@ -7,8 +7,8 @@ from typing import Final
 
 import uuid_utils
 
-from longshore.core.changes import KeepFile
 from longshore.core.errors import FileNotFound, InvalidFields, OperationNotFound, Violation
+from longshore.core.file_changes import KeepFile
 from longshore.core.files import File
 from longshore.core.ids import bytes_of
 from longshore.core.limits import (

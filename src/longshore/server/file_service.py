@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import ClassVar, Final
 
-from longshore.core.changes import DeleteFile
 from longshore.core.errors import FileNotFound
+from longshore.core.file_changes import DeleteFile
 from longshore.core.files import File, described
 from longshore.core.ids import text_of
 from longshore.engine.engine import Engine

@@ -8,7 +8,8 @@ from typing import Final, TypeAlias
 import uuid_utils
 from google.protobuf.struct_pb2 import Struct
 
-from longshore.core.changes import Caller, Submit
+from longshore.core.callers import Caller
+from longshore.core.changes import Submit
 from longshore.core.errors import (
     ActionNotFound,
     ContractNotFound,

@@ -6,7 +6,8 @@ from typing import Final, TypeAlias
 
 import uuid_utils
 
-from longshore.core.changes import Caller, Submit
+from longshore.core.callers import Caller
+from longshore.core.changes import Submit
 from longshore.core.errors import InvalidFields, NotFound, ServiceNotFound, Violation
 from longshore.core.installation import DEFAULT_QUEUE, OPERATIONS_QUEUE, RULESETS_QUEUE
 from longshore.core.lanes import action_key

@@ -8,7 +8,8 @@ from typing import ClassVar, Final, cast
 from google.longrunning import operations_proto_pb2 as pb
 from google.protobuf.duration_pb2 import Duration
 
-from longshore.core.changes import Cancel, Change, Delete, Target
+from longshore.core.callers import Target
+from longshore.core.changes import Cancel, Change, Delete
 from longshore.core.errors import InvalidFields, OperationNotFound, Violation
 from longshore.core.events import EventKind
 from longshore.core.filters import names_reserved_queue

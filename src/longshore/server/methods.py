@@ -22,7 +22,7 @@ from google.protobuf.descriptor_pool import Default
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from longshore.core.changes import Caller
+from longshore.core.callers import Caller
 from longshore.core.errors import LimitExceeded
 from longshore.core.limits import NAME_CHARACTERS
 from longshore.server.decoding import decode

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
-from longshore.core.changes import Caller
+from longshore.core.callers import Caller
 from longshore.core.filters import names_reserved_queue
 from longshore.core.ids import text_of
 from longshore.core.limits import PAGE_BYTES

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import ClassVar, Final, cast
 
-from longshore.core.changes import UpdateQueue
+from longshore.core.catalog_changes import UpdateQueue
 from longshore.core.errors import InvalidFields, Violation
 from longshore.core.filters import is_reserved
 from longshore.core.installation import (

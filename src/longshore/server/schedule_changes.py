@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from longshore.core.changes import ApplySchedule, Caller
+from longshore.core.callers import Caller
+from longshore.core.catalog_changes import ApplySchedule
 from longshore.core.errors import (
     InvalidFields,
     LimitExceeded,

@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from longshore.core.changes import Caller, FireSchedule, Mode, Submit
+from longshore.core.callers import Caller
+from longshore.core.changes import FireSchedule, Mode, Submit
 from longshore.core.errors import LongshoreError, Maintenance, StoreUnavailable
 from longshore.core.installation import Schedule
 from longshore.core.schedules import fire

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
-from longshore.core.changes import Caller, Submit
+from longshore.core.callers import Caller
+from longshore.core.changes import Submit
 from longshore.core.ids import text_of
 from longshore.core.installation import Schedule as Kept
 from longshore.core.schedules import Interval, Missed, Timing

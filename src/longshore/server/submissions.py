@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from longshore.core.changes import Caller, Recall, Submit
+from longshore.core.callers import Caller
+from longshore.core.changes import Recall, Submit
 from longshore.core.errors import AccountNotFound, FileNotFound
 from longshore.core.ids import text_of
 from longshore.core.operations import Kind

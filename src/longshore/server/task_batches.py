@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias, cast
 
 from longshore.core import policies
-from longshore.core.changes import Recall, Submit, Submitted, Target
+from longshore.core.callers import Target
+from longshore.core.changes import Recall, Submit, Submitted
 from longshore.core.errors import InvalidFields, NotFound, OperationNotFound
 from longshore.core.ids import target_of
 from longshore.core.limits import BATCH_GET, BATCH_SUBMIT, MESSAGE_BYTES

@@ -7,7 +7,8 @@ from typing import Final, TypeAlias
 
 import uuid_utils
 
-from longshore.core.changes import Account, Caller, Submit
+from longshore.core.callers import Account, Caller
+from longshore.core.changes import Submit
 from longshore.core.errors import InvalidFields, Violation
 from longshore.core.limits import TITLE_CHARACTERS
 from longshore.core.operations import Kind

@@ -8,7 +8,8 @@ from typing import Any, Final
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from longshore.core import limits, policies
-from longshore.core.changes import Caller, Publication
+from longshore.core.callers import Caller
+from longshore.core.changes import Publication
 from longshore.core.errors import InvalidFields, Violation
 from longshore.core.events import detail
 from longshore.core.failures import Failure

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
-from longshore.core.changes import Target
+from longshore.core.callers import Target
 from longshore.core.installation import RULESETS_QUEUE
 from longshore.core.operations import Glance, Operation, Record
 from longshore.core.store import Standing

@@ -6,7 +6,8 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from longshore.core.changes import Account, Change
+from longshore.core.callers import Account
+from longshore.core.changes import Change
 from longshore.core.decide import wanted
 from longshore.core.installation import Contract, Schedule
 from longshore.core.operations import PARKED, Facts, Operation

@@ -12,7 +12,8 @@ from typing import NamedTuple
 from filelock import FileLock, Timeout
 from sqlite_utils import Database
 
-from longshore.core.changes import Change, Target
+from longshore.core.callers import Target
+from longshore.core.changes import Change
 from longshore.core.errors import StoreUnavailable
 from longshore.core.files import File
 from longshore.core.installation import Registered
