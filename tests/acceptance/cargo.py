@@ -34,7 +34,7 @@ FOR_EVER = Duration(seconds=-1)
 _GIVEN_UP_MS = 2 * 60 * 60 * 1_000
 
 
-def cargo(size: int, seed: int = 0) -> bytes:
+def cargo(size: int, seed: int | str = 0) -> bytes:
     """Return bytes that are like no others of another seed."""
     return random.Random(seed).randbytes(size)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 
-from longshore.v1.operation_pb2 import Event, State
+from longshore.v1.operation_pb2 import DeliveryState, Event, State
 
 TERMINAL = frozenset({State.STATE_FAILED, State.STATE_SUCCEEDED, State.STATE_CANCELED})
 
@@ -19,6 +19,13 @@ _STEPS = {
     },
     State.STATE_RUNNING: {State.STATE_QUEUED, *TERMINAL},
 }
+
+#: Of a delivery, each with the state of its task.
+_STAGES = [
+    (DeliveryState.DELIVERY_STATE_PENDING, State.STATE_RUNNING),
+    (DeliveryState.DELIVERY_STATE_ONGOING, State.STATE_RUNNING),
+    (DeliveryState.DELIVERY_STATE_COMPLETE, State.STATE_RUNNING),
+]
 
 
 def by_operation(events: Iterable[Event]) -> dict[str, list[Event]]:
@@ -88,6 +95,27 @@ def check_ends(events: Sequence[Event]) -> None:
                 ), (operation_id, event)
             elif event.state in TERMINAL:
                 ended = event
+
+
+def check_deliveries(events: Iterable[Event], delivered: Collection[str]) -> None:
+    """Results take every stage once and in order, and only then have their tasks succeeded.
+
+    `delivered` are the ids of operations with a delivery. Of those that failed only that is
+    acknowledged; nothing is acknowledged twice.
+    """
+    for operation_id, history in by_operation(events).items():
+        told = [event for event in history if event.HasField("delivery_changed")]
+        stages = [(event.delivery_changed.delivery.state, event.state) for event in told]
+        if operation_id in delivered and history[-1].state == State.STATE_SUCCEEDED:
+            assert stages[: len(_STAGES)] == _STAGES, operation_id
+            kinds = [event.WhichOneof("detail") for event in history]
+            begun = kinds.index("delivery_changed")
+            assert kinds[begun + len(_STAGES)] == "state_changed", (operation_id, kinds)
+            told = told[len(_STAGES) :]
+        assert len(told) <= (operation_id in delivered), (operation_id, told)
+        for event in told:
+            assert event.state in TERMINAL, event
+            assert event.delivery_changed.delivery.HasField("retrieve_time"), event
 
 
 def most_running(events: Iterable[Event], groups: Mapping[str, str]) -> dict[str, int]:

@@ -102,6 +102,27 @@ async def stow(
         return {"cargo": [*cargo, f"{context.step}/{context.attempt}"]}
 
 
+@worker.action
+async def weigh(context: Context, size: int = 0) -> dict[str, str]:
+    """Give a result that is this operation's alone, and that long."""
+    with _noted(context):
+        return {"of": context.operation_id, "cargo": "x" * size}
+
+
+@worker.action
+async def load(context: Context, sizes: tuple[int, ...], seed: int = 0, gate: str = "") -> None:
+    """Save files of these sizes, and wait before the last of them for a file to exist.
+
+    Each attempt saves other bytes: what `random` makes of the seed, the number and the attempt.
+    """
+    with _noted(context):
+        for number, size in enumerate(sizes, 1):
+            while number == len(sizes) and gate and not Path(gate).exists():
+                await asyncio.sleep(_LOOK_EVERY_SECONDS)
+            data = random.Random(f"{seed}/{number}/{context.attempt}").randbytes(size)
+            await context.save_file(f"hold/{number}.bin", data)
+
+
 @worker.ruleset("inspection")
 async def inspect(context: Context) -> None:
     """Run alone in the whole installation."""
