@@ -203,4 +203,4 @@ async def test_a_write_after_the_end_is_refused_at_once(
 @pytest.mark.parametrize("name", EngineSettings.__slots__)
 def test_a_span_of_nothing_is_refused_by_name(name: str) -> None:
     with pytest.raises(ValueError, match=name):
-        EngineSettings(**{name: 0.0})
+        EngineSettings(**{name: 0})

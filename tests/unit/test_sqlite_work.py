@@ -9,18 +9,21 @@ from typing import Any, cast
 
 import pytest
 
+from longshore.core.callers import Caller
 from longshore.core.changes import (
+    Acknowledge,
     Grant,
     Lease,
     Opened,
     Wake,
 )
+from longshore.core.deliveries import Way
 from longshore.core.operations import Operation
 from longshore.core.policies import Policy
 from longshore.core.reports import Assignment
 from longshore.stores.sqlite.rows import SqliteRows
 from longshore.stores.sqlite.store import SqliteStore
-from tests.conformance.world import World, done, numbers, report_change, submit_change
+from tests.conformance.world import DAY, World, done, numbers, report_change, submit_change
 
 _STATEMENT = re.compile(
     r"\s*(INSERT|UPDATE|DELETE|SELECT)\b(?:.*?\b(?:INTO|FROM|(?<=UPDATE)))\s+(\w+)", re.DOTALL
@@ -113,6 +116,28 @@ async def test_a_batch_of_all_three_writes_every_task_once(
     assert statements["INSERT operations"] == 10
     assert statements["UPDATE operations"] == 1
     assert statements["SELECT documents"] == 1
+
+
+async def test_what_is_delivered_acknowledged_and_expires_is_read_in_bulk(
+    world: World, statements: Counter[str]
+) -> None:
+    session = await world.open_session(slots=10)
+    policy = Policy(delivery=Way.CHANNEL, expire_after=DAY)
+    await world.apply(*(submit_change(policy=policy) for _ in range(10)))
+    leased = await world.lease(session, free=10)
+    await world.apply(*(report_change(session, one, done()) for one in leased))
+    for _ in range(2):
+        statements.clear()
+        await world.wake()
+        assert statements["SELECT documents"] == 1
+    statements.clear()
+    await world.do(Acknowledge(Caller(), tuple(one.operation.number for one in leased)))
+    assert statements["SELECT documents"] == statements["SELECT files"] == 1
+    world.pass_time(DAY)
+    statements.clear()
+    applied = await world.apply(Wake())
+    assert len(applied.events) == 10
+    assert statements["SELECT files"] == 1
 
 
 async def many_of_one_key(world: World, count: int) -> Opened:
