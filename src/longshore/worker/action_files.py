@@ -165,6 +165,9 @@ class ActionFiles:
 
     def _wait(self, work: Coroutine[Any, Any, T], until: Stop, pump: Pump | None = None) -> T:
         """Hold up this thread until something is done on the loop."""
+        if self._closed:  # and perhaps the loop as well
+            work.close()
+            raise stopped()
         done = self._post.run(self.tracked(work, until))
         if pump is not None:
             done.add_done_callback(lambda _: pump.stop())
@@ -182,7 +185,12 @@ class ActionFiles:
                 yield piece
         finally:
             # Not waited for: whoever forgets an iterator may do so on the loop.
-            self._post.run(_close(pieces))
+            self._post.call(self._drop, pieces)
+
+    def _drop(self, pieces: AsyncGenerator[bytes]) -> None:
+        task = asyncio.create_task(_close(pieces))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
 async def _next(pieces: AsyncGenerator[bytes]) -> bytes:
