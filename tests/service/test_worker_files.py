@@ -89,6 +89,14 @@ async def save_and_forget(context: Context, names: list[str]) -> str:
 
 
 @worker.action
+def save_in_own_threads(context: Context, names: list[str]) -> str:
+    for name in names:
+        threading.Thread(target=context.save_file, args=(name, name.encode())).start()
+    assert let_go.wait(10)
+    return "done"
+
+
+@worker.action
 async def save_and_catch(context: Context) -> str:
     try:
         await context.save_file("one", b"data")
@@ -325,6 +333,21 @@ async def test_what_is_not_awaited_is_saved_before_the_action_is_done() -> None:
         await stream.assign("save_and_forget", {"names": ["a", "b"]})
         await happened(begun)
         await asyncio.wait_for(shelf.arrived.wait(), 10)
+        await stream.assign("save_under", {"paths": []}, token=101)
+        assert (await stream.report()).lease_token == 101
+        shelf.going_on.set()
+        assert results(await stream.report()) == {"value": "done"}
+        assert shelf.kept == {"a": b"a", "b": b"b"}
+
+
+async def test_what_threads_of_an_action_save_is_waited_for() -> None:
+    async with connected() as (shelf, stream):
+        shelf.going_on.clear()
+        await stream.assign("save_in_own_threads", {"names": ["a", "b"]})
+        while len(shelf.headers) < 2:
+            await asyncio.wait_for(shelf.arrived.wait(), 10)
+            shelf.arrived.clear()
+        let_go.set()
         await stream.assign("save_under", {"paths": []}, token=101)
         assert (await stream.report()).lease_token == 101
         shelf.going_on.set()

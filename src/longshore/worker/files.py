@@ -62,7 +62,8 @@ class File:
     A parameter annotated with this class takes the id of a file, or an address on the web that
     begins with http:// or https://. Whoever submits work chooses the address, and the worker
     reads it with its own access to the network: an action that takes files may have to look at
-    `uri` first.
+    `uri` first. A list of files is read alike, but only what is a parameter by itself is known
+    to the server, which then keeps it until the work has ended.
 
     In a coroutine `info`, `read` and `save` are awaited; in threads and other processes they
     return when they are done. They raise `ActionError` if the file cannot be got, or is not

@@ -27,7 +27,6 @@ _BROKEN: Final = (
     StatusCode.UNAVAILABLE,
     StatusCode.CANCELLED,
     StatusCode.DEADLINE_EXCEEDED,
-    StatusCode.INTERNAL,
 )
 
 
