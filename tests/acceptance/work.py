@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import random
 import signal
@@ -11,7 +12,7 @@ import time
 from collections.abc import Generator
 from pathlib import Path
 
-from longshore.worker import Context, Worker
+from longshore.worker import Context, File, Worker
 
 _JOURNAL = os.environ.get("DOCKHAND_JOURNAL", os.devnull)
 _LOOK_EVERY_SECONDS = 0.01
@@ -109,6 +110,14 @@ async def weigh(context: Context, size: int = 0) -> dict[str, str]:
         return {"of": context.operation_id, "cargo": "x" * size}
 
 
+async def _load(context: Context, sizes: tuple[int, ...], seed: int, gate: str = "") -> None:
+    for number, size in enumerate(sizes, 1):
+        while number == len(sizes) and gate and not Path(gate).exists():
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+        data = random.Random(f"{seed}/{number}/{context.attempt}").randbytes(size)
+        await context.save_file(f"hold/{context.step}/{number}.bin", data)
+
+
 @worker.action
 async def load(context: Context, sizes: tuple[int, ...], seed: int = 0, gate: str = "") -> None:
     """Save files of these sizes, and wait before the last of them for a file to exist.
@@ -116,11 +125,23 @@ async def load(context: Context, sizes: tuple[int, ...], seed: int = 0, gate: st
     Each attempt saves other bytes: what `random` makes of the seed, the number and the attempt.
     """
     with _noted(context):
-        for number, size in enumerate(sizes, 1):
-            while number == len(sizes) and gate and not Path(gate).exists():
-                await asyncio.sleep(_LOOK_EVERY_SECONDS)
-            data = random.Random(f"{seed}/{number}/{context.attempt}").randbytes(size)
-            await context.save_file(f"hold/{number}.bin", data)
+        await _load(context, sizes, seed, gate)
+
+
+@worker.action
+async def unload(context: Context, file: File, gate: str) -> dict[str, str]:
+    """Wait for a file to exist, then read the file that was given."""
+    with _noted(context):
+        while not Path(gate).exists():
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+        return {"sha256": hashlib.sha256(await file.read()).hexdigest()}
+
+
+@worker.operation("freight")
+async def freight(context: Context, sizes: tuple[int, ...]) -> None:
+    """Save files of these sizes, as `load` does."""
+    with _noted(context):
+        await _load(context, sizes, seed=0)
 
 
 @worker.ruleset("inspection")

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import zipfile
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from longshore.client import Client, NotFound, Unavailable, call
+from tests.acceptance.cargo import (
+    MIB,
+    blobs_in,
+    cargo,
+    check_kept,
+    digest_of,
+    folder_of,
+    sweep_later,
+)
+from tests.acceptance.journal import noted
+from tests.acceptance.office import Office
+from tests.acceptance.processes import Dockhand, Server
+from tests.acceptance.quay import Quay
+from tests.acceptance.waiting import eventually, eventually_answered, within
+from tests.tools.proxy import Proxy
+
+#: Workers are given up after a second of silence.
+SHORT = ("--beat", "0.3s", "--time-to-live", "1.2s")
+
+
+def saved(size: int, number: int, attempt: int = 1) -> bytes:
+    """Return what the work `load` saves."""
+    return cargo(size, f"0/{number}/{attempt}")
+
+
+async def test_of_a_step_whose_worker_is_killed_only_the_next_attempts_files_are_kept(
+    store: Path, journal: Path, gate: Path, tmp_path: Path
+) -> None:
+    done, broken = (1_000, 2_000_000), (3_000, 32 * MIB, 10)
+    expected = {
+        "hold/0/1.bin": saved(1_000, 1),
+        "hold/0/2.bin": saved(2_000_000, 2),
+        "hold/1/1.bin": saved(3_000, 1, attempt=2),
+        "hold/1/2.bin": saved(32 * MIB, 2, attempt=2),
+        "hold/1/3.bin": saved(10, 3, attempt=2),
+    }
+    async with Server(store, *SHORT) as server, Client(server.address) as client:
+        async with Dockhand(server.address, journal, name="mortal") as mortal:
+            plan = [
+                call("load", {"sizes": done}),
+                call("load", {"sizes": broken, "gate": str(gate)}),
+            ]
+            task = await client.tasks.submit(plan=plan, allow_unregistered=True)
+            # The second file of the second step is on its way.
+            await eventually(
+                lambda: any(
+                    path.stat().st_size > MIB
+                    for path in folder_of(store).glob("*#*")
+                    if noted(journal, "end")
+                ),
+                "a part of a file",
+            )
+            await mortal.kill()
+        gate.touch()
+        async with Dockhand(server.address, journal, name="heir"):
+            await within(task.result(), "the end of the work")
+        files = await task.files()
+        assert {file.path: file.sha256 for file in files} == {
+            path: digest_of(data) for path, data in expected.items()
+        }
+        paths = await task.download(tmp_path / "hold")
+        assert {
+            path.relative_to(tmp_path / "hold").as_posix(): path.read_bytes() for path in paths
+        } == expected
+        await server.kill()
+    await sweep_later(store)
+    check_kept(store, *expected.values())
+
+
+async def test_the_files_of_a_launch_come_as_one_zip_whole_or_not_at_all(
+    store: Path, journal: Path, tmp_path: Path
+) -> None:
+    sizes = (0, 1, 70_000, 3 * MIB)
+    folder = tmp_path / "zips"
+    folder.mkdir()
+    async with (
+        Server(store) as server,
+        Dockhand(server.address, journal),
+        Office(server.address) as office,
+        Proxy(server.address) as proxy,
+        Client(proxy.address) as client,
+    ):
+        await office.connected()
+        launch = await client.launches.submit("freight", {"sizes": sizes})
+        await within(launch.result(), "the end of the launch")
+
+        async def download() -> Path | None:
+            try:
+                return await client.launches.download(launch.id, folder / "freight.zip")
+            except Unavailable:
+                assert list(folder.iterdir()) == []
+                return None
+
+        for cut in (0, 100, 100_000, 2 * MIB, 4 * MIB):
+            proxy.cut_after(answered=cut)
+            target = await eventually_answered(download, "a download")
+            assert target is not None
+            with zipfile.ZipFile(target) as zipped:
+                assert {name: zipped.read(name) for name in zipped.namelist()} == {
+                    f"hold/0/{number}.bin": saved(size, number)
+                    for number, size in enumerate(sizes, 1)
+                }
+            target.unlink()
+
+
+async def test_a_file_outlives_its_time_for_the_work_that_takes_it_and_is_removed_thereafter(
+    store: Path, journal: Path, gate: Path
+) -> None:
+    data = cargo(MIB)
+    async with (
+        Quay(store) as quay,
+        Dockhand(quay.address, journal),
+        Office(quay.address) as office,
+    ):
+        await office.connected()
+        client = quay.client()
+        upload = partial(client.files.upload, expire_after=timedelta(seconds=2))
+        taken, other = await upload(data), await upload(cargo(MIB, 1))
+        task = await client.tasks.submit(
+            "unload", {"file": f"files/{taken.file_id}", "gate": str(gate)}
+        )
+
+        async def gone(file_id: str) -> bool:
+            try:
+                await client.files.get(file_id)
+            except NotFound:
+                return True
+            return False
+
+        await eventually_answered(partial(gone, other.file_id), "the end of its time")
+        assert not await gone(taken.file_id)
+        with pytest.raises(NotFound):
+            await client.tasks.submit("unload", {"file": other.file_id, "gate": str(gate)})
+        # A server sweeps when it starts.
+        await quay.restart()
+        await eventually(lambda: len(blobs_in(store)) == 1, "the sweep")
+        assert b"".join([piece async for piece in client.files.read(taken.file_id)]) == data
+        gate.touch()
+        assert await within(task.result(), "the end of the work") == {"sha256": digest_of(data)}
+        assert await gone(taken.file_id)
+        await quay.restart()
+        await eventually(lambda: blobs_in(store) == [], "the last sweep")
