@@ -6,14 +6,14 @@ import hashlib
 import time
 from collections.abc import AsyncGenerator, Awaitable
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import grpc
 
 from longshore.v1 import file_service_pb2 as pb
 from longshore.v1.file_service_pb2_grpc import FileServiceStub
 from tests.benchmarks.bench import Bench, connected
-from tests.benchmarks.byte_stream import CHUNK, SERVICE
+from tests.benchmarks.byte_stream import CHUNK
 from tests.benchmarks.figures import Figure, Target
 from tests.benchmarks.processes import Running, byte_server
 from tests.benchmarks.samples import Sample
@@ -65,27 +65,27 @@ def _speed(name: str, bare: list[float], ours: list[float]) -> Figure:
 class Bare:
     """A stream of bytes with nothing behind it."""
 
-    channel: Any  #: One whose methods are not generated, and so have no types.
+    channel: grpc.aio.Channel
     chunks: int
 
     async def upload(self) -> float:
         """Return how many MiB a second go in."""
 
-        async def data() -> AsyncGenerator[bytes]:
+        async def requests() -> AsyncGenerator[pb.UploadFileRequest]:
             for _ in range(self.chunks):
-                yield CHUNK
+                yield _DATA
 
         start = time.perf_counter()
-        call = self.channel.stream_unary(f"/{SERVICE}/UploadFile")
-        assert int(await call(data())) == self.chunks * _MIB
+        answer = await FileServiceStub(self.channel).UploadFile(requests())
+        assert answer.file.size == self.chunks * _MIB
         return self.chunks / (time.perf_counter() - start)
 
     async def download(self) -> float:
         """Return how many MiB a second come out."""
         start, size = time.perf_counter(), 0
-        call = self.channel.unary_stream(f"/{SERVICE}/DownloadFile")
-        async for data in call(str(self.chunks).encode()):
-            size += len(data)
+        request = pb.DownloadFileRequest(file_id=str(self.chunks))
+        async for response in FileServiceStub(self.channel).DownloadFile(request):
+            size += len(response.data)
         assert size == self.chunks * _MIB
         return self.chunks / (time.perf_counter() - start)
 

@@ -412,6 +412,16 @@ async def test_other_bytes_under_the_same_path_are_refused(world: World) -> None
     assert await shown(world, operation) == ["out.txt"]
 
 
+@pytest.mark.parametrize("first, second", [("a", "a/b"), ("a/b/c", "a/b"), ("a/b/c", "a")])
+async def test_no_file_is_the_folder_of_another(world: World, first: str, second: str) -> None:
+    operation = await world.submit()
+    assignment = await world.lease_one(await world.open_session())
+    await save(world, assignment, first)
+    assert isinstance(await refused_save(world, assignment, second), InvalidFields)
+    await save(world, assignment, "other")
+    assert await shown(world, operation) == [first, "other"]
+
+
 async def test_two_files_of_one_path_in_one_batch_are_told_apart(world: World) -> None:
     await world.submit()
     assignment = await world.lease_one(await world.open_session())

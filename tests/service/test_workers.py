@@ -13,7 +13,7 @@ from grpc import StatusCode
 
 from longshore.engine.settings import EngineSettings
 from longshore.v1 import operation_pb2 as pb
-from longshore.v1.catalog_service_pb2 import Service, ServiceAction
+from longshore.v1.catalog_service_pb2 import GetServiceRequest, Service, ServiceAction
 from longshore.v1.task_service_pb2 import CancelTaskRequest
 from longshore.v1.worker_service_pb2 import (
     STOP_REASON_CANCEL_REQUESTED,
@@ -141,6 +141,18 @@ async def test_work_goes_to_the_queue_and_actions_that_a_worker_has(world: World
         assert (assignment.service, assignment.action) == ("", "noop")
         assert (assignment.attempt, assignment.step, assignment.tenant) == (1, 0, "default")
         del other
+
+
+async def test_actions_of_no_service_stay_known_whoever_offers_others(world: World) -> None:
+    async with (
+        stevedore(world, [Service(actions=[ServiceAction(slug="weigh")])]) as one,
+        stevedore(world, [Service(actions=[ServiceAction(slug="count")])], name="two") as two,
+    ):
+        for action, worker in (("weigh", one), ("count", two)):
+            await world.submit(submission(call(action)))
+            assert (await worker.assigned()).action == action
+        shown = await world.catalog.GetService(GetServiceRequest(slug=""))
+        assert [action.slug for action in shown.service.actions] == ["count", "weigh"]
 
 
 async def test_a_report_is_applied_once_however_often_it_is_sent(world: World) -> None:

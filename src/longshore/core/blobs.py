@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
-from typing import Protocol
+from typing import Protocol, TypeAlias
+
+#: Bytes on their way; a view of a message spares the copying of what may be a mebibyte.
+Chunk: TypeAlias = bytes | memoryview
 
 
 class Blobs(Protocol):
@@ -16,7 +19,7 @@ class Blobs(Protocol):
         """Make sure that blobs can be kept; creates a folder that is missing."""
         ...
 
-    async def write(self, name: str, chunks: AsyncIterable[bytes]) -> None:
+    async def write(self, name: str, chunks: AsyncIterable[Chunk]) -> None:
         """Keep what the chunks are together; when this returns it survives a power cut.
 
         If the chunks raise, or the writer is cancelled, nothing is kept under the name.

@@ -7,6 +7,7 @@ whatever a crash leaves behind is known by name, and is removed once its time ha
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Final
 
 from longshore.core import limits
@@ -68,6 +69,7 @@ def _keep_made(file: File, batch: Batch) -> File:
     made = {earlier.path: earlier for earlier in batch.files.made_by(number)}
     if file.path in made:
         return _repeated(made[file.path], file, batch)
+    _refuse_within_each_other(file.path, made)
     if len(made) >= limits.FILES_PER_OPERATION:
         raise LimitExceeded("files", limits.FILES_PER_OPERATION, len(made) + 1)
     kept = file._replace(expire_time=None, step=operation.step)
@@ -77,6 +79,14 @@ def _keep_made(file: File, batch: Batch) -> File:
     revision = batch.emit(operation, EventKind.FILE_ADDED, operation.state, told)
     batch.put(operation._replace(update_time=batch.now, revision=revision))
     return kept
+
+
+def _refuse_within_each_other(path: str, others: Iterable[str]) -> None:
+    """Raise `InvalidFields` if one path would have to be a file and a folder as well."""
+    for other in others:
+        shorter, longer = sorted((path, other), key=len)
+        if longer.startswith(f"{shorter}/"):
+            raise InvalidFields([Violation(_PATH, f"there is a file {other!r} already")])
 
 
 def _holds(operation: Operation, file: File) -> bool:

@@ -15,7 +15,7 @@ from typing import Final, TypeVar, cast
 
 import structlog
 
-from longshore.core.blobs import Blobs
+from longshore.core.blobs import Blobs, Chunk
 from longshore.core.errors import (
     FileDamaged,
     InvalidFields,
@@ -29,6 +29,7 @@ from longshore.core.files import File
 from longshore.core.ids import text_of
 from longshore.core.limits import BLOB_WRITTEN_WITHIN_MS, FILE_BYTES
 from longshore.engine.clock import Clock
+from longshore.engine.prefetching import ahead
 from longshore.engine.settings import EngineSettings
 from longshore.engine.writer import Writer
 
@@ -57,7 +58,7 @@ class Files:
         self._unfinished: set[asyncio.Task[object]] = set()
 
     async def take(
-        self, asked: KeepFile, chunks: AsyncIterable[bytes], claimed: Callable[[], str]
+        self, asked: KeepFile, chunks: AsyncIterable[Chunk], claimed: Callable[[], str]
     ) -> File:
         """Keep what the chunks are together, as the file that is asked for.
 
@@ -84,7 +85,7 @@ class Files:
     async def read(self, file: File) -> AsyncGenerator[bytes]:
         """Yield what is in a file. Raises `FilesUnavailable` and, at the end, `FileDamaged`."""
         digest, size = _Digest(), 0
-        async with aclosing(self._blobs.read(file.blob.hex())) as chunks:
+        async with aclosing(ahead(self._blobs.read(file.blob.hex()))) as chunks:
             async for chunk in chunks:
                 await digest.add(chunk)
                 size += len(chunk)
@@ -172,14 +173,14 @@ class _Renewal:
 class _Incoming:
     """Counts and digests chunks on their way in."""
 
-    def __init__(self, chunks: AsyncIterable[bytes], renewal: _Renewal) -> None:
+    def __init__(self, chunks: AsyncIterable[Chunk], renewal: _Renewal) -> None:
         self._chunks = chunks
         self._renewal = renewal
         self._digest = _Digest()
         self.size = 0
         self.digest = b""
 
-    async def chunks(self) -> AsyncGenerator[bytes]:
+    async def chunks(self) -> AsyncGenerator[Chunk]:
         async for chunk in self._chunks:
             self.size += len(chunk)
             if self.size > FILE_BYTES:
@@ -203,7 +204,7 @@ class _Digest:
         self._hash = hashlib.sha256()
         self._adding: asyncio.Future[None] | None = None
 
-    async def add(self, chunk: bytes) -> None:
+    async def add(self, chunk: Chunk) -> None:
         if self._adding is not None:
             await self._adding
             self._adding = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import ClassVar, TypeVar, cast
 
 from longshore.core.callers import Account, Caller
@@ -29,7 +29,7 @@ from longshore.engine.engine import Engine
 from longshore.server.checks import Flaws, at_most, printable
 from longshore.server.contract_changes import contract_change
 from longshore.server.contracts import contract_of
-from longshore.server.directory import Directory, service_of
+from longshore.server.directory import Directory
 from longshore.server.kept_secrets import schedule_without_secrets, without_secrets
 from longshore.server.methods import Call
 from longshore.server.named_pages import named_page
@@ -59,24 +59,18 @@ class CatalogService:
     ) -> pb.ListServicesResponse:
         if request.kind not in ServiceKind.values():
             raise InvalidFields([Violation("kind", "RULESET, OPERATION, or unset for all")])
-        services = self._services(call.caller.tenant)
+        services = self._directory.offers(call.caller.tenant).services
         return pb.ListServicesResponse(
-            services=[one for one in services if request.kind in (0, one.kind)]
+            services=[one for one in services.values() if request.kind in (0, one.kind)]
         )
 
     async def GetService(
         self, request: pb.GetServiceRequest, call: Call
     ) -> pb.GetServiceResponse:
-        for service in self._services(call.caller.tenant):
-            if service.slug == request.slug:
-                return pb.GetServiceResponse(service=service)
-        raise ServiceNotFound(request.slug)
-
-    def _services(self, tenant: str) -> Iterator[pb.Service]:
-        documents = self._engine.catalog.current.services
-        for (owner, _), document in sorted(documents.items()):
-            if owner == tenant:
-                yield service_of(document)
+        service = self._directory.offers(call.caller.tenant).services.get(request.slug)
+        if service is None:
+            raise ServiceNotFound(request.slug)
+        return pb.GetServiceResponse(service=service)
 
     async def ApplyContract(
         self, request: pb.ApplyContractRequest, call: Call

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from longshore.core.installation import BUILT_IN_QUEUES
 from longshore.core.store import Catalog
@@ -13,6 +13,13 @@ from longshore.server.contracts import contract_of
 from longshore.server.parameters import Table
 from longshore.server.tracing import Marked
 from longshore.v1.catalog_service_pb2 import Contract, Service
+
+_UNNAMED: Final = "/"  #: No service's slug has a slash.
+
+
+def unnamed_slug(action: str) -> str:
+    """Return under what an action is kept that belongs to no service."""
+    return _UNNAMED + action
 
 
 @lru_cache(maxsize=1_024)
@@ -46,7 +53,7 @@ class Offers(NamedTuple):
         queues = {queue for owner, queue in catalog.queues if owner == tenant}
         actions = _by_service_and_action(documents)
         return cls(
-            {slug: service_of(document) for slug, document in documents.items()},
+            services_of(documents),
             actions,
             BUILT_IN_QUEUES | queues,
             _marked(actions, lambda table: table.passwords),
@@ -54,11 +61,24 @@ class Offers(NamedTuple):
         )
 
 
+def services_of(documents: Mapping[str, bytes]) -> dict[str, Service]:
+    """Return services by slug; actions that belong to none are those of the service ""."""
+    unnamed = Service()
+    services: dict[str, Service] = {}
+    for slug, document in documents.items():
+        if slug.startswith(_UNNAMED):
+            unnamed.actions.extend(service_of(document).actions)
+        else:
+            services[slug] = service_of(document)
+    return {"": unnamed, **services} if unnamed.actions else services
+
+
 def _by_service_and_action(
     documents: Mapping[str, bytes],
 ) -> dict[tuple[str, str], tuple[Table, ...]]:
     actions: dict[tuple[str, str], tuple[Table, ...]] = {}
-    for slug, document in documents.items():
+    for kept_as, document in documents.items():
+        slug = "" if kept_as.startswith(_UNNAMED) else kept_as
         for action, table in _tables(document).items():
             for service in {slug, ""}:
                 key = (service, action)

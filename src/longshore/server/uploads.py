@@ -9,6 +9,7 @@ from typing import Final, cast
 
 import grpc.aio
 
+from longshore.core.blobs import Chunk
 from longshore.core.errors import InvalidFields, UploadGivenUp, Violation
 from longshore.server import wire
 from longshore.server.decoding import decode
@@ -41,13 +42,13 @@ class Upload:
         self._first = message.data
         return message.header
 
-    async def data(self) -> AsyncGenerator[bytes]:
+    async def data(self) -> AsyncGenerator[Chunk]:
         """Yield the bytes as they come. Raises `InvalidFields` and `UploadGivenUp`."""
         if self._first:
             yield self._first
             self._first = b""
         while (message := await self._read()) is not None:
-            data = wire.sole(_DATA, message)
+            data: Chunk | None = wire.sole(_DATA, message)
             if data is None:
                 data = self._taken_apart(message)
             if data:

@@ -56,8 +56,8 @@ def parts(field: int, contents: Iterable[bytes]) -> bytes:
     return b"".join([tag + varint(len(content)) + content for content in contents])
 
 
-def sole(field: int, message: bytes) -> bytes | None:
-    """Return the text or bytes of a field, if a message has no other; a large one unread."""
+def sole(field: int, message: bytes) -> memoryview | None:
+    """Return a view of the bytes of a field, if a message has no other; a large one unread."""
     if not message or message[0] != _SMALL[field << 3 | _DELIMITED][0]:
         return None
     size = shift = 0
@@ -66,7 +66,7 @@ def sole(field: int, message: bytes) -> bytes | None:
         shift += 7
         if message[position] < 0x80:
             start = position + 1
-            return message[start:] if start + size == len(message) else None
+            return memoryview(message)[start:] if start + size == len(message) else None
     return None
 
 

@@ -38,9 +38,10 @@ from longshore.engine.conversation import (
 from longshore.engine.live import LiveSession
 from longshore.server import structs
 from longshore.server.checks import Flaws, at_most, printable, slug
+from longshore.server.directory import unnamed_slug
 from longshore.server.errors import status_of
 from longshore.v1 import worker_service_pb2 as pb
-from longshore.v1.catalog_service_pb2 import Service
+from longshore.v1.catalog_service_pb2 import Service, ServiceAction
 from longshore.v1.operation_pb2 import End, ServiceKind
 
 #: Of one action's error, so that a status fits into every answer it is shown in.
@@ -78,8 +79,16 @@ def _publications(services: Iterable[Service]) -> Iterator[Publication]:
         for index in reversed(range(len(service.actions))):
             if is_reserved(service.actions[index].slug):
                 del shown.actions[index]
-        if shown.actions or not service.actions:
+        if not service.slug:
+            yield from map(_unnamed, shown.actions)
+        elif shown.actions or not service.actions:
             yield Publication(service.slug, shown.SerializeToString(deterministic=True))
+
+
+def _unnamed(action: ServiceAction) -> Publication:
+    """Return what keeps an action that belongs to no service, whoever else offers others."""
+    shown = Service(actions=[action])
+    return Publication(unnamed_slug(action.slug), shown.SerializeToString(deterministic=True))
 
 
 def _flaws_of(hello: pb.Hello) -> Flaws:

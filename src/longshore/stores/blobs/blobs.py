@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import obstore
 
+from longshore.core.blobs import Chunk
 from longshore.core.errors import FilesUnavailable
 from longshore.stores.blobs.faults import finished, translated
 from longshore.stores.blobs.folder import Folder
@@ -53,7 +54,7 @@ class ObstoreBlobs:
             message = f"files cannot be kept at {self._place.text}: {error.facts['reason']}"
             raise FilesUnavailable(message, **error.facts) from error
 
-    async def write(self, name: str, chunks: AsyncIterable[bytes]) -> None:
+    async def write(self, name: str, chunks: AsyncIterable[Chunk]) -> None:
         writing = Writing(self._store, name, self._folder)
         try:
             async for chunk in chunks:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import obstore
 
+from longshore.core.blobs import Chunk
 from longshore.core.errors import FilesUnavailable
 from longshore.stores.blobs.faults import finished
 from longshore.stores.blobs.folder import WINDOW, Folder
@@ -41,7 +42,7 @@ class Writing:
         self._flushed = 0
         self._flush: asyncio.Future[None] | None = None
 
-    async def add(self, chunk: bytes) -> None:
+    async def add(self, chunk: Chunk) -> None:
         if not self._gathered and len(chunk) >= _STEP:
             await self._hand_over(chunk)
             return
@@ -73,7 +74,7 @@ class Writing:
         gathered, self._gathered = self._gathered, bytearray()
         await self._hand_over(gathered)
 
-    async def _hand_over(self, step: bytes | bytearray) -> None:
+    async def _hand_over(self, step: Chunk | bytearray) -> None:
         await finished("written", self._writer.write(step))
         self._size += len(step)
         if self._folder is not None and self._size - self._flushed >= WINDOW:
