@@ -17,7 +17,7 @@ from tests.acceptance.cargo import (
     folder_of,
     sweep_later,
 )
-from tests.acceptance.journal import noted
+from tests.acceptance.journal import check_nothing_ran_twice, noted
 from tests.acceptance.office import Office
 from tests.acceptance.processes import Dockhand, Server
 from tests.acceptance.quay import Quay
@@ -31,6 +31,39 @@ SHORT = ("--beat", "0.3s", "--time-to-live", "1.2s")
 def saved(size: int, number: int, attempt: int = 1) -> bytes:
     """Return what the work `load` saves."""
     return cargo(size, f"0/{number}/{attempt}")
+
+
+async def half_a_file(store: Path) -> None:
+    """Wait until a part of a file that is larger than 1 MiB has arrived."""
+    await eventually(
+        lambda: any(path.stat().st_size > MIB for path in folder_of(store).glob("*#*")),
+        "a part of a file",
+    )
+
+
+async def test_a_worker_that_saves_a_file_while_its_server_is_killed_sends_it_again(
+    store: Path, journal: Path
+) -> None:
+    sizes = (32 * MIB, 10)
+    async with (
+        Quay(store) as quay,
+        Dockhand(quay.address, journal),
+        Office(quay.address) as office,
+    ):
+        await office.connected()
+        task = await quay.client().tasks.submit("load", {"sizes": sizes})
+        await half_a_file(store)
+        await quay.restart()
+        await within(task.result(), "the end of the work")
+        assert {file.path: file.sha256 for file in await task.files()} == {
+            f"hold/0/{number}.bin": digest_of(saved(size, number))
+            for number, size in enumerate(sizes, 1)
+        }
+        assert (await task.status()).attempt == 1
+        check_nothing_ran_twice(journal)
+        await quay.kill()
+    await sweep_later(store)
+    check_kept(store, *(saved(size, number) for number, size in enumerate(sizes, 1)))
 
 
 async def test_of_a_step_whose_worker_is_killed_only_the_next_attempts_files_are_kept(
@@ -51,15 +84,8 @@ async def test_of_a_step_whose_worker_is_killed_only_the_next_attempts_files_are
                 call("load", {"sizes": broken, "gate": str(gate)}),
             ]
             task = await client.tasks.submit(plan=plan, allow_unregistered=True)
-            # The second file of the second step is on its way.
-            await eventually(
-                lambda: any(
-                    path.stat().st_size > MIB
-                    for path in folder_of(store).glob("*#*")
-                    if noted(journal, "end")
-                ),
-                "a part of a file",
-            )
+            await eventually(lambda: noted(journal, "end"), "the end of the first step")
+            await half_a_file(store)
             await mortal.kill()
         gate.touch()
         async with Dockhand(server.address, journal, name="heir"):
