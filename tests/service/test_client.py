@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 import uuid_utils
-from longshore.stores.blobs import ObstoreBlobs
 
 from longshore.client import (
     AlreadyExists,
@@ -32,6 +31,7 @@ from longshore.client import (
 from longshore.engine.engine import Engine
 from longshore.server.app import Server
 from longshore.server.codec import ProtoCodec
+from longshore.stores.blobs import ObstoreBlobs
 from longshore.stores.sqlite.store import SqliteStore
 from longshore.v1.operation_pb2 import Event
 from longshore.v1.operation_service_pb2 import WaitReasonKind

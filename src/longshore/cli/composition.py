@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 import structlog
 
 from longshore.cli.inside import Inside
+from longshore.cli.memory import keep_freed_memory
 from longshore.cli.output import say
 from longshore.engine.engine import Engine
 from longshore.engine.settings import EngineSettings
@@ -45,6 +46,7 @@ async def run_server(
     fails, `FilesUnavailable` when that place cannot be had, and `CannotListen`.
     """
     _collect_garbage_rarely()
+    keep_freed_memory()
     stopped = _stopped_by_signals()
     engine = Engine(SqliteStore(path, ProtoCodec()), ObstoreBlobs(files), settings)
     async with engine, Server(engine, listen) as server:

@@ -1,0 +1,28 @@
+"""Memory: how the C library handles the large blocks in which files pass through a server."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import platform
+from typing import Final
+
+_MIB: Final = 1024 * 1024
+
+# The parameters of glibc's mallopt.
+_TRIM_THRESHOLD: Final = -1
+_MMAP_THRESHOLD: Final = -3
+
+
+def keep_freed_memory() -> None:
+    """Let blocks of a mebibyte be used again instead of being given back and got anew.
+
+    New memory comes page by page, each cleared first, which takes a sixth of the time of an
+    upload. Elsewhere than under glibc nothing is changed.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_MMAP_THRESHOLD, 32 * _MIB)
+        mallopt(_TRIM_THRESHOLD, 32 * _MIB)
