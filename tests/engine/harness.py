@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from longshore.core import policies
+from longshore.core.blobs import Chunk
 from longshore.core.callers import Caller, Target
 from longshore.core.changes import Cancel, Change, Key, Submit, Submitted
 from longshore.core.events import Event
@@ -114,13 +115,13 @@ class ObservedBlobs(ObstoreBlobs):
         self.readers = 0
         self.removed = asyncio.Event()
 
-    async def write(self, name: str, chunks: AsyncIterable[bytes]) -> None:
+    async def write(self, name: str, chunks: AsyncIterable[Chunk]) -> None:
         if self.failure is not None:
             await super().write(name, self._cut(chunks, self.failure))
         await super().write(name, chunks)
 
     async def _cut(
-        self, chunks: AsyncIterable[bytes], failure: Exception
+        self, chunks: AsyncIterable[Chunk], failure: Exception
     ) -> AsyncGenerator[bytes]:
         async for chunk in chunks:
             yield chunk
