@@ -122,7 +122,7 @@ class ObservedBlobs(ObstoreBlobs):
 
     async def _cut(
         self, chunks: AsyncIterable[Chunk], failure: Exception
-    ) -> AsyncGenerator[bytes]:
+    ) -> AsyncGenerator[Chunk]:
         async for chunk in chunks:
             yield chunk
             raise failure

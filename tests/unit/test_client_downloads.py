@@ -159,6 +159,17 @@ async def test_nothing_is_kept_of_a_download_that_is_cancelled(
     assert found(tmp_path) == []
 
 
+async def test_a_download_that_has_not_begun_waits_for_a_server(tmp_path: Path) -> None:
+    async with recorder() as server, Client(server.address, timeout=20) as client:
+        first = launches.DownloadLaunchFilesResponse(data=b"zip")
+        server.ready = [StatusCode.UNAVAILABLE, StatusCode.UNAVAILABLE, first, StatusCode.OK]
+        target = await client.launches.download("launch-1", tmp_path / "files.zip")
+        assert target.read_bytes() == b"zip"
+        server.ready = [first, StatusCode.UNAVAILABLE, first, StatusCode.OK]
+        with pytest.raises(Unavailable):
+            await client.launches.download("launch-1", tmp_path / "files.zip")
+
+
 async def test_a_download_that_stands_still_ends(
     shelf: Shelf, address: str, tmp_path: Path
 ) -> None:

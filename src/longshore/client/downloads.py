@@ -12,11 +12,11 @@ from typing import Any, Self, cast
 from google.protobuf.message import Message
 from grpc.aio import EOF
 
-from longshore.client.connection import Connection
+from longshore.client.connection import Connection, retrying
 from longshore.client.digests import Digest
 from longshore.client.errors import CallError, damaged, lost
 from longshore.client.places import Place, below, refuse_unsafe
-from longshore.client.streams import Stream, in_time
+from longshore.client.streams import Stream, in_time, is_unavailable
 from longshore.client.threads import Helper
 from longshore.client.uploads import Tell
 from longshore.v1.file_service_pb2 import DownloadFileRequest
@@ -117,14 +117,21 @@ class Download:
 
     async def _read(self) -> bytes:
         """Return what the next message brings, which may be nothing."""
+        patience = self._connection.timeout
         if self._stream is None:
-            self._stream = await self._connection.open(self._request, wait=False)
-        message = await in_time(self._stream.read(), self._connection.timeout)
+            message: Any = await retrying(is_unavailable, patience)(self._begin)
+        else:
+            message = await in_time(self._stream.read(), patience)
         if message is not EOF:
             return await self._take(message)
         await self._check()
         self._ended = True
         return b""
+
+    async def _begin(self) -> object:
+        """Open the stream and return its first message, before which nothing is handed out."""
+        self._stream = await self._connection.open(self._request, wait=False)
+        return await in_time(self._stream.read(), self._connection.timeout)
 
     def _fail(self, failure: CallError) -> None:
         self._failure = failure

@@ -11,7 +11,7 @@ import grpc.aio
 import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from longshore.core.limits import MESSAGE_BYTES
+from longshore.core.limits import MESSAGE_BYTES, MIB
 from longshore.engine.engine import Engine
 from longshore.server.catalog_service import CatalogService
 from longshore.server.directory import Directory
@@ -42,6 +42,10 @@ _OPTIONS: Final = (
     ("grpc.http2.max_pings_without_data", 0),
     # The spelling with `recv` is ignored silently.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    # What one stream may send ahead of its reading. Left to itself the window follows the
+    # speed of the connection, and uploads grow the server by a hundred mebibytes.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 2 * MIB),
     ("grpc.max_send_message_length", MESSAGE_BYTES),
     ("grpc.max_receive_message_length", MESSAGE_BYTES),
 )
