@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
@@ -124,3 +125,14 @@ class Shelf:
         if request.file_id not in self.kept:
             await self._refuse(context, status(StatusCode.NOT_FOUND, "FILE_NOT_FOUND"))
         return files.GetFileResponse(file=self.file(request.file_id))
+
+
+@asynccontextmanager
+async def standing(shelf: Shelf) -> AsyncGenerator[str]:
+    """Serve a shelf until the block ends; yield its address."""
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers([shelf.handler])
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    yield f"127.0.0.1:{port}"
+    await server.stop(0)

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
 from google.protobuf.message import Message
 from grpc import StatusCode
@@ -30,7 +29,7 @@ from longshore.v1 import operation_pb2 as operation
 from longshore.v1 import task_service_pb2 as tasks
 from tests.tools.proxy import Proxy
 from tests.tools.recorder import recorder
-from tests.tools.shelf import MIB, Shelf
+from tests.tools.shelf import MIB, Shelf, standing
 
 DATA = bytes(range(256)) * 10_000  # 2.44 MiB
 
@@ -44,12 +43,8 @@ def shelf() -> Shelf:
 
 @pytest.fixture
 async def address(shelf: Shelf) -> AsyncIterator[str]:
-    server = grpc.aio.server()
-    server.add_generic_rpc_handlers([shelf.handler])
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    yield f"127.0.0.1:{port}"
-    await server.stop(0)
+    async with standing(shelf) as address:
+        yield address
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
 from grpc import StatusCode
 
@@ -22,7 +21,7 @@ from longshore.client import (
 )
 from longshore.client.sync import SyncClient
 from tests.tools.proxy import Proxy
-from tests.tools.shelf import MIB, Shelf, status
+from tests.tools.shelf import MIB, Shelf, standing, status
 
 DATA = bytes(range(256)) * 10_000  # 2.44 MiB
 PIECES = [MIB, MIB, len(DATA) - 2 * MIB]
@@ -47,12 +46,8 @@ class Watched(Shelf):
 
 @pytest.fixture
 async def address(shelf: Watched) -> AsyncIterator[str]:
-    server = grpc.aio.server()
-    server.add_generic_rpc_handlers([shelf.handler])
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    yield f"127.0.0.1:{port}"
-    await server.stop(0)
+    async with standing(shelf) as address:
+        yield address
 
 
 @pytest.fixture
