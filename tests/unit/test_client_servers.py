@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 
 import pytest
-from grpc import StatusCode
+from grpc import ChannelConnectivity, StatusCode
 
 from longshore.client import Client, InvalidValue, Unavailable
 from longshore.client.servers import split_addresses
@@ -29,6 +29,12 @@ async def first() -> AsyncIterator[Recorder]:
 async def second() -> AsyncIterator[Recorder]:
     async with recorder() as peer:
         yield peer
+
+
+async def noticed(client: Client) -> None:
+    """Wait until a client knows that the server which it asked last is gone."""
+    servers = client._connection._calls
+    await servers._channels[servers._turn].wait_for_state_change(ChannelConnectivity.READY)
 
 
 def happened(
@@ -114,6 +120,7 @@ async def test_when_the_second_stops_too_the_first_has_its_turn_again(
                 await client.tasks.get("1")
             await client.tasks.get("2")
             await stack.aclose()
+            await noticed(client)
             await client.tasks.get("3")
     assert [request.id for request in first.asked] == ["1", "3"]
     assert [request.id for request in second.asked] == ["2"]
