@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 from grpc import ChannelConnectivity, StatusCode
@@ -33,7 +34,8 @@ async def second() -> AsyncIterator[Recorder]:
 
 async def noticed(client: Client) -> None:
     """Wait until a client knows that the server which it asked last is gone."""
-    servers = client._connection._calls
+    within: Any = client
+    servers = within._connection._calls
     await servers._channels[servers._turn].wait_for_state_change(ChannelConnectivity.READY)
 
 
