@@ -5,14 +5,10 @@ The rules themselves stand in `test_model`.
 
 from __future__ import annotations
 
-import asyncio
-import tempfile
 from collections import Counter
-from collections.abc import Coroutine
-from pathlib import Path
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, cast
 
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import invariant, rule
 
 from longshore.core.changes import Change, Opened, Submitted
 from longshore.core.deliveries import Delivery, Stage
@@ -20,44 +16,28 @@ from longshore.core.events import Event, EventKind
 from longshore.core.operations import Operation, Part, Record, State
 from longshore.core.reports import Assignment, Reported
 from longshore.core.store import Channel
-from tests.conformance.candidates import Candidate
 from tests.conformance.model import Leased, Model
+from tests.conformance.stateful import StatefulTest
 from tests.conformance.works import Work
-from tests.conformance.world import World, numbers
-
-_T = TypeVar("_T")
+from tests.conformance.world import numbers
 
 #: What is still told of an operation that has ended.
 AFTERWARDS = (EventKind.DELIVERY_CHANGED, EventKind.CALLBACK_SENT, EventKind.EXPIRED)
 
 
-class Ground(RuleBasedStateMachine):
-    """A store and its model; a batch is committed when a rule says so."""
-
-    candidate: ClassVar[Candidate]
+class Ground(StatefulTest):
+    """A store and its model."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = tempfile.TemporaryDirectory()
-        self.runner = asyncio.Runner()
-        self.world = World(self.candidate, Path(self.folder.name))
-        self.run(self.world.open())
         self.model = Model(self.world.now)
-        self.changes: list[Change] = []
-        self.expected: list[object] = []
         self.events: list[Event] = []
         self.leases: list[Leased] = []
         self.held_before: dict[int, int] = {}
 
-    def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
-        return self.runner.run(coroutine)
-
-    def teardown(self) -> None:
+    def last_look(self) -> None:
         self.commit()
         self.leases_keep_to_limits()
-        self.run(self.world.store.close())
-        self.runner.close()
-        self.folder.cleanup()
 
     def ask(self, change: Change, expected: object, more: bool) -> None:
         self.changes.append(change)

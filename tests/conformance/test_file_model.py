@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import tempfile
-from collections.abc import Coroutine
-from pathlib import Path
-from typing import Any, ClassVar, TypeVar, cast
+from typing import cast
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from longshore.core.callers import Caller
@@ -27,13 +20,13 @@ from longshore.core.files import File
 from longshore.core.limits import BLOB_WRITTEN_WITHIN_MS
 from longshore.core.reports import Body, Released
 from tests.conformance.books import Books, Work
-from tests.conformance.candidates import CANDIDATES, Candidate
+from tests.conformance.candidates import CANDIDATES
 from tests.conformance.codec import plan_request, step
 from tests.conformance.keeping import save_changes, sweep_up, upload_changes
+from tests.conformance.stateful import StatefulTest, play
 from tests.conformance.world import (
     DAY,
     MINUTE,
-    World,
     done,
     failed,
     new_id,
@@ -44,40 +37,22 @@ from tests.conformance.world import (
 ME = Caller("default", "ada")
 STEPS = 2
 
-_T = TypeVar("_T")
-
 some = st.integers(0, 1_000)
 contents = st.sampled_from([b"one", b"two"])
 
 
-class FileMachine(RuleBasedStateMachine):
-    """A store and its books; a batch is committed when a rule says so."""
-
-    candidate: ClassVar[Candidate]
+class FileMachine(StatefulTest):
+    """A store and its books."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = tempfile.TemporaryDirectory()
-        self.runner = asyncio.Runner()
-        self.world = World(self.candidate, Path(self.folder.name))
-        self.run(self.world.open())
         self.books = Books(self.world.now)
-        self.changes: list[Change] = []
-        self.expected: list[object] = []
         self.keeping: list[tuple[KeepFile, bytes]] = []
         self.ids: list[bytes] = [new_id()]
 
-    def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
-        return self.runner.run(coroutine)
-
-    def teardown(self) -> None:
-        try:
-            self.commit()
-            self.nothing_is_left_behind()
-        finally:
-            self.run(self.world.store.close())
-            self.runner.close()
-            self.folder.cleanup()
+    def last_look(self) -> None:
+        self.commit()
+        self.nothing_is_left_behind()
 
     def nothing_is_left_behind(self) -> None:
         """Sweep once everything has ended: what remains are the files that are kept."""
@@ -333,13 +308,4 @@ def outline(outcome: object) -> object:
 
 @pytest.mark.parametrize("name", CANDIDATES)
 def test_any_sequence_of_changes_to_files_leaves_no_blob_unknown(name: str) -> None:
-    class Machine(FileMachine):
-        candidate = CANDIDATES[name]
-
-    slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
-    run_state_machine_as_test(
-        Machine,
-        settings=settings(
-            max_examples=60, stateful_step_count=50, deadline=None, suppress_health_check=slow
-        ),
-    )
+    play(FileMachine, name)

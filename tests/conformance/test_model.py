@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     initialize,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from longshore.core import limits as bounds
@@ -58,6 +56,7 @@ from tests.conformance.codec import plan_request, step
 from tests.conformance.ends import EXPIRE_AFTER
 from tests.conformance.ground import Ground
 from tests.conformance.model import QUEUES
+from tests.conformance.stateful import play
 from tests.conformance.works import Work
 from tests.conformance.world import (
     MINUTE,
@@ -473,13 +472,4 @@ class StoreMachine(Ground):
 
 @pytest.mark.parametrize("name", CANDIDATES)
 def test_any_sequence_of_changes_leaves_what_the_model_says(name: str) -> None:
-    class Machine(StoreMachine):
-        candidate = CANDIDATES[name]
-
-    slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
-    run_state_machine_as_test(
-        Machine,
-        settings=settings(
-            max_examples=60, stateful_step_count=50, deadline=None, suppress_health_check=slow
-        ),
-    )
+    play(StoreMachine, name)

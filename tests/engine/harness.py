@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
-from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -34,10 +33,10 @@ from longshore.engine.feed import Watcher
 from longshore.engine.live import LiveSession
 from longshore.engine.settings import EngineSettings
 from longshore.server.codec import ProtoCodec
-from longshore.stores.blobs import ObstoreBlobs
 from longshore.stores.sqlite.store import SqliteStore
 from longshore.v1.operation_pb2 import ActionCall
 from longshore.v1.task_service_pb2 import Task, TaskSpec
+from tests.tools.counted_blobs import CountedBlobs
 
 CALLER = Caller()
 ACTION = "carry"
@@ -106,13 +105,12 @@ class ObservedStore(SqliteStore):
         return await super().events(replay)
 
 
-class ObservedBlobs(ObstoreBlobs):
-    """The real blobs, which also count who reads and fail on demand."""
+class ObservedBlobs(CountedBlobs):
+    """Blobs that count who reads, and fail on demand."""
 
     def __init__(self, place: str) -> None:
         super().__init__(place)
         self.failure: Exception | None = None
-        self.readers = 0
         self.removed = asyncio.Event()
 
     async def write(self, name: str, chunks: AsyncIterable[Chunk]) -> None:
@@ -126,15 +124,6 @@ class ObservedBlobs(ObstoreBlobs):
         async for chunk in chunks:
             yield chunk
             raise failure
-
-    async def read(self, name: str) -> AsyncGenerator[bytes]:
-        self.readers += 1
-        try:
-            async with aclosing(super().read(name)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
-        finally:
-            self.readers -= 1
 
     async def remove(self, names: Iterable[str]) -> None:
         if self.failure is not None:

@@ -7,7 +7,6 @@ import hashlib
 import os
 import sys
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,6 @@ from longshore.core.ids import target_of
 from longshore.core.limits import MIB
 from longshore.engine.clock import MovableClock
 from longshore.engine.settings import EngineSettings
-from longshore.stores.blobs import ObstoreBlobs
 from longshore.v1 import operation_pb2 as pb
 from longshore.v1.file_service_pb2 import (
     DeleteFileRequest,
@@ -43,6 +41,7 @@ from tests.service.harness import (
     submission,
     upload,
 )
+from tests.tools.counted_blobs import CountedBlobs
 
 INVALID = StatusCode.INVALID_ARGUMENT
 MINUTES = 60_000  #: In milliseconds.
@@ -463,14 +462,12 @@ async def test_an_operation_makes_so_many_files_and_no_more(
 # Places for bytes that have no room for more.
 
 
-class Moody(ObstoreBlobs):
+class Moody(CountedBlobs):
     """Real blobs that run out of room on demand, and know who reads them."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(str(folder))
         self.room = True
-        self.readers = 0
-        self.left = asyncio.Event()  #: Set when the last reader of a blob has gone.
 
     async def write(self, name: str, chunks: Any) -> None:
         await super().write(name, chunks if self.room else self._until_full(chunks))
@@ -479,16 +476,6 @@ class Moody(ObstoreBlobs):
         async for chunk in chunks:
             yield chunk
             raise FilesUnavailable("files cannot be written: No space left on device")
-
-    async def read(self, name: str) -> AsyncGenerator[bytes]:
-        self.readers += 1
-        try:
-            async with aclosing(super().read(name)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
-        finally:
-            self.readers -= 1
-            self.left.set()
 
 
 @pytest.fixture
