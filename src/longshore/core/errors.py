@@ -19,6 +19,11 @@ LongshoreError
 │   ├── InvalidPageToken
 │   ├── LimitExceeded
 │   └── PayloadTooLarge
+├── Unauthenticated
+├── Denied
+│   ├── RoleMissing
+│   └── TenantNotPermitted
+├── RateLimited
 ├── WrongState
 ├── RequestIdReused
 ├── AccountExists
@@ -220,6 +225,39 @@ class PayloadTooLarge(InvalidArgument):
             limit=limit,
             value=actual,
         )
+
+
+class Unauthenticated(LongshoreError):
+    """The credential is missing, wrong or expired; which of them is nobody's business."""
+
+    def __init__(self, message: str = "who is calling? the credential is wrong") -> None:
+        super().__init__(message)
+
+
+class Denied(LongshoreError):
+    """The caller is known, and may not do this."""
+
+
+class RoleMissing(Denied):
+    """The caller lacks the role that the call needs."""
+
+    def __init__(self, role: str) -> None:
+        super().__init__(f"this needs the role {role}", role=role)
+
+
+class TenantNotPermitted(Denied):
+    """The caller does not belong to the tenant."""
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__(f"the tenant {tenant!r} is not yours", tenant=tenant)
+
+
+class RateLimited(LongshoreError):
+    """Too many calls, streams or failed sign-ins; try again after `retry_after` seconds."""
+
+    def __init__(self, message: str, limit: float, unit: str, retry_after: float) -> None:
+        super().__init__(message, limit=f"{limit:g}", unit=unit)
+        self.retry_after = retry_after
 
 
 class WrongState(LongshoreError):
