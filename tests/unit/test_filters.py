@@ -19,12 +19,12 @@ from longshore.core.filters import (
     all_of,
     any_of,
     canonical,
-    is_reserved,
     matches,
     names_reserved_queue,
     negation,
     refuse_changing_fields,
 )
+from longshore.core.installation import is_reserved
 from longshore.core.operations import Kind, State
 from longshore.server.filters import FILTER_BYTES, FILTER_DEPTH, parse_filter
 

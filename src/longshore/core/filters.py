@@ -15,9 +15,8 @@ from typing import Any, Final, Literal, TypeAlias
 
 from longshore.core.errors import FilterFieldChanges
 from longshore.core.fields import LABEL_PREFIX, FieldType, field_named
+from longshore.core.installation import is_reserved
 from longshore.core.operations import Kind, State
-
-RESERVED_QUEUES: Final = "longshore."  #: Queues that begin so are the server's own.
 
 Operator: TypeAlias = Literal["=", "<", "<=", ">", ">="]
 
@@ -156,11 +155,6 @@ def refuse_changing_fields(wanted: Filter) -> None:
     for name in fields_of(wanted):
         if field_named(name).changes:
             raise FilterFieldChanges(name)
-
-
-def is_reserved(queue: str) -> bool:
-    """Tell whether a queue is one of the server's own, which are shown only when named."""
-    return queue.startswith(RESERVED_QUEUES)
 
 
 def names_reserved_queue(wanted: Filter) -> bool:

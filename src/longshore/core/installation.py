@@ -9,6 +9,8 @@ RULESETS_QUEUE: Final = "rulesets"  #: Of all rule-set launches.
 OPERATIONS_QUEUE: Final = "operations"  #: Of all launches of operation services.
 BUILT_IN_QUEUES: Final = frozenset({DEFAULT_QUEUE, RULESETS_QUEUE, OPERATIONS_QUEUE})
 
+RESERVED_QUEUES: Final = "longshore."  #: Queues that begin so are the server's own.
+
 #: How many rule sets run at once in the whole installation, whoever's they are.
 RULESETS_LIMIT: Final = 1
 
@@ -60,3 +62,8 @@ class Registered(NamedTuple):
     service: str
     username: str
     create_time: int  #: Milliseconds since 1970.
+
+
+def is_reserved(queue: str) -> bool:
+    """Tell whether a queue is one of the server's own, which are shown only when named."""
+    return queue.startswith(RESERVED_QUEUES)

@@ -114,6 +114,4 @@ def with_implied(roles: Iterable[Role]) -> frozenset[Role]:
 
 
 #: Who everybody is where no principals are configured.
-ANONYMOUS: Final = Principal(
-    "anonymous", frozenset(Role), (DEFAULT_TENANT, ANY), queues=()
-)
+ANONYMOUS: Final = Principal("anonymous", frozenset(Role), (DEFAULT_TENANT, ANY), queues=())

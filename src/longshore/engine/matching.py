@@ -12,6 +12,7 @@ from longshore.core.events import Event
 from longshore.core.fields import LABEL_PREFIX
 from longshore.core.filters import Filter
 from longshore.core.ids import text_of
+from longshore.core.installation import is_reserved
 from longshore.core.operations import Record
 from longshore.core.store import Replay, Store
 
@@ -30,7 +31,7 @@ class Subject:
         self._kind = operation.kind
         self._facts = record.facts
         self._attributes: dict[str, Any] | None = None
-        self.reserved = filters.is_reserved(record.queue)
+        self.reserved = is_reserved(record.queue)
 
     def value(self, name: str) -> str | int | None:
         """Return the value of a field; None if it is unset."""

@@ -13,8 +13,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from longshore.core.errors import InvalidFields, LimitExceeded, PayloadTooLarge, Violation
-from longshore.core.filters import is_reserved
-from longshore.core.installation import RULESETS_QUEUE
+from longshore.core.installation import RULESETS_QUEUE, is_reserved
 from longshore.core.limits import NAME_CHARACTERS, PAGE_SIZE, PAGE_SIZE_DEFAULT, PAYLOAD_BYTES
 
 Flaws = list[Violation]

@@ -8,12 +8,12 @@ from typing import ClassVar, Final, cast
 
 from longshore.core.catalog_changes import UpdateQueue
 from longshore.core.errors import InvalidFields, Violation
-from longshore.core.filters import is_reserved
 from longshore.core.installation import (
     BUILT_IN_QUEUES,
     RULESETS_LIMIT,
     RULESETS_QUEUE,
     Queue,
+    is_reserved,
 )
 from longshore.core.operations import State
 from longshore.core.page_tokens import question

@@ -13,8 +13,8 @@ from longshore.core.changes import Publication
 from longshore.core.errors import InvalidFields, Violation
 from longshore.core.events import detail
 from longshore.core.failures import Failure
-from longshore.core.filters import is_reserved
 from longshore.core.ids import text_of
+from longshore.core.installation import is_reserved
 from longshore.core.lanes import Session, action_key
 from longshore.core.reports import (
     Assignment,

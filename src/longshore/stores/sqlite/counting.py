@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-from longshore.core.filters import RESERVED_QUEUES
+from longshore.core.installation import RESERVED_QUEUES
 from longshore.core.limits import PRIORITY_HIGHEST
 from longshore.core.store import Counts
 

@@ -11,7 +11,6 @@ from typing import Any, Final, NamedTuple
 
 from longshore.core.fields import LABEL_PREFIX, FieldType, field_named
 from longshore.core.filters import (
-    RESERVED_QUEUES,
     And,
     Compare,
     Filter,
@@ -21,6 +20,7 @@ from longshore.core.filters import (
     Present,
 )
 from longshore.core.ids import bytes_of
+from longshore.core.installation import RESERVED_QUEUES
 from longshore.core.orders import Boundary, Order, SortKey
 
 
