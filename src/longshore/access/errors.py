@@ -1,0 +1,15 @@
+"""What can be wrong with the principals of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class InvalidPrincipals(ValueError):
+    """A file of principals cannot be used; each problem names table and key, never a secret."""
+
+    def __init__(self, file: Path, problems: Sequence[str]) -> None:
+        super().__init__(f"{file.name}: {'; '.join(problems)}")
+        self.file = file
+        self.problems = tuple(problems)
