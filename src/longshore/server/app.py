@@ -28,6 +28,7 @@ from longshore.server.scheduler import Scheduler
 from longshore.server.server_service import ServerService
 from longshore.server.submissions import Submissions
 from longshore.server.task_service import TaskService
+from longshore.server.tls import Tls
 from longshore.server.watches import Watches
 from longshore.server.worker_service import WorkerService
 
@@ -61,9 +62,10 @@ class Server:
     `address` is where it listens, as HOST:PORT, with the port that was chosen for port 0.
     """
 
-    def __init__(self, engine: Engine, listen: str) -> None:
+    def __init__(self, engine: Engine, listen: str, *, tls: Tls | None = None) -> None:
         self._engine = engine
         self._listen = listen
+        self._tls = tls
         self._server = grpc.aio.server(options=_OPTIONS)
         self._health = health.aio.HealthServicer()
         self._names: list[str] = []
@@ -102,9 +104,14 @@ class Server:
         return self
 
     def _bind(self) -> str:
+        """Open the port. Raises `CannotListen` and, of TLS, `CannotServeTls`."""
         host = self._listen.rpartition(":")[0]
+        credentials = None if self._tls is None else self._tls.credentials()
         try:
-            port = self._server.add_insecure_port(self._listen)
+            if credentials is None:
+                port = self._server.add_insecure_port(self._listen)
+            else:
+                port = self._server.add_secure_port(self._listen, credentials)
         except RuntimeError as error:
             raise CannotListen(
                 f"cannot listen on {self._listen}: is the port taken, or the address not "
