@@ -11,6 +11,7 @@ class Caller(NamedTuple):
     tenant: str = "default"
     principal: str = "anonymous"
     request_id: str = ""
+    address: str = ""  #: The host that called, without a port; empty if nobody did.
 
 
 SERVER = Caller(principal="longshore")  #: The server itself.
