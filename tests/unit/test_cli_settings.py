@@ -46,6 +46,13 @@ def task(**options: Any) -> None:
 
 
 @program.command()
+@setting("--principals")
+@config_option
+def guarded(**options: Any) -> None:
+    click.echo(repr(options))
+
+
+@program.command()
 @click.option("--loud", is_flag=True)
 def alone(**options: Any) -> None:
     click.echo(repr(options))
@@ -96,6 +103,23 @@ def test_a_file_gives_options_wherever_it_is_named(file: Path, before: bool) -> 
     assert "'server': 'shared:1'" in output
     assert "seconds=90" in output
     assert "('team=north',)" in output
+
+
+@pytest.mark.parametrize(
+    "table", ["[[principals]]\nname = 'ada'", "[[issuers]]\nname = 'corp'"]
+)
+def test_a_file_that_says_who_may_call_is_the_file_of_principals(
+    table: str, file: Path
+) -> None:
+    file.write_text(f"{file.read_text()}\n{table}\n")
+    assert f"'principals': '{file}'" in call("guarded", "--config", file).output
+    assert "'principals': 'b'" in call("guarded", "--config", file, "--principals", "b").output
+    assert "'server': 'shared:1'" in call("ask", "--config", file).output
+
+
+def test_a_file_names_the_file_of_principals_for_all_commands(file: Path) -> None:
+    file.write_text(f'principals = "people.toml"\n{file.read_text()}')
+    assert "'principals': 'people.toml'" in call("guarded", "--config", file).output
 
 
 def test_the_environment_may_name_the_file(file: Path) -> None:

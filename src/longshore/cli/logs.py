@@ -40,16 +40,19 @@ def configure(level: str) -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=_COMMON,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *_rendered(sys.stderr.isatty()),
-            ],
-        )
-    )
+    handler.setFormatter(formatter(terminal=sys.stderr.isatty()))
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+
+
+def formatter(*, terminal: bool) -> logging.Formatter:
+    """Return what writes events: for people on a terminal, or as JSON lines for programs."""
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=_COMMON,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            *_rendered(terminal),
+        ],
+    )
 
 
 def _rendered(terminal: bool) -> list[Processor]:

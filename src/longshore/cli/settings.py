@@ -3,7 +3,7 @@
 Each option is also `LONGSHORE_<COMMAND>_<OPTION>` in the environment, and those that many
 commands share, or that make a server, `LONGSHORE_<OPTION>` as well. In the file each command
 has a table, such as `[serve]` or `[submit.task]`; what many commands share may stand above all
-tables.
+tables. Where `[[principals]]` or `[[issuers]]` stand in it, it is the file of `--principals`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 PREFIX: Final = "LONGSHORE"
 
 #: Options that may stand above all tables of a file.
-_SHARED: Final = ("server", "tenant", "timeout", "json", "log_level")
+_SHARED: Final = ("server", "tenant", "timeout", "json", "log_level", "principals")
+
+#: Arrays of tables that say who may call a server; see `longshore.access.configuration`.
+_ACCESS: Final = ("principals", "issuers")
 
 
 def setting(name: str, *declarations: str, **attributes: Any) -> Callable[[F], F]:
@@ -48,7 +51,7 @@ def _read(context: click.Context, option: click.Parameter, file: Path | None) ->
         return
     try:
         with file.open("rb") as opened:
-            table = tomllib.load(opened)
+            table = _without_access(tomllib.load(opened), file)
         root = context.find_root()
         defaults = _defaults(root.command, root, table, {}, "")
     except (OSError, ValueError) as error:
@@ -56,6 +59,16 @@ def _read(context: click.Context, option: click.Parameter, file: Path | None) ->
     for name in context.command_path.split()[1:]:
         defaults = defaults.get(name, {})
     context.default_map = defaults
+
+
+def _without_access(table: dict[str, Any], file: Path) -> dict[str, Any]:
+    """Return what is for commands; who may call is told by naming the file that says it."""
+    kept = {
+        name: value
+        for name, value in table.items()
+        if name not in _ACCESS or not isinstance(value, list)
+    }
+    return kept if len(kept) == len(table) else {"principals": str(file), **kept}
 
 
 def _defaults(
@@ -76,7 +89,11 @@ def _defaults(
         name: command.get_command(context, name) for name in command.list_commands(context)
     }
     if not where:
-        shared = {name: table.pop(name) for name in _SHARED if name in table}
+        shared = {
+            name: table.pop(name)
+            for name in _SHARED
+            if name in table and not isinstance(table[name], dict)
+        }
     _refuse_unknown(table, [*commands, *(_SHARED if not where else ())], where)
     return {
         name: _defaults(
