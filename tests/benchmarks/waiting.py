@@ -65,14 +65,12 @@ class WaitingStore:
 
     async def replace(self, leased: list[Assignment]) -> None:
         """End what was leased and submit as much anew, so that the queue keeps its length."""
-        reports = [
-            Report(
-                self.session, 1, one.operation.number, one.operation.token, 1, Completed(b"")
-            )
-            for one in leased
-        ]
-        await self.store.apply(reports)
+        await self.store.apply([self._report(one) for one in leased])
         await self.store.apply([self.make() for _ in leased])
+
+    def _report(self, leased: Assignment) -> Report:
+        number, token = leased.operation.number, leased.operation.token
+        return Report(Caller(), self.session, 1, number, token, 1, Completed(b""))
 
     async def microseconds(self, leases: int, size: int) -> float:
         """Return what leasing one operation takes, commit and disk sync shared by `size`."""

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 from typing import cast
 
+from longshore.core.callers import Caller
 from longshore.core.changes import Change
 from longshore.core.file_changes import ForgetBlobs, KeepFile, OpenBlob, SweepFiles
 from longshore.core.files import File
@@ -30,7 +31,8 @@ def upload_changes(
     """Return the changes of an upload, the first before its first byte."""
     file_id = new_id() if replaced is None else replaced.id
     file = _file(file_id, content, path)._replace(tenant=tenant)
-    return OpenBlob(file.blob), KeepFile(file, expire_after, replace=replaced is not None)
+    keeping = KeepFile(Caller(tenant, "ada"), file, expire_after, replace=replaced is not None)
+    return OpenBlob(file.blob), keeping
 
 
 def save_changes(
@@ -41,7 +43,7 @@ def save_changes(
     file = _file(new_id(), content, path)._replace(
         tenant=operation.tenant, number=operation.number, token=operation.token
     )
-    return OpenBlob(file.blob), KeepFile(file, None)
+    return OpenBlob(file.blob), KeepFile(Caller(operation.tenant, "worker"), file, None)
 
 
 def _file(file_id: bytes, content: bytes, path: str) -> File:

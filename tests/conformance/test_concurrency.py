@@ -130,7 +130,7 @@ WAYS: dict[str, tuple[Way, int]] = {
         lambda session, _one: [ExpireSessions(((session.session, session.epoch),))],
         2,
     ),
-    "goodbye": (lambda session, _one: [CloseSession(session.session, session.epoch)], 2),
+    "goodbye": (lambda session, _one: [CloseSession(ME, session.session, session.epoch)], 2),
 }
 
 
@@ -248,7 +248,7 @@ async def test_work_that_no_worker_can_do_does_not_keep_the_key_from_others(
     await world.apply(keyed(), keyed("press", 1, "bag"), keyed())
     (assignment,) = await world.lease(both, free=10)
     await world.report(both, assignment, done())
-    await world.do(CloseSession(both.session, both.epoch))
+    await world.do(CloseSession(ME, both.session, both.epoch))
     scanner = await world.open_session("scan", secret=b"scanner")
     assert await leased(world, scanner) == [3]
 

@@ -255,7 +255,7 @@ async def test_a_repeated_report_is_acknowledged_at_every_stage(world: World) ->
 async def test_a_worker_that_is_gone_does_not_disturb_a_delivery(world: World) -> None:
     session, lease = await leased(world)
     await world.report(session, lease, done())
-    applied = await world.apply(CloseSession(session.session, session.epoch), Wake())
+    applied = await world.apply(CloseSession(ME, session.session, session.epoch), Wake())
     assert EventKind.SESSION in [event.kind for event in applied.events]
     await world.wake()
     assert await stage(world, lease) == (SUCCEEDED, Stage.COMPLETE)

@@ -321,7 +321,7 @@ async def test_the_place_of_what_no_session_serves_follows_its_own_lane(world: W
     await submit_many(world, "a", 50)
     for _ in range(20):
         await run_next(world, session)
-    await world.do(CloseSession(session.session, session.epoch))
+    await world.do(CloseSession(ME, session.session, session.epoch))
     late = [(await world.do(of(f"new {one}"))).operation for one in range(5)]
     session = await world.open_session(secret=b"anew")
     assert await run_next(world, session) < late[0].number

@@ -110,7 +110,7 @@ class FileMachine(StatefulTest):
         opening, keeping = upload_changes(content, expire_after=MINUTE)
         if replace:
             file = keeping.file._replace(id=self.likely_id(pick))
-            keeping = KeepFile(file, MINUTE, replace=True)
+            keeping = KeepFile(ME, file, MINUTE, replace=True)
         self.ids.append(keeping.file.id)
         self.announced(opening, keeping, content, close)
 

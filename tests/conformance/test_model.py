@@ -353,7 +353,8 @@ class StoreMachine(Ground):
         if silent:
             self.ask(ExpireSessions(((number, epoch),)), None, more)
         else:
-            self.ask(CloseSession(number, epoch), None if ended else "SessionTakenOver", more)
+            outcome = None if ended else "SessionTakenOver"
+            self.ask(CloseSession(ME, number, epoch), outcome, more)
 
     @precondition(lambda self: self.model.workers)
     @rule(more=st.booleans(), wake=st.booleans())
@@ -428,7 +429,7 @@ class StoreMachine(Ground):
         """Report so many places ahead of the latest report that was applied."""
         sequence = self.model.work[number].reports + ahead
         expected = self.model.report(session, epoch, number, token, sequence, body)
-        change = Report(session, epoch, number, token, sequence, BODIES[body])
+        change = Report(ME, session, epoch, number, token, sequence, BODIES[body])
         self.ask(change, expected, more=True)
 
     # What time does.

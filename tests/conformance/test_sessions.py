@@ -80,7 +80,7 @@ async def test_a_closed_session_loses_what_it_holds(world: World) -> None:
     operation = await world.submit()
     session = await world.open_session()
     assignment = await world.lease_one(session)
-    await world.do(CloseSession(session.session, session.epoch))
+    await world.do(CloseSession(Caller(), session.session, session.epoch))
     lost = await world.see(operation)
     assert (lost.state, lost.session, lost.attempt) == (State.QUEUED, None, 1)
     assert lost.wake_time == NOON + SECOND
@@ -125,9 +125,9 @@ async def test_a_session_that_was_heard_again_does_not_expire(world: World) -> N
 async def test_only_the_youngest_stream_can_close_a_session(world: World) -> None:
     session = await world.open_session()
     await world.open_session()
-    close = CloseSession(session.session, session.epoch)
+    close = CloseSession(Caller(), session.session, session.epoch)
     assert isinstance(await world.refused(close), SessionTakenOver)
-    assert isinstance(await world.refused(CloseSession(99, 1)), SessionTakenOver)
+    assert isinstance(await world.refused(CloseSession(Caller(), 99, 1)), SessionTakenOver)
 
 
 async def test_what_a_session_lost_can_be_leased_by_the_same_worker_again(
@@ -160,7 +160,7 @@ async def test_what_a_worker_offers_is_published(world: World) -> None:
 
 async def test_what_a_worker_offered_stays_published_when_it_leaves(world: World) -> None:
     session = await world.open_session(services=[Publication("archive", b"v1")])
-    await world.do(CloseSession(session.session, session.epoch))
+    await world.do(CloseSession(Caller(), session.session, session.epoch))
     assert (await world.store.catalog()).services == {("default", "archive"): b"v1"}
 
 

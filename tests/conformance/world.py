@@ -226,10 +226,9 @@ class World:
 def report_change(
     session: Opened, assignment: Assignment, body: Body, sequence: int = 1
 ) -> Report:
-    operation = assignment.operation
-    return Report(
-        session.session, session.epoch, operation.number, operation.token, sequence, body
-    )
+    number, token = assignment.operation.number, assignment.operation.token
+    caller = Caller(assignment.operation.tenant, "worker")
+    return Report(caller, session.session, session.epoch, number, token, sequence, body)
 
 
 def failed(message: str = "it broke", *, permanent: bool = False) -> Failed:

@@ -12,6 +12,7 @@ from typing import cast
 
 import pytest
 
+from longshore.core.callers import Caller
 from longshore.core.errors import (
     FileDamaged,
     FilesUnavailable,
@@ -39,7 +40,7 @@ def asked(path: str = "a", number: int | None = None, token: int = 0) -> KeepFil
     file = File(
         os.urandom(16), "default", b"", path, 0, b"", "", "", "", 0, None, number, token=token
     )
-    return KeepFile(file, None if number else FILE_EXPIRE_AFTER_MS)
+    return KeepFile(Caller(), file, None if number else FILE_EXPIRE_AFTER_MS)
 
 
 async def told(*chunks: bytes) -> AsyncGenerator[bytes]:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longshore.core.callers import Caller
 from longshore.core.errors import InvalidFields, LimitExceeded
 from longshore.server.file_headers import keep_file
 from longshore.v1.file_service_pb2 import FileHeader
@@ -80,7 +81,7 @@ def _is_taken_here(path: str) -> bool:
 
 def _is_taken_there(path: str) -> bool:
     try:
-        keep_file(FileHeader(path=path, number=1, lease_token=1), "default")
+        keep_file(FileHeader(path=path, number=1, lease_token=1), Caller())
     except (InvalidFields, LimitExceeded):
         return False
     return True

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from longshore.core.callers import Target
+from longshore.core.callers import Caller, Target
 from longshore.core.events import Event, EventKind
 from longshore.core.file_ledger import FileLedger
 from longshore.core.installation_ledger import InstallationLedger
@@ -59,6 +59,8 @@ class Batch:
         #: Documents that were read in bulk; None: there was none.
         self._read: dict[tuple[int, int], bytes | None] = {}
         self.events: list[Event] = []
+        self.origins: list[Caller | None] = []  #: Who brought each of the events about.
+        self.caller: Caller | None = None  #: Of the change being decided; None: the server.
         self.keys: dict[tuple[str, str, str], Keyed] = {}
         self.sessions: dict[int, Session | None] = {}  #: None: ended.
         #: By number: what has come into a channel; None: it was acknowledged.
@@ -275,10 +277,19 @@ class Batch:
         self.dropped.add((number, int(part)))
 
     def emit(
-        self, operation: Operation, kind: int, state: int, detail: str | None = None
+        self,
+        operation: Operation,
+        kind: int,
+        state: int,
+        detail: str | None = None,
+        caller: Caller | None = None,
     ) -> int:
-        """Append an event of an operation and return its revision."""
+        """Append an event of an operation and return its revision.
+
+        It is brought about by who asked for the change, or else by the caller that is named.
+        """
         self.revision = revision = self.revision + 1
+        self.origins.append(caller or self.caller)
         self.events.append(
             Event(
                 revision,
@@ -297,6 +308,7 @@ class Batch:
     def announce(self, kind: EventKind, tenant: str, detail: str | None) -> int:
         """Append an event that belongs to no operation and return its revision."""
         self.revision += 1
+        self.origins.append(None)
         self.events.append(Event(self.revision, 0, kind, 0, self.now, detail, b"", tenant, 0))
         return self.revision
 

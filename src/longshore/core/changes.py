@@ -219,6 +219,7 @@ class OpenSession(NamedTuple):
 class CloseSession(NamedTuple):
     """End a session whose worker has said goodbye. Outcome: None."""
 
+    caller: Caller
     session: int
     epoch: int
 

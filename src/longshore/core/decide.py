@@ -142,6 +142,7 @@ def decide_all(changes: Iterable[Change], batch: Batch) -> list[object]:
 
 
 def _decide(change: Change, batch: Batch) -> object:
+    batch.caller = getattr(change, "caller", None)
     try:
         return _DECISIONS[type(change)](change, batch)
     except LongshoreError as refusal:

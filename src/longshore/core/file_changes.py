@@ -26,6 +26,7 @@ class KeepFile(NamedTuple):
     made another file of the path.
     """
 
+    caller: Caller
     file: File
     expire_after: int | None  #: Milliseconds; None: never.
     replace: bool = False  #: There is a file of the id.

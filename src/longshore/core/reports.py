@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from typing import NamedTuple, TypeAlias
 
+from longshore.core.callers import Caller
 from longshore.core.failures import Failure
 from longshore.core.operations import Operation
 
@@ -68,6 +69,7 @@ class Report(NamedTuple):
     Raises `SessionTakenOver`, `LeaseLost`. Applied once, however often it is sent.
     """
 
+    caller: Caller
     session: int
     epoch: int
     number: int

@@ -14,6 +14,7 @@ from longshore.core.installation import Contract, Queue, Registered, Schedule
 from longshore.core.lanes import Lane, Session
 from longshore.core.operations import Glance, Operation, Record
 from longshore.core.orders import Order
+from longshore.core.origins import Origin
 
 
 class Applied(NamedTuple):
@@ -62,6 +63,7 @@ class Replay(NamedTuple):
     kinds: frozenset[int] | None = None  #: Events of these kinds only.
     reserved: bool = False  #: Whether those in queues `longshore.…` are told without `numbers`.
     limit: int = 1_000
+    origins: bool = False  #: Whether to tell who brought the events about.
 
 
 class Events(NamedTuple):
@@ -69,6 +71,8 @@ class Events(NamedTuple):
 
     events: list[Event]
     revision: int
+    #: Per event, if they were asked for; None: the server did it by itself.
+    origins: Sequence[Origin | None] = ()
 
 
 class Catalog(NamedTuple):

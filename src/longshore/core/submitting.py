@@ -107,7 +107,8 @@ def accept(change: Submit, batch: Batch) -> Submitted:
         change.concurrency_key,
         fairness_key,
     )
-    batch.emit(operation, EventKind.SUBMITTED, operation.state)
+    # Not always who asked for the change: callbacks are the server's, schedules somebody's.
+    batch.emit(operation, EventKind.SUBMITTED, operation.state, caller=caller)
     batch.create(operation, facts, change.request, change.plan)
     if change.policy is not None:
         deliveries.begin(number, change.policy, caller.principal, batch)

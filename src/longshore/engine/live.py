@@ -45,7 +45,7 @@ class LiveSession:
         self.epoch = opened.epoch
         self.resumed = opened.resumed
         self.worker = hello.worker
-        self.tenant = hello.caller.tenant
+        self.caller = hello.caller
         self.slots = hello.slots
         self.connect_time = clock.now()
         self.last_seen_time = self.connect_time
@@ -117,7 +117,8 @@ class LiveSession:
 
     async def report(self, reports: Sequence[WorkerReport]) -> None:
         """Write reports and collect their acknowledgements. Raises `SessionTakenOver`."""
-        changes = [Report(self.number, self.epoch, *report) for report in reports]
+        caller, number, epoch = self.caller, self.number, self.epoch
+        changes = [Report(caller, number, epoch, *report) for report in reports]
         outcomes = await self._writer.write_all(changes)
         for report, outcome in zip(reports, outcomes, strict=True):
             if isinstance(outcome, SessionTakenOver):

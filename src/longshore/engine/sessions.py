@@ -81,7 +81,7 @@ class Sessions:
     async def close(self, session: LiveSession) -> None:
         """End a session whose worker has said goodbye."""
         self.leave(session)
-        await self._writer.write(CloseSession(session.number, session.epoch))
+        await self._writer.write(CloseSession(session.caller, session.number, session.epoch))
         self.last_heard.pop(session.number, None)
 
     def tell_to_reconnect(self) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 import uuid_utils
 
+from longshore.core.callers import Caller
 from longshore.core.errors import FileNotFound, InvalidFields, OperationNotFound, Violation
 from longshore.core.file_changes import KeepFile
 from longshore.core.files import File
@@ -33,7 +34,7 @@ def file_id_of(text: str) -> bytes:
         raise FileNotFound(text[:100]) from None
 
 
-def keep_file(header: FileHeader, tenant: str) -> KeepFile:
+def keep_file(header: FileHeader, caller: Caller) -> KeepFile:
     """Return the change that keeps the file, but for what only its bytes tell.
 
     Raises `InvalidFields` with every violation, `LimitExceeded` and `FileNotFound`.
@@ -52,7 +53,7 @@ def keep_file(header: FileHeader, tenant: str) -> KeepFile:
         raise InvalidFields(flaws)
     file = File(
         file_id_of(header.file_id) if header.file_id else uuid_utils.uuid7().bytes,
-        tenant,
+        caller.tenant,
         b"",  # blob
         header.path,
         0,  # size
@@ -65,7 +66,7 @@ def keep_file(header: FileHeader, tenant: str) -> KeepFile:
         header.number if made else None,
         token=header.lease_token,
     )
-    return KeepFile(file, expire_after, replace=bool(header.file_id))
+    return KeepFile(caller, file, expire_after, replace=bool(header.file_id))
 
 
 def _check_path(path: str, flaws: Flaws) -> None:

@@ -34,7 +34,7 @@ class FileService:
     async def UploadFile(self, call: Call) -> pb.UploadFileResponse:
         upload = Upload(call.context, self._engine.settings.upload_silence_seconds)
         try:
-            asked = keep_file(await upload.header(), call.caller.tenant)
+            asked = keep_file(await upload.header(), call.caller)
             if asked.replace:
                 await self._found(asked.file.id, call)  # Rather now than after its last byte.
             async with aclosing(upload.data()) as chunks:

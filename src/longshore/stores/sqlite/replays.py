@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from longshore.core.errors import RevisionCompacted, RevisionInFuture
 from longshore.core.events import Event
 from longshore.core.filters import EVERYTHING
+from longshore.core.origins import decode
 from longshore.core.store import Events, Replay
 from longshore.stores.sqlite.scanning import windows
 from longshore.stores.sqlite.where import ORDINARY, Sql, joined, where
@@ -17,11 +19,14 @@ _EVENT: Final = (
     "events.revision, events.number, events.kind, events.state, events.time, events.detail, "
     "operations.id, operations.tenant, operations.kind"
 )
+_FIELDS: Final = len(Event._fields)
 _JOINS: Final = (
     "CROSS JOIN operations ON operations.number = events.number "
     "CROSS JOIN lanes ON lanes.number = operations.lane"
 )
 _WITHIN: Final = "events.revision BETWEEN ? AND ?"
+
+_Row = tuple[Any, ...]
 
 
 def replay(asked: Replay, connection: sqlite3.Connection) -> Events:
@@ -57,32 +62,39 @@ def _condition(asked: Replay) -> Sql:
     return joined(" AND ", parts)
 
 
-def _select(events: str, condition: Sql) -> str:
+def _select(asked: Replay, events: str, condition: Sql) -> str:
+    columns = f"{_EVENT}, events.origin" if asked.origins else _EVENT
     return (
-        f"SELECT {_EVENT} FROM {events} {_JOINS} WHERE {_WITHIN} AND {condition.text} "
+        f"SELECT {columns} FROM {events} {_JOINS} WHERE {_WITHIN} AND {condition.text} "
         "ORDER BY events.revision LIMIT ?"
     )
 
 
 def _histories(asked: Replay, until: int, connection: sqlite3.Connection) -> Events:
     condition = _condition(asked)
-    sql = _select("events INDEXED BY history", condition)
+    sql = _select(asked, "events INDEXED BY history", condition)
     asked_for = (asked.after + 1, until, *condition.parameters, asked.limit)
-    events = [Event._make(row) for row in connection.execute(sql, asked_for)]
-    return Events(events, events[-1].revision if len(events) == asked.limit else until)
+    rows = connection.execute(sql, asked_for).fetchall()
+    return _told(asked, rows, until)
 
 
 def _stretch(asked: Replay, until: int, connection: sqlite3.Connection) -> Events:
     """Read along the log, so that it can stop anywhere in time."""
     condition = _condition(asked)
-    sql = _select("events NOT INDEXED", condition)
-    events: list[Event] = []
+    sql = _select(asked, "events NOT INDEXED", condition)
+    rows: list[_Row] = []
     seen = asked.after
     for first, last in windows(asked.after + 1, until):
-        missing = asked.limit - len(events)
-        rows = connection.execute(sql, (first, last, *condition.parameters, missing))
-        events += map(Event._make, rows)
-        if len(events) == asked.limit:
-            return Events(events, events[-1].revision)
+        missing = asked.limit - len(rows)
+        rows += connection.execute(sql, (first, last, *condition.parameters, missing))
+        if len(rows) == asked.limit:
+            break
         seen = last
-    return Events(events, seen)
+    return _told(asked, rows, seen)
+
+
+def _told(asked: Replay, rows: Sequence[_Row], seen: int) -> Events:
+    """Return what was read; unless there may be more, everything was looked at up to `seen`."""
+    events = [Event._make(row[:_FIELDS]) for row in rows]
+    origins = [decode(row[_FIELDS]) for row in rows] if asked.origins else ()
+    return Events(events, events[-1].revision if len(events) == asked.limit else seen, origins)

@@ -90,7 +90,8 @@ _TABLES: Final = (
         kind INTEGER NOT NULL,
         state INTEGER NOT NULL,
         time INTEGER NOT NULL,
-        detail TEXT
+        detail TEXT,
+        origin TEXT
     ) STRICT
     """,
     "CREATE INDEX history ON events (number)",
@@ -265,7 +266,7 @@ def _create_tables(database: Database) -> None:
 
 
 #: Every step that there ever was, oldest first; a step that was released never changes.
-_STEPS: Final = {"tables_of_0_1_with_files": _create_tables}
+_STEPS: Final = {"tables_of_0_1_with_origins": _create_tables}
 
 MIGRATIONS: Final = Migrations("longshore")
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from longshore.core import origins
 from longshore.core.batch import Batch
-from longshore.core.events import Event
+from longshore.core.callers import Caller
 from longshore.core.operations import Facts, Operation
 from longshore.stores.sqlite.files import write_files
 
@@ -94,8 +95,8 @@ _PUT_ARRIVAL: Final = (
     "VALUES (?, ?, ?, ?, ?)"
 )
 _INSERT_EVENT: Final = (
-    "INSERT INTO events (revision, number, kind, state, time, detail) "
-    f"VALUES (?, ?, ?, ?, ?, {_UNSET_TEXT})"
+    "INSERT INTO events (revision, number, kind, state, time, detail, origin) "
+    f"VALUES (?, ?, ?, ?, ?, {_UNSET_TEXT}, {_UNSET_TEXT})"
 )
 _INSERT_KEY: Final = (
     "INSERT INTO keys (number, tenant, submitter, key, digest) VALUES (?, ?, ?, ?, ?)"
@@ -120,7 +121,7 @@ def write(batch: Batch, connection: sqlite3.Connection) -> None:
     ]
     connection.executemany(_DROP_DOCUMENT, batch.dropped)
     connection.executemany(_PUT_DOCUMENT, documents)
-    connection.executemany(_INSERT_EVENT, map(_event_row, batch.events))
+    connection.executemany(_INSERT_EVENT, _event_rows(batch))
     _forget_expired(batch, connection)
     keys = [
         (keyed.number, *identity, bytearray(keyed.digest))
@@ -248,9 +249,16 @@ def _changed_row(operation: Operation) -> tuple[Any, ...]:
     )
 
 
-def _event_row(event: Event) -> tuple[Any, ...]:
-    revision, number, kind, state, time, detail = event[:6]
-    return revision, number, int(kind), int(state), time, detail or ""
+def _event_rows(batch: Batch) -> Iterator[tuple[Any, ...]]:
+    latest: Caller | None = None
+    origin = ""
+    for event, caller in zip(batch.events, batch.origins, strict=True):
+        if (
+            caller is not latest
+        ):  # One change may have many events, and one worker many changes.
+            latest, origin = caller, origins.encode(caller)
+        revision, number, kind, state, time, detail = event[:6]
+        yield revision, number, int(kind), int(state), time, detail or "", origin
 
 
 def _write_arrivals(batch: Batch, connection: sqlite3.Connection) -> None:
