@@ -942,6 +942,7 @@ class Event(_message.Message):
     DELIVERY_CHANGED_FIELD_NUMBER: _builtins.int
     CALLBACK_SENT_FIELD_NUMBER: _builtins.int
     EXPIRED_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """The event's place in the log: greater than that of every event before it."""
     operation_id: _builtins.str
@@ -1002,6 +1003,14 @@ class Event(_message.Message):
     def expired(self) -> Global___Expired:
         """It was removed after its time. The last event of every operation."""
 
+    @_builtins.property
+    def origin(self) -> Global___Origin:
+        """Who brought it about: the caller who asked for it, or the worker that reported
+        it. Unset for what the server did by itself, such as leases, timeouts, lost
+        workers and the next stage of a delivery. Only `GetHistory` sets it; watches
+        never do.
+        """
+
     def __init__(
         self,
         *,
@@ -1022,16 +1031,51 @@ class Event(_message.Message):
         delivery_changed: Global___DeliveryChanged | None = ...,
         callback_sent: Global___CallbackSent | None = ...,
         expired: Global___Expired | None = ...,
+        origin: Global___Origin | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["action_changed", b"action_changed", "callback_sent", b"callback_sent", "cancel_requested", b"cancel_requested", "delivery_changed", b"delivery_changed", "detail", b"detail", "expired", b"expired", "file_added", b"file_added", "log", b"log", "moved", b"moved", "progress", b"progress", "property_set", b"property_set", "state_changed", b"state_changed", "submitted", b"submitted", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action_changed", b"action_changed", "callback_sent", b"callback_sent", "cancel_requested", b"cancel_requested", "delivery_changed", b"delivery_changed", "detail", b"detail", "expired", b"expired", "file_added", b"file_added", "log", b"log", "moved", b"moved", "origin", b"origin", "progress", b"progress", "property_set", b"property_set", "state_changed", b"state_changed", "submitted", b"submitted", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_changed", b"action_changed", "callback_sent", b"callback_sent", "cancel_requested", b"cancel_requested", "delivery_changed", b"delivery_changed", "detail", b"detail", "expired", b"expired", "file_added", b"file_added", "kind", b"kind", "log", b"log", "moved", b"moved", "operation_id", b"operation_id", "progress", b"progress", "property_set", b"property_set", "revision", b"revision", "state", b"state", "state_changed", b"state_changed", "submitted", b"submitted", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_changed", b"action_changed", "callback_sent", b"callback_sent", "cancel_requested", b"cancel_requested", "delivery_changed", b"delivery_changed", "detail", b"detail", "expired", b"expired", "file_added", b"file_added", "kind", b"kind", "log", b"log", "moved", b"moved", "operation_id", b"operation_id", "origin", b"origin", "progress", b"progress", "property_set", b"property_set", "revision", b"revision", "state", b"state", "state_changed", b"state_changed", "submitted", b"submitted", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_detail: _TypeAlias = _typing.Literal["submitted", "state_changed", "cancel_requested", "action_changed", "progress", "log", "property_set", "file_added", "moved", "delivery_changed", "callback_sent", "expired"]  # noqa: Y015
     _WhichOneofArgType_detail: _TypeAlias = _typing.Literal["detail", b"detail"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_detail) -> _WhichOneofReturnType_detail | None: ...
 
 Global___Event: _TypeAlias = Event  # noqa: Y015
+
+@_typing.final
+class Origin(_message.Message):
+    """Who brought an event about, in the tenant of its operation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    principal: _builtins.str
+    """The name of the principal; `anonymous` where none are configured."""
+    request_id: _builtins.str
+    """The `x-request-id` of the call, as it was sent or made up; of what a worker
+    reported that of its stream, of what a schedule submitted that of the occasion.
+    """
+    address: _builtins.str
+    """The address of the host that called, without a port: `10.0.0.7`, `fd00::7`; of a
+    local socket `unix`. Empty for what a schedule submitted.
+    """
+    def __init__(
+        self,
+        *,
+        principal: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        address: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "principal", b"principal", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Origin: _TypeAlias = Origin  # noqa: Y015
 
 @_typing.final
 class Submitted(_message.Message):

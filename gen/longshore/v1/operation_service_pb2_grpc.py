@@ -71,8 +71,8 @@ class OperationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetHistory(self, request, context):
-        """Gets what has happened to an operation, the oldest first; kept as long as the
-        operation.
+        """Gets what has happened to an operation, and who brought it about, the oldest
+        first; kept as long as the operation.
 
         Fails with `NOT_FOUND`, reason `OPERATION_NOT_FOUND`, or `INVALID_ARGUMENT`
         (reasons `INVALID_FIELD`, `INVALID_PAGE_TOKEN`, `LIMIT_EXCEEDED`).

@@ -22,8 +22,8 @@ class OperationServiceStub:
     Fails with `NOT_FOUND`, reason `OPERATION_NOT_FOUND`.
     """
     GetHistory: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.GetHistoryRequest, _operation_service_pb2.GetHistoryResponse]
-    """Gets what has happened to an operation, the oldest first; kept as long as the
-    operation.
+    """Gets what has happened to an operation, and who brought it about, the oldest
+    first; kept as long as the operation.
 
     Fails with `NOT_FOUND`, reason `OPERATION_NOT_FOUND`, or `INVALID_ARGUMENT`
     (reasons `INVALID_FIELD`, `INVALID_PAGE_TOKEN`, `LIMIT_EXCEEDED`).
@@ -64,8 +64,8 @@ class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operation_service_pb2.GetHistoryRequest,
         context: _aio.ServicerContext[_operation_service_pb2.GetHistoryRequest, _abc.Awaitable[_operation_service_pb2.GetHistoryResponse]],
     ) -> _abc.Awaitable[_operation_service_pb2.GetHistoryResponse]:
-        """Gets what has happened to an operation, the oldest first; kept as long as the
-        operation.
+        """Gets what has happened to an operation, and who brought it about, the oldest
+        first; kept as long as the operation.
 
         Fails with `NOT_FOUND`, reason `OPERATION_NOT_FOUND`, or `INVALID_ARGUMENT`
         (reasons `INVALID_FIELD`, `INVALID_PAGE_TOKEN`, `LIMIT_EXCEEDED`).

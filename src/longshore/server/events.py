@@ -14,6 +14,7 @@ from longshore.core.deliveries import Delivery
 from longshore.core.events import Event, EventKind
 from longshore.core.ids import text_of
 from longshore.core.operations import State
+from longshore.core.origins import Origin
 from longshore.v1 import operation_pb2 as pb
 
 Detail = dict[str, Any]
@@ -42,7 +43,7 @@ def timestamp(milliseconds: int) -> Timestamp:
 
 
 def event_message(event: Event) -> pb.Event:
-    """Return an event of an operation as callers see it."""
+    """Return an event of an operation as callers see it, but for who brought it about."""
     message = pb.Event(
         revision=event.revision,
         time=timestamp(event.time),
@@ -53,6 +54,13 @@ def event_message(event: Event) -> pb.Event:
     detail: Detail = json.loads(event.detail) if event.detail else {}
     _TELL[event.kind](message, event, detail)
     return message
+
+
+def origin_message(origin: Origin) -> pb.Origin:
+    """Return who brought an event about, as callers see it."""
+    return pb.Origin(
+        principal=origin.principal, request_id=origin.request_id, address=origin.address
+    )
 
 
 def _submitted(message: pb.Event, _event: Event, _detail: Detail) -> None:

@@ -17,7 +17,7 @@ from longshore.core.store import Catalog, Replay
 from longshore.engine.engine import Engine
 from longshore.server import wire
 from longshore.server.checks import page_size
-from longshore.server.events import DETAILS, event_message
+from longshore.server.events import DETAILS, event_message, origin_message
 from longshore.server.messages import Messages, parts_of
 from longshore.server.methods import Call
 from longshore.server.watches import Watches, Wish
@@ -83,12 +83,15 @@ class OperationService:
             numbers=frozenset([operation.number]),
             kinds=kinds,
             limit=page_size(request.page_size) + 1,
+            origins=True,
         )
         found = await self._engine.store.events(replay)
         response = GetHistoryResponse()
         size = 0
-        for event in found.events:
+        for event, origin in zip(found.events, found.origins, strict=True):
             message = event_message(event)
+            if origin is not None:
+                message.origin.CopyFrom(origin_message(origin))
             size += message.ByteSize()
             if len(response.events) == replay.limit - 1 or (
                 response.events and size > limits.PAGE_BYTES
