@@ -11,7 +11,7 @@ import pytest
 from grpc import ChannelConnectivity, StatusCode
 
 from longshore.client import Client, InvalidValue, Unavailable
-from longshore.client.servers import split_addresses
+from longshore.client.callers import split_addresses
 from longshore.v1 import operation_pb2 as operation
 from longshore.v1 import task_service_pb2 as tasks
 from tests.tools.proxy import Proxy
@@ -36,7 +36,7 @@ async def noticed(client: Client) -> None:
     """Wait until a client knows that the server which it asked last is gone."""
     within: Any = client
     servers = within._connection._calls
-    await servers._channels[servers._turn].wait_for_state_change(ChannelConnectivity.READY)
+    await servers._opened.now()[servers._turn].wait_for_state_change(ChannelConnectivity.READY)
 
 
 def happened(

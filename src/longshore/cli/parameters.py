@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 import click
 
 from longshore.client import InvalidValue
-from longshore.client.servers import split_addresses
+from longshore.client.callers import split_addresses
 
 _UNITS: Final[dict[str, float]] = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")

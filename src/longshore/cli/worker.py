@@ -61,5 +61,4 @@ def worker(
     one = load_worker(target)
     one.slots = slots or one.slots
     one.queues = queues or one.queues
-    tenancy = (("x-tenant-id", tenant),) if tenant else ()
-    run_async(one.run(server, grace_seconds=grace.total_seconds(), metadata=tenancy))
+    run_async(one.run(server, grace_seconds=grace.total_seconds(), tenant=tenant))

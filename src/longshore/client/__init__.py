@@ -27,7 +27,10 @@ from longshore.client.errors import (
     OutOfRange,
     PermissionDenied,
     ResourceExhausted,
+    RoleMissing,
     StreamTaken,
+    TenantNotPermitted,
+    TlsFailed,
     Unauthenticated,
     Unavailable,
     Unimplemented,
@@ -43,6 +46,7 @@ from longshore.client.kinds import shown
 from longshore.client.paging import Page, Pages
 from longshore.client.requests import call, job, launch, task
 from longshore.client.results import Result
+from longshore.client.tls import Tls
 from longshore.client.values import from_struct, to_struct
 from longshore.client.watching import Watch
 
@@ -71,8 +75,12 @@ __all__ = [
     "ResourceExhausted",
     "Result",
     "Results",
+    "RoleMissing",
     "StreamTaken",
     "TaskHandle",
+    "TenantNotPermitted",
+    "Tls",
+    "TlsFailed",
     "Unauthenticated",
     "Unavailable",
     "Unimplemented",

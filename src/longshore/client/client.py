@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType, TracebackType
-from typing import Final, Self
+from pathlib import Path
+from types import TracebackType
+from typing import Self
 
+from longshore.client.callers import NO_METADATA, Caller
 from longshore.client.catalog import Catalog
 from longshore.client.connection import DEFAULT_SERVER, Connection
 from longshore.client.files import Files
@@ -15,8 +17,7 @@ from longshore.client.operations import Operations
 from longshore.client.queues import Queues
 from longshore.client.server import Server
 from longshore.client.tasks import Tasks
-
-_NO_METADATA: Final[Mapping[str, str]] = MappingProxyType({})
+from longshore.client.tls import Tls
 
 
 class Client:
@@ -28,6 +29,11 @@ class Client:
     repeated within that time while no server is available, as are acknowledgements and uploads
     of what can be read again; watches and channels are resumed for as long as it takes; nothing
     else is repeated.
+
+    A `token` tells servers who calls; one that is a path is kept in that file. With `tls` nobody
+    else hears it; without, it goes to this machine's own addresses only, unless `insecure` says
+    that the network is the caller's alone. Files are read again when they change.
+
     All methods raise `CallError` when the call fails. Messages are those of the contract,
     `longshore.v1`.
     """
@@ -46,11 +52,16 @@ class Client:
         servers: str | Sequence[str] = DEFAULT_SERVER,
         *,
         tenant: str = "",
-        metadata: Mapping[str, str] = _NO_METADATA,
+        metadata: Mapping[str, str] = NO_METADATA,
         timeout: float = 30.0,
+        token: str | Path | None = None,
+        tls: Tls | None = None,
+        insecure: bool = False,
     ) -> None:
-        tenancy = {"x-tenant-id": tenant} if tenant else {}
-        connection = Connection(servers, {**metadata, **tenancy}, timeout)
+        caller = Caller(
+            servers, tenant=tenant, metadata=metadata, token=token, tls=tls, insecure=insecure
+        )
+        connection = Connection(caller, timeout)
         self._connection = connection
         self.tasks = Tasks(connection)
         self.jobs = Jobs(connection)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import cache
 from typing import Final, TypeVar
 
-import grpc
 from google.protobuf.descriptor import Descriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -22,8 +21,9 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from longshore.client.callers import Caller
 from longshore.client.errors import CallError
-from longshore.client.servers import Servers, split_addresses
+from longshore.client.servers import Servers
 from longshore.client.streams import Sending, Stream, failure, is_unavailable
 
 R = TypeVar("R", bound=Message)
@@ -40,18 +40,11 @@ class Connection:
     The type of a request tells the method, as every method of the contract has its own.
     """
 
-    def __init__(
-        self,
-        servers: str | Sequence[str],
-        metadata: Mapping[str, str],
-        timeout: float,
-        credentials: grpc.ChannelCredentials | None = None,
-    ) -> None:
-        addresses = split_addresses(servers)
+    def __init__(self, caller: Caller, timeout: float) -> None:
         self.timeout = timeout
-        self._metadata = tuple(metadata.items())
-        self._calls = Servers(addresses, credentials)
-        self._streams = Servers(addresses, credentials)
+        self._caller = caller
+        self._calls = Servers(caller)
+        self._streams = Servers(caller)
 
     async def close(self) -> None:
         await asyncio.gather(self._calls.close(), self._streams.close())
@@ -84,14 +77,16 @@ class Connection:
         channel = await self._streams.connected(None, wait=wait)
         method = _method(request.DESCRIPTOR)
         open_ = channel.unary_stream(_path(method), _encode, _reader(method))
-        return Stream(open_(request, metadata=self._metadata), self._streams, channel)
+        call = open_(request, metadata=self._caller.metadata())
+        return Stream(call, self._streams, channel)
 
     async def send(self, request: type[Message]) -> Sending:
         """Open a stream of such requests. If no server can be connected: `Unavailable`."""
         channel = await self._streams.connected(self.timeout)
         method = _method(request.DESCRIPTOR)
         open_ = channel.stream_unary(_path(method), _encode, _reader(method))
-        return Sending(open_(metadata=self._metadata), self._streams, channel)
+        call = open_(metadata=self._caller.metadata())
+        return Sending(call, self._streams, channel)
 
     async def _ask(self, request: Message, answer: type[R], deadline: float) -> R:
         channel = await self._calls.connected(max(deadline - time.monotonic(), 0.0))
@@ -99,7 +94,8 @@ class Connection:
         call = channel.unary_unary(_path(method), _encode, _reader(method))
         left = max(deadline - time.monotonic(), 0.0)
         try:
-            told = await call(request, timeout=left, metadata=self._metadata)
+            with self._calls.using(channel):
+                told = await call(request, timeout=left, metadata=self._caller.metadata())
         except AioRpcError as error:
             raise failure(error, self._calls, channel) from None
         assert isinstance(told, answer)

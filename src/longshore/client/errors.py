@@ -1,7 +1,7 @@
 """What can go wrong when a server is asked for work. The call and the work fail apart.
 
 LongshoreError
-├── InvalidValue              no JSON value, found before anything was sent
+├── InvalidValue              cannot be sent, found before anything was
 ├── UnsafePath                what the server calls a file would lead out of its folder
 ├── CallError                 the call failed, or was refused
 │   ├── InvalidArgument       … with `violations`
@@ -9,8 +9,11 @@ LongshoreError
 │   ├── Damaged               the bytes are not those that were stored
 │   ├── Aborted
 │   │   └── StreamTaken       another listener follows the channel now
-│   ├── Unauthenticated, PermissionDenied, ResourceExhausted, Unimplemented
-│   └── Unavailable, DeadlineExceeded
+│   ├── Unauthenticated, ResourceExhausted, Unimplemented, DeadlineExceeded
+│   ├── PermissionDenied
+│   │   └── RoleMissing, TenantNotPermitted
+│   └── Unavailable
+│       └── TlsFailed
 └── WorkError                 the call was answered: the work did not succeed
     ├── WorkFailed
     └── WorkCanceled
@@ -147,6 +150,22 @@ class PermissionDenied(CallError):
     codes = (StatusCode.PERMISSION_DENIED,)
 
 
+class RoleMissing(PermissionDenied):
+    """The caller has not the role that this takes."""
+
+    @property
+    def role(self) -> str:
+        return self.metadata.get("role", "")
+
+
+class TenantNotPermitted(PermissionDenied):
+    """The caller does not belong to this tenant."""
+
+    @property
+    def tenant(self) -> str:
+        return self.metadata.get("tenant", "")
+
+
 class ResourceExhausted(CallError):
     """Too much at once: try again after `retry_after` seconds, or ask for less."""
 
@@ -163,6 +182,10 @@ class Unavailable(CallError):
     """No server answered, or it takes no work at present."""
 
     codes = (StatusCode.UNAVAILABLE,)
+
+
+class TlsFailed(Unavailable):
+    """A server is there, but not over TLS as this client speaks it; the message says why."""
 
 
 class DeadlineExceeded(CallError):
@@ -208,7 +231,11 @@ _BY_CODE: Final = {code: kind for kind in CallError.__subclasses__() for code in
 
 
 #: More than the code says.
-_BY_REASON: Final[dict[str, type[CallError]]] = {"STREAM_TAKEN": StreamTaken}
+_BY_REASON: Final[dict[str, type[CallError]]] = {
+    "ROLE_MISSING": RoleMissing,
+    "STREAM_TAKEN": StreamTaken,
+    "TENANT_NOT_PERMITTED": TenantNotPermitted,
+}
 
 
 def call_error(status: status_pb2.Status) -> CallError:
@@ -230,6 +257,11 @@ def rpc_error(error: AioRpcError) -> CallError:
 def lost(message: str) -> CallError:
     """Return the error of a connection that this side has given up."""
     return _own(StatusCode.UNAVAILABLE, message)
+
+
+def untrusted(message: str) -> TlsFailed:
+    """Return the error of a connection that did not come about for reasons of TLS."""
+    return TlsFailed(lost(message).failure)
 
 
 def late(message: str) -> CallError:

@@ -1,37 +1,23 @@
-"""Servers to choose from, and the channels to them."""
+"""Servers to choose from: one at a time, the next when it is gone."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Final
+from contextlib import AbstractContextManager
+from typing import Any, Final
 
-import grpc
 from grpc import ChannelConnectivity
-from grpc.aio import Channel
+from grpc.aio import AioRpcError, Channel
 
-from longshore.client.errors import InvalidValue, lost
+from longshore.client.callers import Caller
+from longshore.client.errors import CallError, lost, untrusted
+from longshore.client.opened import Opened
+from longshore.client.rereading import LOOK_SECONDS
+from longshore.client.tls import fault
 
-_MESSAGE_BYTES: Final = 4 * 1024 * 1024
-
-#: Of every channel to a server, also of a worker's.
-CHANNEL_OPTIONS: Final = (
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.max_send_message_length", _MESSAGE_BYTES),
-    ("grpc.max_receive_message_length", _MESSAGE_BYTES),
-    # How long a server may take to accept a connection.
-    ("grpc.min_reconnect_backoff_ms", 5_000),
-    # Channels with equal options share their connections otherwise.
-    ("grpc.use_local_subchannel_pool", 1),
-)
-_OPTIONS: Final = (
-    *CHANNEL_OPTIONS,
-    ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.max_reconnect_backoff_ms", 30_000),
-)
+#: What gRPC says of a channel, it says to calls only. This one has no effect if it is served.
+_ANY_METHOD: Final = "/grpc.health.v1.Health/Check"
+_WORDS_SECONDS: Final = 1.0
 
 
 class Servers:
@@ -41,15 +27,13 @@ class Servers:
     names. A channel that has failed tries to reconnect by itself, less and less often.
     """
 
-    def __init__(
-        self, addresses: Sequence[str], credentials: grpc.ChannelCredentials | None = None
-    ) -> None:
-        self._addresses = addresses
-        self._channels = [_channel(address, credentials) for address in addresses]
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self._opened = Opened(caller)
         self._turn = 0
 
     async def close(self) -> None:
-        await asyncio.gather(*(channel.close() for channel in self._channels))
+        await self._opened.close()
 
     async def connected(self, patience: float | None, *, wait: bool = False) -> Channel:
         """Return the channel to the server whose turn it is, connected.
@@ -57,67 +41,87 @@ class Servers:
         Raises `Unavailable` if all servers refuse, or are silent for `patience` seconds (None:
         as long as the channels allow); with `wait`, it waits for one that does not refuse.
         """
-        channel = self._channels[self._turn]
+        channel = self._opened.now()[self._turn]
         if channel.get_state() is ChannelConnectivity.READY:
             return channel
         try:
             async with asyncio.timeout(patience):
-                while not (found := await self._first()) and wait:
+                while not (found := await self._first()):
+                    if not wait:
+                        raise await self._refusal()
                     await self._change()
         except TimeoutError:
             raise lost(f"{self} did not answer within {patience:g} s") from None
-        if not found:
-            raise lost(f"there is no connection to {self}")
         return found
+
+    def using(self, channel: Channel) -> AbstractContextManager[None]:
+        """Keep a channel open until the block ends; without it, it may be closed as outdated."""
+        return self._opened.using(channel)
+
+    def carry(self, call: Any, channel: Channel) -> None:
+        """Keep a channel open until a call over it has ended."""
+        self._opened.carry(call, channel)
 
     def pass_over(self, channel: Channel) -> None:
         """Let the next server have its turn, unless somebody did so already."""
-        if channel is self._channels[self._turn]:
-            self._turn = (self._turn + 1) % len(self._channels)
+        channels = self._opened.now()
+        if channel is channels[self._turn]:
+            self._turn = (self._turn + 1) % len(channels)
 
     def __str__(self) -> str:
-        return " or ".join(self._addresses)
+        return " or ".join(self._caller.servers)
 
     async def _first(self) -> Channel | None:
         """Return the first channel in turn that can be connected."""
-        for _ in self._channels:
-            channel = self._channels[self._turn]
-            if await _is_connected(channel):
+        failed = 0
+        while failed < len(self._caller.servers):
+            channel = self._opened.now()[self._turn]
+            with self._opened.using(channel):
+                is_connected = await _is_connected(channel)
+            if channel not in self._opened.now():
+                continue  # The files have changed meanwhile: another has taken its place.
+            if is_connected:
                 return channel
             self.pass_over(channel)
+            failed += 1
         return None
 
     async def _change(self) -> None:
-        """Wait until one of the channels, which have all failed, may not fail any more."""
+        """Wait until a channel, all of which have failed, may not fail any more.
+
+        Files may have changed when it is time to look at them again.
+        """
         failed = ChannelConnectivity.TRANSIENT_FAILURE
-        changes = [
-            asyncio.ensure_future(channel.wait_for_state_change(failed))
-            for channel in self._channels
-        ]
-        try:
-            await asyncio.wait(changes, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for change in changes:
-                change.cancel()
-            await asyncio.gather(*changes, return_exceptions=True)
+        channels = self._opened.now()
+        with self._opened.using(*channels):
+            changes = [
+                asyncio.ensure_future(channel.wait_for_state_change(failed))
+                for channel in channels
+            ]
+            try:
+                look = LOOK_SECONDS if self._caller.secure else None
+                await asyncio.wait(changes, timeout=look, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for change in changes:
+                    change.cancel()
+                await asyncio.gather(*changes, return_exceptions=True)
 
+    async def _refusal(self) -> CallError:
+        """Return why no server could be connected."""
+        for channel in self._opened.now():
+            if why := fault(await self._words(channel), secure=self._caller.secure):
+                return untrusted(f"there is no connection to {self}: {why}")
+        return lost(f"there is no connection to {self}")
 
-def split_addresses(servers: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the addresses that are written as `host:port,host:port` or one by one.
-
-    Raises `InvalidValue` if there is none.
-    """
-    written = servers.split(",") if isinstance(servers, str) else servers
-    addresses = tuple(address.strip() for address in written if address.strip())
-    if not addresses:
-        raise InvalidValue("no server is named")
-    return addresses
-
-
-def _channel(address: str, credentials: grpc.ChannelCredentials | None) -> Channel:
-    if credentials is None:
-        return grpc.aio.insecure_channel(address, options=_OPTIONS)
-    return grpc.aio.secure_channel(address, credentials, options=_OPTIONS)
+    async def _words(self, channel: Channel) -> str:
+        """Return what gRPC says of a channel that has failed."""
+        with self._opened.using(channel):
+            try:
+                call = channel.unary_unary(_ANY_METHOD, bytes, bytes)
+                await call(b"", timeout=_WORDS_SECONDS)
+            except AioRpcError as error:
+                return error.details() or ""
+        return ""
 
 
 async def _is_connected(channel: Channel) -> bool:

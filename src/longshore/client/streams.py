@@ -37,6 +37,7 @@ class Stream:
         self._call = call
         self._servers = servers
         self._channel = channel
+        servers.carry(call, channel)
 
     async def read(self) -> object:
         """Return the next answer, or `EOF`; raises `CallError`."""
@@ -65,6 +66,7 @@ class Sending:
         self._channel = channel
         self._told: AioRpcError | None = None
         call.add_done_callback(self._note)
+        servers.carry(call, channel)
 
     async def write(self, message: Any) -> bool:
         """Write a request; false if the server has answered already, and wants no more."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, Unpack
 
+from longshore.client.callers import NO_METADATA
 from longshore.client.connection import DEFAULT_SERVER
 from longshore.client.errors import (
     CallError,
@@ -22,6 +23,7 @@ from longshore.client.paging import Page
 from longshore.client.requests import JobFields, OptionFields, TaskFields
 from longshore.client.results import Result
 from longshore.client.sources import Source
+from longshore.client.tls import Tls
 from longshore.client.uploads import Tell
 from longshore.client.watching import Change
 from longshore.v1.catalog_service_pb2 import (
@@ -325,8 +327,11 @@ class SyncClient:
         servers: str | Sequence[str] = DEFAULT_SERVER,
         *,
         tenant: str = "",
-        metadata: Mapping[str, str] = ...,
+        metadata: Mapping[str, str] = NO_METADATA,
         timeout: float = 30.0,
+        token: str | Path | None = None,
+        tls: Tls | None = None,
+        insecure: bool = False,
     ) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(

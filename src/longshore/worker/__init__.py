@@ -12,6 +12,7 @@ Nothing here knows how a server works: it needs the contract and its client only
 
 from __future__ import annotations
 
+from longshore.client.tls import Tls
 from longshore.worker.actions import Service
 from longshore.worker.context import Context
 from longshore.worker.errors import ActionError, PermanentError
@@ -28,5 +29,6 @@ __all__ = [
     "PermanentError",
     "Saved",
     "Service",
+    "Tls",
     "Worker",
 ]

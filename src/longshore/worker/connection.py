@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
 from typing import Final
 
 import grpc
 import structlog
-from grpc.aio import Channel
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, wait_random_exponential
 
-from longshore.client.servers import CHANNEL_OPTIONS
+from longshore.client.callers import Caller
+from longshore.client.opened import CHANNEL_OPTIONS
+from longshore.client.tls import fault
 from longshore.worker.session import Session
-from longshore.worker.stream import Metadata, StreamEnd, converse, is_refusal
+from longshore.worker.stream import StreamEnd, converse, is_refusal
 
 _log = structlog.get_logger(__name__)
 
@@ -32,17 +32,9 @@ _OPTIONS: Final = (
 class Connection:
     """Keeps a session in touch with one of several servers."""
 
-    def __init__(
-        self,
-        session: Session,
-        servers: Sequence[str],
-        credentials: grpc.ChannelCredentials | None,
-        metadata: Metadata,
-    ) -> None:
+    def __init__(self, session: Session, caller: Caller) -> None:
         self._session = session
-        self._servers = servers
-        self._credentials = credentials
-        self._metadata = metadata
+        self._caller = caller
         self._turn = 0
 
     async def keep(self) -> None:
@@ -59,10 +51,11 @@ class Connection:
             await asyncio.sleep(_FIRST_SECONDS * (1 + random.random()))  # noqa: S311
 
     async def _converse(self) -> StreamEnd:
-        server = self._servers[self._turn % len(self._servers)]
-        channel = self._open(server)
+        servers = self._caller.servers
+        server = servers[self._turn % len(servers)]
+        channel = self._caller.open(server, _OPTIONS)
         try:
-            end = await converse(channel, self._session, self._metadata)
+            end = await converse(channel, self._session, self._caller.metadata())
         finally:
             self._session.connected = False
             await channel.close()
@@ -70,13 +63,8 @@ class Connection:
         if end.reason == "SESSION_TAKEN_OVER":
             self._session.forget()
         if not end.goodbye:
-            _say(server, end)
+            _say(server, end, secure=self._caller.secure)
         return end
-
-    def _open(self, server: str) -> Channel:
-        if self._credentials is None:
-            return grpc.aio.insecure_channel(server, options=_OPTIONS)
-        return grpc.aio.secure_channel(server, self._credentials, options=_OPTIONS)
 
     def _wait(self, state: RetryCallState) -> float:
         """Return how long to wait; what is to be kept alive must not wait too long."""
@@ -87,11 +75,12 @@ class Connection:
         return float(wait_random_exponential(multiplier=_FIRST_SECONDS, max=longest)(state))
 
 
-def _say(server: str, end: StreamEnd) -> None:
+def _say(server: str, end: StreamEnd, *, secure: bool) -> None:
     log = _log.error if is_refusal(end) else _log.warning
     if end.code is grpc.StatusCode.OK:
         log = _log.info
-    log("stream_ended", server=server, code=end.code.name, message=end.message)
+    meaning = fault(end.message, secure=secure) if not end.welcomed else ""
+    log("stream_ended", server=server, code=end.code.name, message=meaning or end.message)
 
 
 def _unwelcome(end: StreamEnd) -> bool:

@@ -8,15 +8,14 @@ import signal
 from collections.abc import Generator, Sequence
 from typing import Final
 
-import grpc
 import structlog
 
+from longshore.client.callers import Caller
 from longshore.v1.worker_service_pb2 import Hello
 from longshore.worker.actions import Action, Where
 from longshore.worker.connection import Connection
 from longshore.worker.runner import OBEY_SECONDS, Runner
 from longshore.worker.session import Session
-from longshore.worker.stream import Metadata
 from longshore.worker.transfers import Transfers
 from longshore.worker.watchdog import Watchdog
 
@@ -46,16 +45,14 @@ class Running:
 
     async def run(
         self,
-        servers: Sequence[str],
+        caller: Caller,
         grace_seconds: float,
         stopping: asyncio.Event | None,
-        credentials: grpc.ChannelCredentials | None,
-        metadata: Metadata,
     ) -> None:
         """Work until told to stop, then drain."""
         self._grace = grace_seconds
-        connection = Connection(self._session, servers, credentials, metadata)
-        await self._runner.open(Transfers(servers, credentials, metadata))
+        connection = Connection(self._session, caller)
+        await self._runner.open(Transfers(caller))
         self._watchdog.start()
         async with asyncio.TaskGroup() as group:
             kept = group.create_task(connection.keep(), name="longshore-connection")

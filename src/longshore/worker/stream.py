@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import grpc
@@ -13,11 +13,11 @@ import structlog
 from grpc import StatusCode
 from grpc.aio import AioRpcError, Channel, StreamStreamCall
 
+from longshore.client.callers import Metadata
 from longshore.client.errors import rpc_error
 from longshore.v1.worker_service_pb2 import WorkRequest, WorkResponse
 from longshore.worker.session import Session
 
-Metadata: TypeAlias = Sequence[tuple[str, str]]
 _Call: TypeAlias = StreamStreamCall[Any, WorkResponse]
 
 _log = structlog.get_logger(__name__)
@@ -44,7 +44,7 @@ async def converse(channel: Channel, session: Session, metadata: Metadata) -> St
         _METHOD,
         request_serializer=WorkRequest.SerializeToString,
         response_deserializer=WorkResponse.FromString,
-    )(metadata=tuple(metadata))
+    )(metadata=metadata)
     stream = _Stream(call, session)
     try:
         await stream.listen()

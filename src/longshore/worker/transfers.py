@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final, ParamSpec, TypeVar
 
-import grpc
 from grpc import StatusCode
 
+from longshore.client.callers import Caller
 from longshore.client.connection import Connection, retrying
 from longshore.client.downloads import Reading
 from longshore.client.errors import CallError, damaged
@@ -15,7 +15,6 @@ from longshore.client.sources import Source, is_repeatable
 from longshore.client.uploads import upload_once
 from longshore.v1.file_service_pb2 import FileHeader, GetFileRequest, GetFileResponse
 from longshore.v1.operation_pb2 import File
-from longshore.worker.stream import Metadata
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,13 +35,8 @@ class Transfers:
     What breaks is begun again, for as long as somebody waits for it.
     """
 
-    def __init__(
-        self,
-        servers: Sequence[str],
-        credentials: grpc.ChannelCredentials | None,
-        metadata: Metadata,
-    ) -> None:
-        self._connection = Connection(servers, dict(metadata), _STILL_SECONDS, credentials)
+    def __init__(self, caller: Caller) -> None:
+        self._connection = Connection(caller, _STILL_SECONDS)
 
     async def close(self) -> None:
         await self._connection.close()

@@ -6,16 +6,15 @@ import asyncio
 import os
 import re
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar, overload
 
-import grpc
-
-from longshore.client.servers import split_addresses
+from longshore.client.callers import NO_METADATA, Caller
+from longshore.client.tls import Tls
 from longshore.v1.worker_service_pb2 import Hello
 from longshore.worker.actions import Action, Kind, Service, Where, summary
 from longshore.worker.running import Running
-from longshore.worker.stream import Metadata
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -165,8 +164,11 @@ class Worker:
         grace_seconds: float = 30,
         stopping: asyncio.Event | None = None,
         welcomed: asyncio.Event | None = None,
-        credentials: grpc.ChannelCredentials | None = None,
-        metadata: Metadata = (),
+        tenant: str = "",
+        metadata: Mapping[str, str] = NO_METADATA,
+        token: str | Path | None = None,
+        tls: Tls | None = None,
+        insecure: bool = False,
     ) -> None:
         """Work for the first of the servers that answers, until told to stop; then drain.
 
@@ -174,16 +176,19 @@ class Worker:
         it to stop; without it the signals SIGTERM and SIGINT do. Work then has the grace to
         end; a second signal ends the grace. Nothing else ends it: it reconnects after every
         failure, and if its session is lost it stops its work and begins a new one. `welcomed`
-        is set once a server knows what it offers and may give it work. Raises `ValueError` if
-        there is nothing to offer, or no server.
+        is set once a server knows what it offers and may give it work. The rest is as with a
+        `Client`. Raises `ValueError` if there is nothing to offer, no server, a file that cannot
+        be used, or a token that others would hear.
         """
         if self._running is not None:
             raise RuntimeError(f"worker {self.name!r} runs already")
-        addresses = split_addresses(servers)
+        caller = Caller(
+            servers, tenant=tenant, metadata=metadata, token=token, tls=tls, insecure=insecure
+        )
         running = Running(self.hello(), self.actions, self.executor, welcomed)
         self._running = running
         try:
-            await running.run(addresses, grace_seconds, stopping, credentials, metadata)
+            await running.run(caller, grace_seconds, stopping)
         finally:
             self._running = None
 
