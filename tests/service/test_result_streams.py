@@ -17,15 +17,17 @@ from grpc import StatusCode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from longshore.core.access import Identity
 from longshore.core.callers import Caller
 from longshore.core.changes import Compact, Delete
 from longshore.core.limits import MIB
+from longshore.core.principals import ANONYMOUS
 from longshore.core.store import Channel
 from longshore.engine.clock import MovableClock
 from longshore.engine.settings import EngineSettings
 from longshore.server.directory import Directory
+from longshore.server.gate import Call
 from longshore.server.messages import Messages
-from longshore.server.methods import Call
 from longshore.server.result_streams import ResultStreams
 from longshore.v1 import operation_pb2 as pb
 from longshore.v1.server_service_pb2 import GetCallerRequest
@@ -286,7 +288,7 @@ async def test_what_is_not_acknowledged_comes_again_and_nothing_else(world: Worl
 def unsent(world: World) -> AsyncGenerator[bytes]:
     """Return the messages of a listener, as they are made before anything buffers them."""
     streams = ResultStreams(world.engine, Messages(Directory(world.engine.catalog)))
-    call = Call(Caller(), None, cast("Any", None))
+    call = Call(Caller(), Identity(ANONYMOUS, ""), cast("Any", None))
     return streams.listen(StreamResultsRequest(stream="anonymous"), call)
 
 

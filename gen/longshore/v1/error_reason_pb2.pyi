@@ -126,8 +126,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `{"after_revision": "5000", "newest_revision": "4711"}`.
     """
     ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 26
-    """`RESOURCE_EXHAUSTED`, with a `RetryInfo`. The caller calls too often.
-    Metadata: `{"limit": "100", "unit": "second"}`.
+    """`RESOURCE_EXHAUSTED`, with a `RetryInfo`. The caller calls too often, has too many
+    streams open, or has failed too often to say who it is. Metadata:
+    `{"limit": "100", "unit": "second"}`; units are `second`, `stream` and `failure`.
     """
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 27
     """`RESOURCE_EXHAUSTED`, with a `RetryInfo`. Too much waits to be written.
@@ -293,8 +294,9 @@ ERROR_REASON_REVISION_IN_FUTURE: ErrorReason.ValueType  # 25
 `{"after_revision": "5000", "newest_revision": "4711"}`.
 """
 ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 26
-"""`RESOURCE_EXHAUSTED`, with a `RetryInfo`. The caller calls too often.
-Metadata: `{"limit": "100", "unit": "second"}`.
+"""`RESOURCE_EXHAUSTED`, with a `RetryInfo`. The caller calls too often, has too many
+streams open, or has failed too often to say who it is. Metadata:
+`{"limit": "100", "unit": "second"}`; units are `second`, `stream` and `failure`.
 """
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 27
 """`RESOURCE_EXHAUSTED`, with a `RetryInfo`. Too much waits to be written.

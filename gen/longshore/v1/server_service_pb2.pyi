@@ -21,6 +21,38 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _ApiKey:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ApiKeyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ApiKey.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    API_KEY_UNSPECIFIED: _ApiKey.ValueType  # 0
+    """Never sent."""
+    API_KEY_NOT_NEEDED: _ApiKey.ValueType  # 1
+    """None is configured for the caller."""
+    API_KEY_MISSING: _ApiKey.ValueType  # 2
+    """One is configured, and the call has none."""
+    API_KEY_WRONG: _ApiKey.ValueType  # 3
+    """The call has another than is configured."""
+    API_KEY_RIGHT: _ApiKey.ValueType  # 4
+    """The call has the one that is configured."""
+
+class ApiKey(_ApiKey, metaclass=_ApiKeyEnumTypeWrapper):
+    """What a server thinks of a call's `api-key`."""
+
+API_KEY_UNSPECIFIED: ApiKey.ValueType  # 0
+"""Never sent."""
+API_KEY_NOT_NEEDED: ApiKey.ValueType  # 1
+"""None is configured for the caller."""
+API_KEY_MISSING: ApiKey.ValueType  # 2
+"""One is configured, and the call has none."""
+API_KEY_WRONG: ApiKey.ValueType  # 3
+"""The call has another than is configured."""
+API_KEY_RIGHT: ApiKey.ValueType  # 4
+"""The call has the one that is configured."""
+Global___ApiKey: _TypeAlias = ApiKey  # noqa: Y015
+
 class _ServerStatus:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -268,6 +300,9 @@ class GetCallerResponse(_message.Message):
     ROLES_FIELD_NUMBER: _builtins.int
     DELIVERY_FIELD_NUMBER: _builtins.int
     STREAM_FIELD_NUMBER: _builtins.int
+    ACTIONS_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    API_KEY_FIELD_NUMBER: _builtins.int
     principal: _builtins.str
     """The principal's name; `anonymous` where nobody is configured."""
     delivery: _operation_pb2.DeliveryMode.ValueType
@@ -276,13 +311,31 @@ class GetCallerResponse(_message.Message):
     """The id of its stream of results; the same as long as the principal is
     configured.
     """
+    api_key: Global___ApiKey.ValueType
+    """Whether the `api-key` of the call's metadata is its own, where a dialect asks for
+    one besides the credential.
+    """
     @_builtins.property
     def tenants(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The tenants that it belongs to; the first is used where `x-tenant-id` names none."""
+        """The tenants that it belongs to; the first is used where `x-tenant-id` names none.
+        `*` stands for all others. Where nobody is configured: that of the call.
+        """
 
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What it may do: `viewer`, `submitter`, `worker`, `operator`, `admin`."""
+        """What it may do: `viewer`, `submitter`, `worker`, `operator`, `admin`, with the
+        roles that these imply.
+        """
+
+    @_builtins.property
+    def actions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What it may ask for, or offer as a worker: `SERVICE/ACTION`, or `ACTION` for one of
+        no service, each with `*` for any. `*` alone is everything.
+        """
+
+    @_builtins.property
+    def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___AllowedValues]:
+        """The parameters of which it may send some values only."""
 
     def __init__(
         self,
@@ -292,11 +345,50 @@ class GetCallerResponse(_message.Message):
         roles: _abc.Iterable[_builtins.str] | None = ...,
         delivery: _operation_pb2.DeliveryMode.ValueType = ...,
         stream: _builtins.str = ...,
+        actions: _abc.Iterable[_builtins.str] | None = ...,
+        values: _abc.Iterable[Global___AllowedValues] | None = ...,
+        api_key: Global___ApiKey.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivery", b"delivery", "principal", b"principal", "roles", b"roles", "stream", b"stream", "tenants", b"tenants"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "api_key", b"api_key", "delivery", b"delivery", "principal", b"principal", "roles", b"roles", "stream", b"stream", "tenants", b"tenants", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetCallerResponse: _TypeAlias = GetCallerResponse  # noqa: Y015
+
+@_typing.final
+class AllowedValues(_message.Message):
+    """What a caller may send as one parameter."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERVICE_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    PARAMETER_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    service: _builtins.str
+    """The service of the action; empty for an action of no service."""
+    action: _builtins.str
+    """The action."""
+    parameter: _builtins.str
+    """The slug of the parameter."""
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """All that may be sent; of a list, each element is one of them."""
+
+    def __init__(
+        self,
+        *,
+        service: _builtins.str = ...,
+        action: _builtins.str = ...,
+        parameter: _builtins.str = ...,
+        values: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "parameter", b"parameter", "service", b"service", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AllowedValues: _TypeAlias = AllowedValues  # noqa: Y015

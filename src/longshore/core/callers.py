@@ -12,6 +12,11 @@ class Caller(NamedTuple):
     principal: str = "anonymous"
     request_id: str = ""
     address: str = ""  #: The host that called, without a port; empty if nobody did.
+    stream: str = ""  #: Where its results go; empty: the stream that has its name.
+
+    @property
+    def stream_id(self) -> str:
+        return self.stream or self.principal
 
 
 SERVER = Caller(principal="longshore")  #: The server itself.

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from longshore.core.principals import ANY
+
 
 class Lane(NamedTuple):
     """A tenant's queue and the actions (sorted, without repeats) that its work needs."""
@@ -26,7 +28,7 @@ class Session(NamedTuple):
     number: int
     secret: bytes  #: What proves that a stream belongs to it; never shown.
     epoch: int  #: Raised by every stream that takes the session up again.
-    tenant: str
+    tenant: str  #: `ANY` serves all of them, on reserved queues only.
     worker: str
     queues: tuple[str, ...]
     offers: tuple[str, ...]  #: Action keys; see `action_key`.
@@ -35,7 +37,7 @@ class Session(NamedTuple):
 
     def serves(self, lane: Lane) -> bool:
         return (
-            lane.tenant == self.tenant
+            self.tenant in (lane.tenant, ANY)
             and lane.queue in self.queues
             and set(lane.actions) <= set(self.offers)
         )

@@ -77,7 +77,7 @@ class Principal(NamedTuple):
     roles: frozenset[Role]  #: With those that they imply.
     tenants: tuple[str, ...] = (DEFAULT_TENANT,)  #: At least one; `ANY` is all.
     grants: Grants = EVERYTHING
-    #: Queues that it may serve as a worker; empty: all but the reserved ones.
+    #: Queues that it may serve as a worker; empty: all but the reserved ones; `ANY`: all.
     queues: tuple[str, ...] = ()
     delivery: Delivery = Delivery.NONE
     stream: str = ""  #: The id of its stream of results; empty: its name.
@@ -105,7 +105,9 @@ class Principal(NamedTuple):
 
     def may_serve(self, queue: str) -> bool:
         """Whether it may take work of a queue; reserved ones are for those that name them."""
-        return queue in self.queues if self.queues else not is_reserved(queue)
+        if not self.queues:
+            return not is_reserved(queue)
+        return queue in self.queues or ANY in self.queues
 
 
 def with_implied(roles: Iterable[Role]) -> frozenset[Role]:
@@ -114,4 +116,4 @@ def with_implied(roles: Iterable[Role]) -> frozenset[Role]:
 
 
 #: Who everybody is where no principals are configured.
-ANONYMOUS: Final = Principal("anonymous", frozenset(Role), (DEFAULT_TENANT, ANY), queues=())
+ANONYMOUS: Final = Principal("anonymous", frozenset(Role), (DEFAULT_TENANT, ANY), queues=(ANY,))

@@ -111,7 +111,7 @@ def accept(change: Submit, batch: Batch) -> Submitted:
     batch.emit(operation, EventKind.SUBMITTED, operation.state, caller=caller)
     batch.create(operation, facts, change.request, change.plan)
     if change.policy is not None:
-        deliveries.begin(number, change.policy, caller.principal, batch)
+        deliveries.begin(number, change.policy, caller.stream_id, batch)
     if change.files:
         filing.take(number, change.files, batch)
     if key is not None:

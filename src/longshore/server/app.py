@@ -9,21 +9,25 @@ from typing import Final, Self
 import grpc
 import grpc.aio
 import structlog
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1.health_pb2 import HealthCheckResponse
 
+from longshore.core.access import Access
 from longshore.core.limits import MESSAGE_BYTES, MIB
 from longshore.engine.engine import Engine
 from longshore.server.catalog_service import CatalogService
 from longshore.server.directory import Directory
 from longshore.server.file_service import FileService
+from longshore.server.gate import Gate
+from longshore.server.health import Health
 from longshore.server.job_service import JobService
 from longshore.server.launch_service import LaunchService
+from longshore.server.limits import DEFAULT, AccessLimits
 from longshore.server.longrunning import Operations
 from longshore.server.messages import Messages
 from longshore.server.methods import Service, handlers_of
 from longshore.server.operation_service import OperationService
 from longshore.server.queue_service import QueueService
-from longshore.server.reflection import add_reflection
+from longshore.server.reflection import Reflection, ReflectionV1, ReflectionV1Alpha
 from longshore.server.scheduler import Scheduler
 from longshore.server.server_service import ServerService
 from longshore.server.submissions import Submissions
@@ -52,6 +56,9 @@ _OPTIONS: Final = (
 )
 
 
+_LOOPBACK: Final = "127.0.0.1"
+
+
 class CannotListen(OSError):
     """The address cannot be had."""
 
@@ -59,18 +66,39 @@ class CannotListen(OSError):
 class Server:
     """Serves an engine that runs already; an async context manager.
 
-    `address` is where it listens, as HOST:PORT, with the port that was chosen for port 0.
+    `address` is where it listens, as HOST:PORT, with the port that was chosen for port 0;
+    `inside_address` is for workers in its own process. Without an `access` whoever connects
+    may do everything.
     """
 
-    def __init__(self, engine: Engine, listen: str, *, tls: Tls | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        listen: str,
+        *,
+        access: Access | None = None,
+        tls: Tls | None = None,
+        limits: AccessLimits = DEFAULT,
+        reflection: Reflection = Reflection.OPEN,
+        inside: bool = False,
+    ) -> None:
         self._engine = engine
         self._listen = listen
         self._tls = tls
+        self._reflection = reflection
+        self._inside = inside
+        self._gate = Gate(
+            access,
+            limits,
+            certificates=tls is not None and tls.client_ca is not None,
+            reflection_is_open=reflection is Reflection.OPEN,
+        )
         self._server = grpc.aio.server(options=_OPTIONS)
-        self._health = health.aio.HealthServicer()
+        self._health = Health()
         self._names: list[str] = []
-        self._scheduling: asyncio.Task[None] | None = None
+        self._errands: list[asyncio.Task[None]] = []
         self.address = listen
+        self.inside_address = ""
 
     async def __aenter__(self) -> Self:
         directory = Directory(self._engine.catalog)
@@ -86,22 +114,31 @@ class Server:
             FileService(self._engine),
             QueueService(self._engine),
             WorkerService(self._engine),
-            ServerService(self._engine),
+            ServerService(self._engine, self._gate),
             Operations(self._engine, messages),
         )
         self._names = [service.SERVICE for service in services]
         self._server.add_generic_rpc_handlers(
-            tuple(handlers_of(service) for service in services)
+            tuple(handlers_of(service, self._gate) for service in (*services, *self._tellers()))
         )
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        add_reflection(self._server, (*self._names, health.SERVICE_NAME))
         self.address = self._bind()
+        self.inside_address = self._bind_inside()
         await self._server.start()
-        scheduler = Scheduler(self._engine, submissions)
-        self._scheduling = asyncio.create_task(scheduler.run(), name="scheduler")
+        for name, errand in (
+            ("scheduler", Scheduler(self._engine, submissions).run()),
+            ("gate", self._gate.watch_over()),
+        ):
+            self._errands.append(asyncio.create_task(errand, name=name))
         for name in ("", *self._names):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+            await self._health.statuses.set(name, HealthCheckResponse.SERVING)
         return self
+
+    def _tellers(self) -> tuple[Service, ...]:
+        """Return the services that tell of the others."""
+        if self._reflection is Reflection.OFF:
+            return (self._health,)
+        told = (*self._names, self._health.SERVICE)
+        return self._health, ReflectionV1Alpha(told), ReflectionV1(told)
 
     def _bind(self) -> str:
         """Open the port. Raises `CannotListen` and, of TLS, `CannotServeTls`."""
@@ -119,9 +156,15 @@ class Server:
             ) from error
         return f"{host}:{port}"
 
+    def _bind_inside(self) -> str:
+        """Return where workers of this process connect: in the clear, if others speak TLS."""
+        if not self._inside or self._tls is None:
+            return self.address
+        return f"{_LOOPBACK}:{self._server.add_insecure_port(f'{_LOOPBACK}:0')}"
+
     async def retire(self) -> None:
         """Say NOT_SERVING from now on, and serve all the same until `drain`."""
-        await self._health.enter_graceful_shutdown()
+        await self._health.statuses.enter_graceful_shutdown()
 
     async def drain(self, grace_seconds: float) -> None:
         """Stop in good order: health first, then streams are told to go elsewhere, then calls.
@@ -129,15 +172,15 @@ class Server:
         Calls that are under way get the grace; after it they are cut.
         """
         await self.retire()
-        await self._stop_scheduling()
+        await self._end_errands()
         self._engine.drain()
         await self._server.stop(grace_seconds)
 
-    async def _stop_scheduling(self) -> None:
+    async def _end_errands(self) -> None:
         """Leave what is due from now on to other servers, or to the next start."""
-        if self._scheduling is not None:
-            self._scheduling.cancel()
-            await asyncio.gather(self._scheduling, return_exceptions=True)
+        for errand in self._errands:
+            errand.cancel()
+        await asyncio.gather(*self._errands, return_exceptions=True)
 
     async def __aexit__(
         self,
@@ -145,5 +188,5 @@ class Server:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._stop_scheduling()
+        await self._end_errands()
         await self._server.stop(None)

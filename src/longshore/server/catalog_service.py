@@ -29,9 +29,9 @@ from longshore.engine.engine import Engine
 from longshore.server.checks import Flaws, at_most, printable
 from longshore.server.contract_changes import contract_change
 from longshore.server.contracts import contract_of
-from longshore.server.directory import Directory
+from longshore.server.directory import Directory, Offers
+from longshore.server.gate import Call
 from longshore.server.kept_secrets import schedule_without_secrets, without_secrets
-from longshore.server.methods import Call
 from longshore.server.named_pages import named_page
 from longshore.server.plan_checks import at
 from longshore.server.schedule_changes import ScheduleChanges
@@ -59,7 +59,7 @@ class CatalogService:
     ) -> pb.ListServicesResponse:
         if request.kind not in ServiceKind.values():
             raise InvalidFields([Violation("kind", "RULESET, OPERATION, or unset for all")])
-        services = self._directory.offers(call.caller.tenant).services
+        services = self._offers(call).services
         return pb.ListServicesResponse(
             services=[one for one in services.values() if request.kind in (0, one.kind)]
         )
@@ -67,10 +67,14 @@ class CatalogService:
     async def GetService(
         self, request: pb.GetServiceRequest, call: Call
     ) -> pb.GetServiceResponse:
-        service = self._directory.offers(call.caller.tenant).services.get(request.slug)
+        service = self._offers(call).services.get(request.slug)
         if service is None:
             raise ServiceNotFound(request.slug)
         return pb.GetServiceResponse(service=service)
+
+    def _offers(self, call: Call) -> Offers:
+        """Return what the caller may ask for."""
+        return self._directory.offers(call.caller.tenant, call.principal.grants)
 
     async def ApplyContract(
         self, request: pb.ApplyContractRequest, call: Call
@@ -119,7 +123,8 @@ class CatalogService:
         known = self._engine.catalog.current.schedules.get((caller.tenant, given.name))
         earlier = None if known is None else agreed(known.document)
         now = self._engine.clock.now()
-        change = self._schedule_changes.change(given, caller, earlier, now)
+        grants = call.principal.grants
+        change = self._schedule_changes.change(given, caller, earlier, now, grants)
         await self._require_account(given.task, caller)
         await self._require_files(given, caller)
         kept = cast("Schedule", await self._engine.writer.write(change))

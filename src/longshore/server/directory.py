@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from longshore.core.installation import BUILT_IN_QUEUES
+from longshore.core.principals import EVERYTHING, Grants
 from longshore.core.store import Catalog
 from longshore.engine.catalog import CatalogCache
 from longshore.server.contracts import contract_of
@@ -29,8 +30,46 @@ def service_of(document: bytes) -> Service:
 
 
 @lru_cache(maxsize=1_024)
-def _tables(document: bytes) -> Mapping[str, Table]:
-    return {action.slug: Table(action) for action in service_of(document).actions}
+def _tables(document: bytes, slug: str, grants: Grants) -> Mapping[str, Table]:
+    return {
+        action.slug: Table(action, _confined(slug, action.slug, grants))
+        for action in service_of(document).actions
+    }
+
+
+def _confined(service: str, action: str, grants: Grants) -> Mapping[str, frozenset[str]]:
+    """Return what somebody may send, of parameters that are confined, by their names.
+
+    An action can be asked for without its service, so what is said of that counts as well.
+    """
+    found: dict[str, frozenset[str]] = {}
+    for name, values in grants.values:
+        if name.service in (service, "") and name.action == action:
+            known = found.get(name.parameter, values)
+            found[name.parameter] = known & values
+    return found
+
+
+@lru_cache(maxsize=1_024)
+def _granted(document: bytes, slug: str, grants: Grants) -> Service | None:
+    """Return a service as somebody is shown it; None if none of its actions is granted."""
+    service = service_of(document)
+    if grants == EVERYTHING:
+        return service
+    shown = Service()
+    shown.CopyFrom(service)
+    for index in reversed(range(len(shown.actions))):
+        action = shown.actions[index]
+        if not grants.permits(slug, action.slug):
+            del shown.actions[index]
+            continue
+        confined = _confined(slug, action.slug, grants)
+        for parameter in action.parameters:
+            if parameter.slug in confined:
+                values = confined[parameter.slug]
+                kept = values.intersection(parameter.values) if parameter.values else values
+                parameter.values[:] = sorted(kept)
+    return shown if shown.actions or not service.actions else None
 
 
 class Offers(NamedTuple):
@@ -43,46 +82,61 @@ class Offers(NamedTuple):
     passwords: Marked  #: Parameters that are passwords.
     files: Marked  #: Parameters that take files.
 
+    grants: Grants = EVERYTHING  #: Of whoever asks.
+
     @classmethod
-    def of(cls, catalog: Catalog, tenant: str) -> Offers:
+    def of(cls, catalog: Catalog, tenant: str, grants: Grants = EVERYTHING) -> Offers:
+        """Return what somebody of a tenant can ask for."""
         documents = {
             slug: document
             for (owner, slug), document in sorted(catalog.services.items())
             if owner == tenant
         }
         queues = {queue for owner, queue in catalog.queues if owner == tenant}
-        actions = _by_service_and_action(documents)
+        actions = _by_service_and_action(documents, grants)
         return cls(
-            services_of(documents),
+            services_of(documents, grants),
             actions,
             BUILT_IN_QUEUES | queues,
             _marked(actions, lambda table: table.passwords),
             _marked(actions, lambda table: table.files),
+            grants,
         )
 
 
-def services_of(documents: Mapping[str, bytes]) -> dict[str, Service]:
+def services_of(
+    documents: Mapping[str, bytes], grants: Grants = EVERYTHING
+) -> dict[str, Service]:
     """Return services by slug; actions that belong to none are those of the service ""."""
     unnamed = Service()
     services: dict[str, Service] = {}
-    for slug, document in documents.items():
-        if slug.startswith(_UNNAMED):
-            unnamed.actions.extend(service_of(document).actions)
+    for kept_as, document in documents.items():
+        slug = _slug(kept_as)
+        shown = _granted(document, slug, grants)
+        if shown is None:
+            continue
+        if slug:
+            services[slug] = shown
         else:
-            services[slug] = service_of(document)
+            unnamed.actions.extend(shown.actions)
     return {"": unnamed, **services} if unnamed.actions else services
 
 
+def _slug(kept_as: str) -> str:
+    return "" if kept_as.startswith(_UNNAMED) else kept_as
+
+
 def _by_service_and_action(
-    documents: Mapping[str, bytes],
+    documents: Mapping[str, bytes], grants: Grants
 ) -> dict[tuple[str, str], tuple[Table, ...]]:
     actions: dict[tuple[str, str], tuple[Table, ...]] = {}
     for kept_as, document in documents.items():
-        slug = "" if kept_as.startswith(_UNNAMED) else kept_as
-        for action, table in _tables(document).items():
+        slug = _slug(kept_as)
+        for action, table in _tables(document, slug, grants).items():
             for service in {slug, ""}:
-                key = (service, action)
-                actions[key] = (*actions.get(key, ()), table)
+                if grants.permits(service, action):
+                    key = (service, action)
+                    actions[key] = (*actions.get(key, ()), table)
     return actions
 
 
@@ -102,10 +156,10 @@ class Directory:
     def __init__(self, catalog: CatalogCache) -> None:
         self._catalog = catalog
         self._seen = catalog.current
-        self._offers: dict[str, Offers] = {}
+        self._offers: dict[tuple[str, Grants], Offers] = {}
 
-    def offers(self, tenant: str) -> Offers:
-        """Return what a tenant's workers have ever offered."""
+    def offers(self, tenant: str, grants: Grants = EVERYTHING) -> Offers:
+        """Return what a tenant's workers have ever offered, as far as it is granted."""
         current = self._catalog.current
         if current is not self._seen:
             if (
@@ -114,9 +168,9 @@ class Directory:
             ):
                 self._offers = {}
             self._seen = current
-        found = self._offers.get(tenant)
+        found = self._offers.get((tenant, grants))
         if found is None:
-            found = self._offers[tenant] = Offers.of(current, tenant)
+            found = self._offers[tenant, grants] = Offers.of(current, tenant, grants)
         return found
 
     def contract(self, tenant: str, name: str) -> Contract | None:

@@ -81,6 +81,22 @@ _TABLE: Final[dict[type[LongshoreError], tuple[StatusCode, ErrorReason.ValueType
         StatusCode.INVALID_ARGUMENT,
         ErrorReason.ERROR_REASON_PAYLOAD_TOO_LARGE,
     ),
+    errors.Unauthenticated: (
+        StatusCode.UNAUTHENTICATED,
+        ErrorReason.ERROR_REASON_UNAUTHENTICATED,
+    ),
+    errors.RoleMissing: (
+        StatusCode.PERMISSION_DENIED,
+        ErrorReason.ERROR_REASON_ROLE_MISSING,
+    ),
+    errors.TenantNotPermitted: (
+        StatusCode.PERMISSION_DENIED,
+        ErrorReason.ERROR_REASON_TENANT_NOT_PERMITTED,
+    ),
+    errors.RateLimited: (
+        StatusCode.RESOURCE_EXHAUSTED,
+        ErrorReason.ERROR_REASON_RATE_LIMITED,
+    ),
     errors.WrongState: (
         StatusCode.FAILED_PRECONDITION,
         ErrorReason.ERROR_REASON_WRONG_STATE,
@@ -232,4 +248,5 @@ _DETAILS: Final[dict[type, Callable[[LongshoreError], Message]]] = {
     errors.WrongState: _state,
     errors.Maintenance: lambda _: _retry(_MAINTENANCE_RETRY_SECONDS),
     errors.Overloaded: lambda error: _retry(getattr(error, "retry_after", 1.0)),
+    errors.RateLimited: lambda error: _retry(getattr(error, "retry_after", 1.0)),
 }

@@ -19,9 +19,11 @@ from longshore.core.errors import InvalidFields, NotFound, OperationNotFound
 from longshore.core.ids import target_of
 from longshore.core.limits import CANCEL_MESSAGE_BYTES
 from longshore.core.operations import Kind, Operation, Record
+from longshore.core.principals import Grants
 from longshore.engine.engine import Engine
 from longshore.server import wire
 from longshore.server.checks import at_most
+from longshore.server.gate import Call
 from longshore.server.messages import (
     Messages,
     Submission,
@@ -29,7 +31,6 @@ from longshore.server.messages import (
     parts_of,
     submitted,
 )
-from longshore.server.methods import Call
 from longshore.server.pages import Listed, read_page
 from longshore.server.submissions import Submissions, recall_of
 from longshore.server.watches import Watches, Wish
@@ -71,8 +72,8 @@ class Face:
     messages: Messages
     watches: Watches
     submissions: Submissions
-    #: Makes the change of a submit: request, caller, trace context.
-    change: Callable[[Any, Caller, str | None], Submit]
+    #: Makes the change of a submit: request, caller, trace context, what the caller may ask.
+    change: Callable[[Any, Caller, str | None, Grants], Submit]
 
     async def submit(self, request: Submission, call: Call) -> bytes:
         change, outcome = await self._written(request, call)
@@ -90,7 +91,7 @@ class Face:
         None was written for a repeat of what would be refused now.
         """
         try:
-            change = self.change(request, call.caller, call.traceparent)
+            change = self.change(request, call.caller, call.traceparent, call.principal.grants)
         except (InvalidFields, NotFound) as refusal:
             return None, await self._earlier(request, call, refusal)
         try:

@@ -10,10 +10,11 @@ from longshore.core.errors import FileNotFound
 from longshore.core.file_changes import DeleteFile
 from longshore.core.files import File, described
 from longshore.core.ids import text_of
+from longshore.core.principals import Role
 from longshore.engine.engine import Engine
 from longshore.server import wire
 from longshore.server.file_headers import file_id_of, keep_file
-from longshore.server.methods import Call
+from longshore.server.gate import Call
 from longshore.server.plan_checks import at
 from longshore.server.uploads import Upload
 from longshore.v1 import file_service_pb2 as pb
@@ -35,6 +36,9 @@ class FileService:
         upload = Upload(call.context, self._engine.settings.upload_silence_seconds)
         try:
             asked = keep_file(await upload.header(), call.caller)
+            # What an operation makes is its worker's to add; the lease tells which.
+            made = asked.file.number is not None
+            call.principal.require(Role.WORKER if made else Role.SUBMITTER)
             if asked.replace:
                 await self._found(asked.file.id, call)  # Rather now than after its last byte.
             async with aclosing(upload.data()) as chunks:

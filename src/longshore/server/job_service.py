@@ -13,8 +13,8 @@ from longshore.engine.engine import Engine
 from longshore.server.checks import Flaws, queue_name, queue_of_plans
 from longshore.server.directory import Directory
 from longshore.server.faces import Face
+from longshore.server.gate import Call
 from longshore.server.messages import Messages
-from longshore.server.methods import Call
 from longshore.server.plan_checks import at
 from longshore.server.submissions import Submissions
 from longshore.server.watches import Watches

@@ -18,9 +18,9 @@ from longshore.engine.engine import Engine
 from longshore.server import wire
 from longshore.server.checks import Flaws, at_most, page_size
 from longshore.server.faces import Face
+from longshore.server.gate import Call
 from longshore.server.launch_submissions import QUEUES
 from longshore.server.messages import Messages, parts_of
-from longshore.server.methods import Call
 from longshore.server.pages import read_query
 from longshore.server.results import Results
 from longshore.server.submissions import Submissions

@@ -22,9 +22,9 @@ from longshore.engine.engine import Engine
 from longshore.server import wire
 from longshore.server.checks import Flaws, page_size, span_of
 from longshore.server.filters import parse_filter
+from longshore.server.gate import Call
 from longshore.server.generic_operations import COLLECTION, GenericOperations
 from longshore.server.messages import FULL_PARTS, Messages
-from longshore.server.methods import Call
 from longshore.server.pages import read_query
 from longshore.server.plan_checks import at
 

@@ -9,41 +9,28 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Protocol, TypeAlias
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from typing import Any, ClassVar, Final, Protocol
 
 import grpc
 import grpc.aio
 import structlog
-import uuid_utils
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.descriptor_pool import Default
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from longshore.core.callers import Caller
-from longshore.core.errors import LimitExceeded
-from longshore.core.limits import NAME_CHARACTERS
+from longshore.server import audit
 from longshore.server.decoding import decode
 from longshore.server.errors import status_of
+from longshore.server.gate import Call, Gate
+from longshore.server.roles import LASTING
+from longshore.server.visitors import Context, Visitor
 
 log = structlog.get_logger()
 
-_HEADER_CHARACTERS: Final = 128  #: Of an x-request-id, which other systems may have made.
 _DETAILS: Final = "grpc-status-details-bin"
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
-
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call: who makes it, and the channel's side of it."""
-
-    caller: Caller
-    traceparent: str | None
-    context: Context
 
 
 class Service(Protocol):
@@ -52,11 +39,11 @@ class Service(Protocol):
     SERVICE: ClassVar[str]  #: The full name in the contract.
 
 
-def handlers_of(service: Service) -> grpc.GenericRpcHandler:
+def handlers_of(service: Service, gate: Gate) -> grpc.GenericRpcHandler:
     """Return what registers a service with a gRPC server."""
     descriptor = Default().FindServiceByName(service.SERVICE)
     handlers = {
-        method.name: _handler(method, getattr(service, method.name))
+        method.name: _handler(method, getattr(service, method.name), gate)
         for method in descriptor.methods
         if hasattr(service, method.name)
     }
@@ -64,17 +51,35 @@ def handlers_of(service: Service) -> grpc.GenericRpcHandler:
 
 
 def _handler(
-    method: MethodDescriptor, serve: Callable[..., Any]
+    method: MethodDescriptor, serve: Callable[..., Any], gate: Gate
 ) -> grpc.RpcMethodHandler[Any, Any]:
+    door = _Door(f"/{method.containing_service.full_name}/{method.name}", gate)
     kind = GetMessageClass(method.input_type)
-    path = f"/{method.containing_service.full_name}/{method.name}"
     if method.client_streaming and method.server_streaming:
-        return grpc.stream_stream_rpc_method_handler(_conversation(path, serve), None, _encoded)
+        return grpc.stream_stream_rpc_method_handler(_conversation(door, serve), None, _encoded)
     if method.client_streaming:
-        return grpc.stream_unary_rpc_method_handler(_conversation(path, serve), None, _encoded)
+        return grpc.stream_unary_rpc_method_handler(_conversation(door, serve), None, _encoded)
+    if method.server_streaming and inspect.iscoroutinefunction(serve):
+        return grpc.unary_stream_rpc_method_handler(_lasting(door, kind, serve), None, _encoded)
     if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(_stream(path, kind, serve), None, _encoded)
-    return grpc.unary_unary_rpc_method_handler(_unary(path, kind, serve), None, _encoded)
+        return grpc.unary_stream_rpc_method_handler(_stream(door, kind, serve), None, _encoded)
+    if door.path in LASTING:
+        return grpc.unary_unary_rpc_method_handler(_lasting(door, kind, serve), None, _encoded)
+    return grpc.unary_unary_rpc_method_handler(_unary(door, kind, serve), None, _encoded)
+
+
+class _Door:
+    """Where the callers of one method come in."""
+
+    def __init__(self, path: str, gate: Gate) -> None:
+        self.path = path
+        self.gate = gate
+        self.needed = gate.needed(path)
+        self.audited = audit.is_audited(self.needed)
+
+    async def enter(self, visitor: Visitor) -> Call:
+        known = self.gate.recognize(visitor, self.needed)
+        return known or await self.gate.identify(visitor, self.needed)
 
 
 def _encoded(response: bytes | Message) -> bytes:
@@ -82,35 +87,62 @@ def _encoded(response: bytes | Message) -> bytes:
 
 
 def _unary(
-    path: str, kind: type[Message], serve: Callable[[Any, Call], Awaitable[Any]]
+    door: _Door, kind: type[Message], serve: Callable[[Any, Call], Awaitable[Any]]
 ) -> Callable[[bytes, Context], Awaitable[Any]]:
+    recognize, identify = door.gate.recognize, door.gate.identify
+    needed, audited = door.needed, door.audited
+
     async def handle(data: bytes, context: Context) -> Any:
+        visitor = Visitor(door.path, context)
         try:
-            call = _call(context)
-            return await serve(decode(kind, data), call)
+            call = recognize(visitor, needed) or await identify(visitor, needed)
+            response = await serve(decode(kind, data), call)
         except Exception as error:  # noqa: BLE001  Whatever it is becomes a status.
-            await _refuse(path, error, context)
+            await _refuse(visitor, error)
+        else:
+            if audited:
+                audit.done(visitor)
+            return response
+
+    return handle
+
+
+def _lasting(
+    door: _Door, kind: type[Message], serve: Callable[[Any, Call], Awaitable[Any]]
+) -> Callable[[bytes, Context], Awaitable[Any]]:
+    """Serve a call that waits, or writes by its context: both count as streams."""
+
+    async def handle(data: bytes, context: Context) -> Any:
+        visitor = Visitor(door.path, context)
+        try:
+            call = await door.enter(visitor)
+            with door.gate.stream(call, door.needed):
+                return await serve(decode(kind, data), call)
+        except Exception as error:  # noqa: BLE001  Whatever it is becomes a status.
+            await _refuse(visitor, error)
 
     return handle
 
 
 def _stream(
-    path: str, kind: type[Message], serve: Callable[[Any, Call], AsyncGenerator[Any, None]]
+    door: _Door, kind: type[Message], serve: Callable[[Any, Call], AsyncGenerator[Any, None]]
 ) -> Callable[[bytes, Context], AsyncIterator[Any]]:
     async def handle(data: bytes, context: Context) -> AsyncIterator[Any]:
+        visitor = Visitor(door.path, context)
         try:
-            call = _call(context)
-            async with contextlib.aclosing(serve(decode(kind, data), call)) as messages:
-                async for message in messages:
-                    yield message
+            call = await door.enter(visitor)
+            with door.gate.stream(call, door.needed):
+                async with contextlib.aclosing(serve(decode(kind, data), call)) as messages:
+                    async for message in messages:
+                        yield message
         except Exception as error:  # noqa: BLE001  Whatever it is becomes a status.
-            await _refuse(path, error, context)
+            await _refuse(visitor, error)
 
     return handle
 
 
 def _conversation(
-    path: str, serve: Callable[[Call], Awaitable[Any]]
+    door: _Door, serve: Callable[[Call], Awaitable[Any]]
 ) -> Callable[[AsyncIterator[bytes], Context], Awaitable[Any]]:
     """Serve a stream of requests: the method reads by the call's context.
 
@@ -119,34 +151,27 @@ def _conversation(
     assert inspect.iscoroutinefunction(serve)
 
     async def handle(_requests: AsyncIterator[bytes], context: Context) -> Any:
+        visitor = Visitor(door.path, context)
         try:
-            return await serve(_call(context))
+            call = await door.enter(visitor)
+            with door.gate.stream(call, door.needed):
+                return await serve(call)
         except Exception as error:  # noqa: BLE001  Whatever it is becomes a status.
-            await _refuse(path, error, context)
+            await _refuse(visitor, error)
 
     return handle
 
 
-def _call(context: Context) -> Call:
-    """Return who calls. The request id is told back, and made up if there is none."""
-    metadata: Mapping[str, Any] = dict(context.invocation_metadata() or ())
-    tenant = metadata.get("x-tenant-id") or "default"
-    if len(tenant) > NAME_CHARACTERS:
-        raise LimitExceeded("x-tenant-id", NAME_CHARACTERS, len(tenant))
-    request_id = metadata.get("x-request-id") or str(uuid_utils.uuid7())
-    if len(request_id) > _HEADER_CHARACTERS:
-        raise LimitExceeded("x-request-id", _HEADER_CHARACTERS, len(request_id))
-    context.set_trailing_metadata((("x-request-id", request_id),))
-    caller = Caller(tenant, "anonymous", request_id)
-    return Call(caller, metadata.get("traceparent"), context)
-
-
-async def _refuse(path: str, error: Exception, context: Context) -> None:
+async def _refuse(visitor: Visitor, error: Exception) -> None:
     """End a call with the status that says what went wrong."""
     if isinstance(error, grpc.aio.AbortError):
         raise error
     status = status_of(error)
     code = _CODES[status.code]
-    log.info("call_refused", method=path, code=code.name, message=status.message)
+    if isinstance(error, audit.DENIALS):
+        audit.denied(visitor, error)
+    else:
+        log.info("call_refused", method=visitor.path, code=code.name, message=status.message)
+    context = visitor.context
     trailing = (*(context.trailing_metadata() or ()), (_DETAILS, status.SerializeToString()))
     await context.abort(code, status.message, trailing)

@@ -13,13 +13,14 @@ from longshore.core.ids import target_of
 from longshore.core.installation import Queue
 from longshore.core.operations import Kind, Record
 from longshore.core.page_tokens import PageToken, question
+from longshore.core.principals import ANY
 from longshore.core.store import Catalog, Replay
 from longshore.engine.engine import Engine
 from longshore.server import wire
 from longshore.server.checks import page_size
 from longshore.server.events import DETAILS, event_message, origin_message
+from longshore.server.gate import Call
 from longshore.server.messages import Messages, parts_of
-from longshore.server.methods import Call
 from longshore.server.watches import Watches, Wish
 from longshore.v1.operation_pb2 import Event as EventMessage
 from longshore.v1.operation_pb2 import State, View
@@ -160,7 +161,7 @@ class OperationService:
                 connected=number in live,
             )
             for number, session in sorted(catalog.sessions.items())
-            if session.tenant == tenant
+            if session.tenant in (tenant, ANY)
         ]
 
 

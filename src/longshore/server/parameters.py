@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from google.protobuf.struct_pb2 import Value
@@ -76,16 +77,27 @@ _SCALARS: Final = frozenset({"string_value", "number_value", "bool_value"})
 class _Parameter(NamedTuple):
     type: _Type
     required: bool
-    values: frozenset[str]  #: All that may be sent, as text; empty: any.
+    values: frozenset[str] | None  #: All that may be sent, as text; None: any.
     scalar: str  #: The kind of its values, if that and `accepts` are all there is to check.
     accepts: Callable[[Value], bool]
 
 
-class Table:
-    """What one action takes."""
+_FREE: Final[Mapping[str, frozenset[str]]] = MappingProxyType({})
 
-    def __init__(self, action: ServiceAction) -> None:
-        self._parameters = {one.slug: _compiled(one) for one in action.parameters}
+
+class Table:
+    """What one action takes, from somebody who may send but some values, if they are confined.
+
+    What is confined cannot be read from paths, as nobody knows yet what it will be.
+    """
+
+    def __init__(
+        self, action: ServiceAction, confined: Mapping[str, frozenset[str]] = _FREE
+    ) -> None:
+        self._parameters = {
+            one.slug: _compiled(one, confined.get(one.slug)) for one in action.parameters
+        }
+        self._confined = confined.keys()
         self._required = frozenset(one.slug for one in action.parameters if not one.optional)
         #: Parameters whose values are shown to workers only.
         self.passwords = frozenset(one.slug for one in action.parameters if one.password)
@@ -112,7 +124,7 @@ class Table:
             if wrong is not None:
                 found.append(wrong._replace(field=f"{path}.arguments.{wrong.field}"))
         if from_paths:
-            found += self._unknown(from_paths, path)
+            found += self._not_from_paths(from_paths, path)
         if needed:
             found += _missing(self._required.difference(arguments, from_paths), path)
         return found
@@ -124,12 +136,15 @@ class Table:
             return Violation(name, f"no such parameter; there are: {known}", "UNKNOWN")
         return _flaw(name, value, kind) or _mismatch(name, value, kind, parameter)
 
-    def _unknown(self, from_paths: Collection[str], path: str) -> Iterator[Violation]:
+    def _not_from_paths(self, from_paths: Collection[str], path: str) -> Iterator[Violation]:
         for name in from_paths:
             if name not in self._parameters:
                 known = ", ".join(self._parameters) or "none"
                 described = f"no such parameter; there are: {known}"
                 yield Violation(f"{path}.argument_paths[{name}]", described, "UNKNOWN")
+            elif name in self._confined:
+                written = "you may send some values only: write the one that you mean"
+                yield Violation(f"{path}.argument_paths[{name}]", written, "NOT_PERMITTED")
 
 
 def _missing(names: Collection[str], path: str) -> Iterator[Violation]:
@@ -137,10 +152,12 @@ def _missing(names: Collection[str], path: str) -> Iterator[Violation]:
         yield Violation(f"{path}.arguments.{name}", "this argument is needed", "MISSING")
 
 
-def _compiled(parameter: Parameter) -> _Parameter:
+def _compiled(parameter: Parameter, confined: frozenset[str] | None) -> _Parameter:
     expected = _TYPES.get(parameter.type, _ANY)
-    values = frozenset(parameter.values)
-    scalar = expected.kind if expected.kind in _SCALARS and not values else ""
+    values = frozenset(parameter.values) if parameter.values else None
+    if confined is not None:
+        values = confined if values is None else values & confined
+    scalar = expected.kind if expected.kind in _SCALARS and values is None else ""
     return _Parameter(expected, not parameter.optional, values, scalar, expected.accepts)
 
 
@@ -157,8 +174,9 @@ def _mismatch(
     expected = parameter.type
     if expected.kind and (kind != expected.kind or not expected.accepts(value)):
         return Violation(name, f"expected {expected.words}")
-    if parameter.values and not parameter.values.issuperset(_texts(value, kind)):
-        allowed = ", ".join(sorted(parameter.values))
+    values = parameter.values
+    if values is not None and not values.issuperset(_texts(value, kind)):
+        allowed = ", ".join(sorted(values)) or "none"
         return Violation(name, f"only these may be sent: {allowed}", "NOT_PERMITTED")
     return None
 

@@ -41,7 +41,9 @@ def check_service(service: str, offers: Offers, path: str, flaws: Flaws) -> NotF
 def check_actions(
     actions: Sequence[ActionCall], service: str, offers: Offers, path: str, flaws: Flaws
 ) -> Needs:
-    """Return what a plan needs; adds every violation. Raises `LimitExceeded`.
+    """Return what a plan needs; adds every violation.
+
+    Raises `LimitExceeded`, and `ActionNotFound` for what is not granted.
 
     `path` is the field that holds the actions, such as `spec.actions`.
     """
@@ -62,7 +64,10 @@ def check_actions(
         tables = offers.actions.get((service, name))
         if tables is None:
             slug(name, f"{place}.action", flaws)
-            missing = missing or at(f"{place}.action", ActionNotFound(name, service))
+            unknown = at(f"{place}.action", ActionNotFound(name, service))
+            if not offers.grants.permits(service, name):
+                raise unknown  # To them it is not there, whatever they are content with.
+            missing = missing or unknown
         fields = call.arguments.fields if call.HasField("arguments") else _NO_ARGUMENTS
         check_arguments(fields, call.argument_paths, tables, place, flaws)
         if call.argument_paths or call.assign or call.results:

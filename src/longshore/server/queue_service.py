@@ -20,7 +20,7 @@ from longshore.core.page_tokens import question
 from longshore.core.store import Counts
 from longshore.engine.engine import Engine
 from longshore.server.checks import Flaws, queue_name
-from longshore.server.methods import Call
+from longshore.server.gate import Call
 from longshore.server.named_pages import named_page
 from longshore.v1 import queue_service_pb2 as pb
 

@@ -1,38 +1,58 @@
 """Reflection: lets grpcurl and its like ask what is served, in both versions of the protocol.
 
 The library speaks `v1alpha` only. Version `v1` has the same messages under another name, so
-the same servicer is registered under both.
+the same servicer serves both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Final
+import enum
+from collections.abc import AsyncGenerator, Iterable
+from typing import Any, ClassVar
 
-import grpc
 import grpc.aio
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_reflection.v1alpha import reflection, reflection_pb2
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 
-_V1ALPHA: Final = "grpc.reflection.v1alpha.ServerReflection"
-_V1: Final = "grpc.reflection.v1.ServerReflection"
+from longshore.server.decoding import decode
+from longshore.server.gate import Call
+from longshore.server.visitors import Context
 
 
-def add_reflection(server: grpc.aio.Server, services: Iterable[str]) -> None:
-    """Let a server describe these services, health and reflection itself."""
-    pool = _pool_with_v1()
-    names = (*services, _V1ALPHA, _V1)
-    servicer: Any = reflection.aio.ReflectionServicer(names, pool=pool)
-    handler = grpc.stream_stream_rpc_method_handler(
-        servicer.ServerReflectionInfo,
-        reflection_pb2.ServerReflectionRequest.FromString,
-        reflection_pb2.ServerReflectionResponse.SerializeToString,
-    )
-    method = {"ServerReflectionInfo": handler}
-    server.add_generic_rpc_handlers(
-        tuple(grpc.method_handlers_generic_handler(name, method) for name in (_V1ALPHA, _V1))
-    )
+class Reflection(enum.Enum):
+    """Who may ask what is served."""
+
+    OPEN = "open"  #: Anybody.
+    KNOWN = "known"  #: Who is known to the server, whatever the role.
+    OFF = "off"  #: Nobody.
+
+
+class ReflectionV1Alpha:
+    """Describes services, and itself, to who asks."""
+
+    SERVICE: ClassVar[str] = "grpc.reflection.v1alpha.ServerReflection"
+
+    def __init__(self, services: Iterable[str]) -> None:
+        names = (*services, ReflectionV1Alpha.SERVICE, ReflectionV1.SERVICE)
+        self._servicer: Any = reflection.aio.ReflectionServicer(names, pool=_pool_with_v1())
+
+    async def ServerReflectionInfo(self, call: Call) -> None:
+        requests = _requests(call.context)
+        async for response in self._servicer.ServerReflectionInfo(requests, call.context):
+            await call.context.write(response)
+
+
+class ReflectionV1(ReflectionV1Alpha):
+    """The same, under the name of the newer version."""
+
+    SERVICE: ClassVar[str] = "grpc.reflection.v1.ServerReflection"
+
+
+async def _requests(context: Context) -> AsyncGenerator[ServerReflectionRequest]:
+    while (data := await context.read()) is not grpc.aio.EOF:
+        yield decode(ServerReflectionRequest, data)
 
 
 def _pool_with_v1() -> descriptor_pool.DescriptorPool:

@@ -18,8 +18,8 @@ from longshore.core.store import Channel
 from longshore.engine.engine import Engine
 from longshore.engine.streams import Listener
 from longshore.server.checks import at_most
+from longshore.server.gate import Call
 from longshore.server.messages import FULL_PARTS, Messages
-from longshore.server.methods import Call
 from longshore.server.plan_checks import at
 from longshore.server.result_messages import HEARTBEAT, LAST, ResultMessages
 from longshore.v1 import task_service_pb2 as pb
@@ -45,7 +45,8 @@ class ResultStreams:
         Raises `StreamNotFound`, `StreamTaken`, `RevisionCompacted`, `RevisionInFuture`, and
         what the files of a result raise.
         """
-        if request.stream != call.caller.principal:
+        caller = call.caller
+        if request.stream not in (caller.stream_id, caller.principal):
             raise StreamNotFound(request.stream)
         after = request.after_revision if request.HasField("after_revision") else None
         if after is not None:

@@ -18,7 +18,7 @@ from longshore.core.operations import Kind, Part, Record, State
 from longshore.engine.engine import Engine
 from longshore.server import wire
 from longshore.server.contents import Contents
-from longshore.server.methods import Call
+from longshore.server.gate import Call
 from longshore.server.plan_checks import at
 from longshore.v1.launch_service_pb2 import DownloadLaunchFilesResponse
 from longshore.v1.task_service_pb2 import FetchTaskResultResponse

@@ -13,6 +13,7 @@ from longshore.core.errors import (
     PayloadTooLarge,
     Violation,
 )
+from longshore.core.principals import EVERYTHING, Grants
 from longshore.server.checks import Flaws, payload, slug, span_of
 from longshore.server.directory import Directory
 from longshore.server.file_arguments import Taken
@@ -33,10 +34,16 @@ class ScheduleChanges:
         self._submissions = submissions
 
     def change(
-        self, given: Schedule, caller: Caller, kept: Schedule | None, now: int
+        self,
+        given: Schedule,
+        caller: Caller,
+        kept: Schedule | None,
+        now: int,
+        grants: Grants = EVERYTHING,
     ) -> ApplySchedule:
         """Return the change that makes a schedule what is given, its times counted from now.
 
+        The submits of it are checked by the caller's grants now, and not again each time.
         Secrets of the one that is `kept` stay where they are given as they were shown. Raises
         `InvalidFields` with every violation, `LimitExceeded`, `PayloadTooLarge`, or a
         `NotFound` for what the spec names.
@@ -45,10 +52,10 @@ class ScheduleChanges:
         schedule.CopyFrom(given)
         if kept is not None and _subject(kept) == _subject(given):
             restore(schedule, self._shown(kept, caller), kept)
-        first = self._check(schedule, caller, now)
+        first = self._check(schedule, caller, now, grants)
         if schedule != given:
             revoke(schedule, self._shown(schedule, caller), given)
-            self._check(schedule, caller, now)
+            self._check(schedule, caller, now, grants)
         schedule.ClearField("next_time")
         schedule.ClearField("last_id")
         document = schedule.SerializeToString(deterministic=True)
@@ -65,14 +72,16 @@ class ScheduleChanges:
     def _shown(self, schedule: Schedule, caller: Caller) -> Schedule:
         return schedule_without_secrets(schedule, self._directory, caller.tenant)
 
-    def _check(self, schedule: Schedule, caller: Caller, now: int) -> int | None:
+    def _check(
+        self, schedule: Schedule, caller: Caller, now: int, grants: Grants
+    ) -> int | None:
         """Return the first time from now on."""
         flaws: Flaws = []
         slug(schedule.name, "schedule.name", flaws)
         first = _first_time(schedule, now, flaws)
         if schedule.missed not in MissedPolicy.values():
             flaws.append(Violation("schedule.missed", "SKIP, ONCE or ALL"))
-        missing = _check_spec(schedule, caller, self._submissions, flaws)
+        missing = _check_spec(schedule, caller, self._submissions, grants, flaws)
         if flaws:
             raise InvalidFields(flaws)
         if missing is not None:
@@ -118,7 +127,11 @@ def _first_time(schedule: Schedule, now: int, flaws: Flaws) -> int | None:
 
 
 def _check_spec(
-    schedule: Schedule, caller: Caller, submissions: Submissions, flaws: Flaws
+    schedule: Schedule,
+    caller: Caller,
+    submissions: Submissions,
+    grants: Grants,
+    flaws: Flaws,
 ) -> NotFound | None:
     """Check what is submitted like the submit that it will be; return what it names in vain."""
     if schedule.options.HasField("start_time"):
@@ -133,7 +146,7 @@ def _check_spec(
         flaws.append(Violation("schedule.spec", needed, "MISSING"))
         return None
     try:
-        submit_of(schedule, caller, submissions)
+        submit_of(schedule, caller, submissions, grants)
     except InvalidFields as error:
         flaws += [one._replace(field=_place(one.field, kind)) for one in error.violations]
     except (LimitExceeded, PayloadTooLarge) as error:

@@ -10,6 +10,7 @@ from longshore.core.callers import Caller
 from longshore.core.changes import Submit
 from longshore.core.ids import text_of
 from longshore.core.installation import Schedule as Kept
+from longshore.core.principals import EVERYTHING, Grants
 from longshore.core.schedules import Interval, Missed, Timing
 from longshore.server.submissions import Submissions
 from longshore.server.timings import Cron, zone_of
@@ -52,14 +53,19 @@ def missed_of(schedule: Schedule) -> Missed:
     return Missed(int(schedule.missed)) if schedule.missed else Missed.SKIP
 
 
-def submit_of(schedule: Schedule, caller: Caller, submissions: Submissions) -> Submit:
+def submit_of(
+    schedule: Schedule,
+    caller: Caller,
+    submissions: Submissions,
+    grants: Grants = EVERYTHING,
+) -> Submit:
     """Return the submit that a schedule makes on behalf of a caller; raises as that does."""
     request = request_of(schedule)
     if isinstance(request, SubmitJobRequest):
-        return submissions.job(request, caller)
+        return submissions.job(request, caller, grants=grants)
     if isinstance(request, SubmitLaunchRequest):
-        return submissions.launch(request, caller)
-    return submissions.task(request, caller)
+        return submissions.launch(request, caller, grants=grants)
+    return submissions.task(request, caller, grants=grants)
 
 
 def request_of(

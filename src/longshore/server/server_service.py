@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections import Counter
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import uuid_utils
 
 from longshore.core.changes import Mode, SetMode
 from longshore.core.errors import InvalidFields, Violation
+from longshore.core.principals import ANONYMOUS, ANY, DEFAULT_TENANT, EVERYTHING, Grants, Role
 from longshore.core.store import Counts
 from longshore.engine.engine import Engine
-from longshore.server.methods import Call
-from longshore.v1.operation_pb2 import DeliveryMode
+from longshore.server.gate import Call, Gate
 from longshore.v1.server_service_pb2 import (
+    AllowedValues,
+    ApiKey,
     GetCallerRequest,
     GetCallerResponse,
     GetStatusRequest,
@@ -25,17 +27,15 @@ from longshore.v1.server_service_pb2 import (
 )
 from longshore.v1.server_service_pb2 import ServerStatus as Status
 
-#: Without configured principals everybody may do everything.
-_ALL_ROLES: Final = ("viewer", "submitter", "worker", "operator", "admin")
-
 
 class ServerService:
     """Tells and changes the state of the installation."""
 
     SERVICE: ClassVar[str] = "longshore.v1.ServerService"
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, gate: Gate) -> None:
         self._engine = engine
+        self._gate = gate
         self._id = str(uuid_utils.uuid7())
         self._version = importlib.metadata.version("longshore")
         self._start_time = engine.clock.now()
@@ -77,13 +77,50 @@ class ServerService:
         return SetModeResponse(mode=request.mode, resume_on_restart=resume)
 
     async def GetCaller(self, request: GetCallerRequest, call: Call) -> GetCallerResponse:
+        principal = call.principal
         return GetCallerResponse(
-            principal=call.caller.principal,
-            tenants=[call.caller.tenant],
-            roles=_ALL_ROLES,
-            delivery=DeliveryMode.DELIVERY_MODE_NONE,
-            stream=call.caller.principal,
+            principal=principal.name,
+            tenants=_tenants(call),
+            roles=[role for role in Role if role in principal.roles],
+            delivery=int(principal.delivery),  # type: ignore[arg-type]
+            stream=principal.stream_id,
+            actions=_actions(principal.grants),
+            values=[
+                AllowedValues(
+                    service=name.service,
+                    action=name.action,
+                    parameter=name.parameter,
+                    values=sorted(values),
+                )
+                for name, values in principal.grants.values
+            ],
+            api_key=self._api_key(call),
         )
+
+    def _api_key(self, call: Call) -> ApiKey.ValueType:
+        match self._gate.api_key_matches(call):
+            case None:
+                return ApiKey.API_KEY_NOT_NEEDED
+            case True:
+                return ApiKey.API_KEY_RIGHT
+            case False:
+                shown = "api-key" in call.visitor.metadata
+                return ApiKey.API_KEY_WRONG if shown else ApiKey.API_KEY_MISSING
+
+
+def _tenants(call: Call) -> tuple[str, ...]:
+    """Return the tenants of a caller; where nobody is configured, that of the call."""
+    if call.principal == ANONYMOUS:
+        return (call.caller.tenant,)
+    tenants = call.principal.tenants
+    return (DEFAULT_TENANT, ANY) if tenants[0] == ANY else tenants
+
+
+def _actions(grants: Grants) -> list[str]:
+    """Return what may be asked for as people write it: `*`, `archive/*`, `greet`."""
+    if grants.actions == EVERYTHING.actions:
+        return [ANY]
+    return [f"{service}/{action}" if service else action for service, action in grants.actions]
 
 
 def _by_kind_and_state(counts: Counts) -> Counter[tuple[int, int]]:

@@ -9,6 +9,7 @@ from longshore.core.changes import Recall, Submit
 from longshore.core.errors import AccountNotFound, FileNotFound
 from longshore.core.ids import text_of
 from longshore.core.operations import Kind
+from longshore.core.principals import EVERYTHING, Grants
 from longshore.server import submits
 from longshore.server.directory import Directory
 from longshore.server.file_arguments import Taken
@@ -35,6 +36,8 @@ Submission: TypeAlias = TaskSubmission | JobSubmission | LaunchSubmission
 class Submissions:
     """Makes changes of submits, checked against contracts and what workers offer.
 
+    `grants` are those of whoever asks. What they leave out is not found.
+
     Every method raises `InvalidFields` with every violation, `LimitExceeded`,
     `PayloadTooLarge`, or a `NotFound` for what the spec names.
     """
@@ -43,25 +46,37 @@ class Submissions:
         self._directory = directory
 
     def task(
-        self, request: TaskSubmission, caller: Caller, traceparent: str | None = None
+        self,
+        request: TaskSubmission,
+        caller: Caller,
+        traceparent: str | None = None,
+        grants: Grants = EVERYTHING,
     ) -> Submit:
         """Return the change that the submit of a task asks for."""
-        offers = self._directory.offers(caller.tenant)
+        offers = self._directory.offers(caller.tenant, grants)
         return task_change(request, caller, traceparent, offers)
 
     def job(
-        self, request: JobSubmission, caller: Caller, traceparent: str | None = None
+        self,
+        request: JobSubmission,
+        caller: Caller,
+        traceparent: str | None = None,
+        grants: Grants = EVERYTHING,
     ) -> Submit:
         """Return the change that the submit of a job asks for."""
-        offers = self._directory.offers(caller.tenant)
+        offers = self._directory.offers(caller.tenant, grants)
         contract = self._directory.contract(caller.tenant, request.spec.contract)
         return job_change(request, caller, traceparent, offers, contract)
 
     def launch(
-        self, request: LaunchSubmission, caller: Caller, traceparent: str | None = None
+        self,
+        request: LaunchSubmission,
+        caller: Caller,
+        traceparent: str | None = None,
+        grants: Grants = EVERYTHING,
     ) -> Submit:
         """Return the change that the submit of a launch asks for."""
-        offers = self._directory.offers(caller.tenant)
+        offers = self._directory.offers(caller.tenant, grants)
         return launch_change(request, caller, traceparent, offers)
 
     def files(self, request: Submission, caller: Caller) -> list[Taken]:

@@ -17,9 +17,9 @@ from longshore.engine.engine import Engine
 from longshore.server import wire
 from longshore.server.checks import at_most
 from longshore.server.errors import status_of
+from longshore.server.gate import Call
 from longshore.server.glances import brief
 from longshore.server.messages import Messages, accepted_record, parts_of, submitted
-from longshore.server.methods import Call
 from longshore.server.submissions import Submissions, recall_of
 from longshore.v1 import task_service_pb2 as pb
 
@@ -74,7 +74,8 @@ class TaskBatches:
 
     def _asked(self, request: pb.SubmitTaskRequest, call: Call) -> _Asked:
         try:
-            change = self._submissions.task(request, call.caller, call.traceparent)
+            grants = call.principal.grants
+            change = self._submissions.task(request, call.caller, call.traceparent, grants)
         except (InvalidFields, NotFound) as refusal:
             return recall_of(request, Kind.TASK, call.caller), refusal
         except Exception as error:  # noqa: BLE001  whatever it is, it concerns this one alone

@@ -8,8 +8,8 @@ from typing import ClassVar
 from longshore.core.operations import Kind
 from longshore.engine.engine import Engine
 from longshore.server.faces import Face
+from longshore.server.gate import Call
 from longshore.server.messages import Messages
-from longshore.server.methods import Call
 from longshore.server.result_streams import ResultStreams
 from longshore.server.results import Results
 from longshore.server.submissions import Submissions

@@ -13,7 +13,7 @@ from longshore.core.blobs import Chunk
 from longshore.core.errors import InvalidFields, UploadGivenUp, Violation
 from longshore.server import wire
 from longshore.server.decoding import decode
-from longshore.server.methods import Context
+from longshore.server.visitors import Context
 from longshore.v1.file_service_pb2 import FileHeader, UploadFileRequest
 
 _DATA: Final = UploadFileRequest.DATA_FIELD_NUMBER

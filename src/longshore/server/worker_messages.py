@@ -14,8 +14,9 @@ from longshore.core.errors import InvalidFields, Violation
 from longshore.core.events import detail
 from longshore.core.failures import Failure
 from longshore.core.ids import text_of
-from longshore.core.installation import is_reserved
+from longshore.core.installation import DEFAULT_QUEUE, is_reserved
 from longshore.core.lanes import Session, action_key
+from longshore.core.principals import ANY, Principal
 from longshore.core.reports import (
     Assignment,
     Body,
@@ -48,9 +49,9 @@ from longshore.v1.operation_pb2 import End, ServiceKind
 _ERROR_BYTES: Final = 64 * 1024
 
 
-def hello_of(hello: pb.Hello, caller: Caller, secret: bytes) -> Hello:
+def hello_of(hello: pb.Hello, caller: Caller, principal: Principal, secret: bytes) -> Hello:
     """Return how a worker introduces itself. Raises `InvalidFields`, `LimitExceeded`."""
-    flaws = _flaws_of(hello)
+    flaws = _flaws_of(hello) or _not_permitted(hello, caller, principal)
     if flaws:
         raise InvalidFields(flaws)
     offers = {
@@ -63,7 +64,7 @@ def hello_of(hello: pb.Hello, caller: Caller, secret: bytes) -> Hello:
         caller=caller,
         secret=secret,
         worker=hello.worker,
-        queues=tuple(dict.fromkeys(hello.queues)) or ("default",),
+        queues=tuple(dict.fromkeys(hello.queues)) or (DEFAULT_QUEUE,),
         offers=tuple(sorted(offers)),
         slots=hello.slots,
         services=tuple(_publications(hello.services)),
@@ -106,6 +107,26 @@ def _flaws_of(hello: pb.Hello) -> Flaws:
         flaws.append(Violation("hello.services", at_least_one, "MISSING"))
     for index, service in enumerate(hello.services):
         _check_service(service, f"hello.services[{index}]", flaws)
+    return flaws
+
+
+def _not_permitted(hello: pb.Hello, caller: Caller, principal: Principal) -> Flaws:
+    """Return what a principal may not serve, or offer."""
+    flaws: Flaws = []
+    for index, queue in enumerate(hello.queues or (DEFAULT_QUEUE,)):
+        if not principal.may_serve(queue):
+            told = f"{principal.name!r} may not serve {queue!r}"
+        elif caller.tenant == ANY and not is_reserved(queue):
+            told = "all tenants at once are served on the server's own queues only"
+        else:
+            continue
+        flaws.append(Violation(f"hello.queues[{index}]", told, "NOT_PERMITTED"))
+    for index, service in enumerate(hello.services):
+        for position, action in enumerate(service.actions):
+            if not principal.grants.permits(service.slug, action.slug):
+                field = f"hello.services[{index}].actions[{position}].slug"
+                told = f"{principal.name!r} may not offer it"
+                flaws.append(Violation(field, told, "NOT_PERMITTED"))
     return flaws
 
 

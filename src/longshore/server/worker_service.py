@@ -20,7 +20,8 @@ from longshore.engine.live import LiveSession
 from longshore.server import worker_messages
 from longshore.server.checks import page_size
 from longshore.server.decoding import decode
-from longshore.server.methods import Call, Context
+from longshore.server.gate import Call
+from longshore.server.visitors import Context
 from longshore.v1.worker_service_pb2 import (
     ListWorkersRequest,
     ListWorkersResponse,
@@ -49,7 +50,7 @@ class WorkerService:
         silence_seconds = 3 * settings.beat_seconds
         first = await _first(call.context, silence_seconds)
         secret = _secret_of(first.hello.session_id)
-        hello = worker_messages.hello_of(first.hello, call.caller, secret)
+        hello = worker_messages.hello_of(first.hello, call.caller, call.principal, secret)
         hello = hello._replace(draining=first.draining)
         session = await self._engine.sessions.open(hello)
         try:

@@ -1,0 +1,171 @@
+"""The gate: who calls, whether it may, and not too often. Every call passes here, once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AbstractContextManager
+from typing import Final, NamedTuple
+
+from longshore.core.access import Access, Identity, Presented
+from longshore.core.callers import Caller
+from longshore.core.errors import Unauthenticated
+from longshore.core.principals import ANONYMOUS, ANY, Principal
+from longshore.server.certificates import certificate_of
+from longshore.server.limits import AccessLimits
+from longshore.server.open_streams import OpenStreams
+from longshore.server.rates import Rates
+from longshore.server.roles import NEEDED, REFLECTION, STRANGERS, Needed, require_one
+from longshore.server.visitors import Context, Visitor
+
+_LOOK_SECONDS: Final = 0.25  #: How soon a stream ends after its principal was revoked.
+
+#: Who is served and may be anybody.
+_STRANGER: Final = Identity(Principal("", frozenset()), "none")
+_ANYBODY: Final = Identity(ANONYMOUS, "none")
+
+#: The one call that may be for all tenants at once.
+_WORK: Final = "/longshore.v1.WorkerService/Work"
+
+
+class Call(NamedTuple):
+    """One call that was let in: who makes it, and the channel's side of it."""
+
+    caller: Caller
+    identity: Identity
+    visitor: Visitor
+
+    @property
+    def principal(self) -> Principal:
+        return self.identity.principal
+
+    @property
+    def context(self) -> Context:
+        return self.visitor.context
+
+    @property
+    def traceparent(self) -> str | None:
+        return self.visitor.metadata.get("traceparent")
+
+
+class Gate:
+    """Lets callers in. Without an `Access` everybody may do everything."""
+
+    def __init__(
+        self,
+        access: Access | None,
+        limits: AccessLimits,
+        *,
+        certificates: bool,
+        reflection_is_open: bool,
+    ) -> None:
+        self._access = access
+        self._certificates = certificates
+        self._reflection_is_open = reflection_is_open
+        self._streams = OpenStreams(limits.streams_per_principal)
+        self._by_principal = _rates(limits.calls_per_principal)
+        self._by_address = _rates(limits.calls_per_address)
+
+    def needed(self, path: str) -> Needed:
+        """Return what a call needs; a method that the table does not know is a fault of ours."""
+        if self._reflection_is_open and path in REFLECTION:
+            return STRANGERS
+        return NEEDED[path]
+
+    def recognize(self, visitor: Visitor, needed: Needed) -> Call | None:
+        """Let a caller in whose credential is known; None: `identify` has to check it.
+
+        Raises `Unauthenticated`, `RoleMissing`, `TenantNotPermitted`, `RateLimited` and
+        `LimitExceeded`.
+        """
+        visitor.introduce()
+        if self._by_address is not None:
+            self._by_address.take(visitor.address)
+        if not needed:
+            return self._let_in(visitor, _STRANGER, needed)
+        if self._access is None:
+            return self._let_in(visitor, _ANYBODY, needed)
+        identity = self._access.known(self._presented(visitor))
+        return None if identity is None else self._let_in(visitor, identity, needed)
+
+    async def identify(self, visitor: Visitor, needed: Needed) -> Call:
+        """Check a credential and let its owner in. Raises what `recognize` raises."""
+        assert self._access is not None
+        presented = self._presented(visitor)
+        identity = await self._access.identify(presented, visitor.address)
+        return self._let_in(visitor, identity, needed)
+
+    def _presented(self, visitor: Visitor) -> Presented:
+        header = visitor.metadata.get("authorization")
+        if header:
+            return str(header)
+        if self._certificates:
+            certificate = certificate_of(visitor.context.auth_context())
+            if certificate is not None:
+                return certificate
+        raise Unauthenticated("who is calling? there is no credential")
+
+    def _let_in(self, visitor: Visitor, identity: Identity, needed: Needed) -> Call:
+        principal = identity.principal
+        visitor.principal = principal.name
+        if needed:
+            if self._by_principal is not None:
+                self._by_principal.take(principal.name)
+            require_one(principal, needed)
+            visitor.tenant = _tenant(principal, visitor)
+        caller = Caller(
+            visitor.tenant,
+            principal.name,
+            visitor.request_id,
+            visitor.address,
+            principal.stream,
+        )
+        return Call(caller, identity, visitor)
+
+    def api_key_matches(self, call: Call) -> bool | None:
+        """Whether the api-key of a call is the principal's; None: it has none."""
+        if self._access is None:
+            return None
+        shown = call.visitor.metadata.get("api-key") or ""
+        return self._access.matches_api_key(call.principal, shown)
+
+    def stream(self, call: Call, needed: Needed) -> AbstractContextManager[None]:
+        """Count a stream while it is served, and end it when its caller is revoked.
+
+        Raises `RateLimited` if there are too many, and then what has ended it.
+        """
+        owner = call.principal.name or call.visitor.address
+        expires = call.identity.expires
+        return self._streams.entered(owner, lambda: self._look(call, needed), expires)
+
+    def _look(self, call: Call, needed: Needed) -> None:
+        """Raise what a caller would be told now, that was let in once."""
+        if self._access is None or not needed:
+            return
+        principal = self._access.still(call.identity)
+        if principal is None:
+            raise Unauthenticated("the credential has been revoked, or has expired")
+        require_one(principal, needed)
+        _tenant(principal, call.visitor)
+        if call.visitor.path == _WORK and principal != call.principal:
+            raise Unauthenticated("what you may do has changed: come again")
+
+    async def watch_over(self) -> None:
+        """End the streams of those who may not go on any more, until it is cancelled."""
+        if self._access is None:
+            return
+        generation = self._access.generation
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            seen, generation = generation, self._access.generation
+            self._streams.look_again(time.time(), at_all=generation != seen)
+
+
+def _tenant(principal: Principal, visitor: Visitor) -> str:
+    if visitor.tenant == ANY and visitor.path == _WORK and ANY in principal.tenants:
+        return ANY
+    return principal.tenant(visitor.tenant)
+
+
+def _rates(per_second: float | None) -> Rates | None:
+    return None if per_second is None else Rates(per_second, time.monotonic)

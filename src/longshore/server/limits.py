@@ -1,0 +1,19 @@
+"""Limits: how much one principal, and one address, may ask of a server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessLimits:
+    """What is refused with `RateLimited`; None: no limit."""
+
+    calls_per_principal: float | None = None  #: In a second, with bursts of a second's worth.
+    calls_per_address: float | None = None  #: The same, whoever calls.
+    #: Watches, channels, uploads and workers that are open at once; of strangers by address.
+    streams_per_principal: int = 2_000
+
+
+DEFAULT: Final = AccessLimits()

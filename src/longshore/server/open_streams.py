@@ -1,0 +1,76 @@
+"""Open streams: how many each caller has, and those that may not go on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from longshore.core.errors import LongshoreError, RateLimited
+
+
+class OpenStream:
+    """A stream that a task serves."""
+
+    def __init__(self, look: Callable[[], None], expires: float | None) -> None:
+        self.expires = expires  #: Seconds since 1970; None: not by itself.
+        #: Why it was ended by `OpenStreams.look_again`.
+        self.refusal: LongshoreError | None = None
+        self.look = look  #: Raises what ends it.
+        self._task = asyncio.current_task()
+
+    def end(self, refusal: LongshoreError) -> None:
+        """Stop what serves it; that finds the reason in `refusal`."""
+        if self.refusal is None and self._task is not None:
+            self.refusal = refusal
+            self._task.cancel()
+
+
+class OpenStreams:
+    """All streams of a server."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._counts: Counter[str] = Counter()
+        self._open: set[OpenStream] = set()
+
+    @contextlib.contextmanager
+    def entered(
+        self, owner: str, look: Callable[[], None], expires: float | None
+    ) -> Iterator[None]:
+        """Count a stream of somebody's while it is served by the task that runs.
+
+        Raises `RateLimited`, and what `look` has raised since it was told to look again.
+        """
+        if self._counts[owner] >= self._limit:
+            raise RateLimited(
+                f"more than {self._limit} streams at once", self._limit, "stream", 1.0
+            )
+        stream = OpenStream(look, expires)
+        self._counts[owner] += 1
+        self._open.add(stream)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if stream.refusal is None:
+                raise
+            task = asyncio.current_task()
+            assert task is not None
+            task.uncancel()
+            raise stream.refusal from None
+        finally:
+            self._open.discard(stream)
+            self._counts[owner] -= 1
+            if not self._counts[owner]:
+                del self._counts[owner]
+
+    def look_again(self, now: float, *, at_all: bool) -> None:
+        """End the streams of those who may not go on; unless at all, look at who expires."""
+        for stream in tuple(self._open):
+            if not at_all and (stream.expires is None or now < stream.expires):
+                continue
+            try:
+                stream.look()
+            except LongshoreError as refusal:
+                stream.end(refusal)
