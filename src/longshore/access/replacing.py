@@ -29,6 +29,7 @@ def edited(file: Path, *, make: bool = False) -> Generator[TOMLDocument]:
     `InvalidPrincipals` if it cannot be read as it is, or could not be as it became, and `OSError`.
     """
     file = file.resolve()  # a link stays one, and what it points to is changed
+    file.parent.stat()  # the lock would make the folder of a mistyped name
     with FileLock(f"{file}.lock", timeout=_PATIENCE_SECONDS, mode=0o600):
         document = _parsed(file, make=make)
         yield document

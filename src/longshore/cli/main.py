@@ -27,6 +27,7 @@ _COMMANDS: Final = {
     "list": "longshore.cli.listing:list_",
     "mode": "longshore.cli.mode:mode",
     "move": "longshore.cli.operations:move",
+    "principals": "longshore.cli.principals:principals",
     "queue": "longshore.cli.queues:queue",
     "resubmit": "longshore.cli.operations:resubmit",
     "results": "longshore.cli.results:results",
