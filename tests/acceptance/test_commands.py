@@ -136,7 +136,7 @@ async def test_a_task_is_shown_with_its_history_and_why_it_waits(server: Server)
     assert "labels      a=b" in shown
     assert "result" not in shown
     (event,) = (await call(server, "history", task_id)).out
-    assert event.endswith("QUEUED     submitted")
+    assert event.endswith("QUEUED     anonymous@127.0.0.1   submitted")
     state, first, *_ = (await call(server, "explain", task_id)).out
     assert state == "QUEUED"
     assert first.startswith("1. ")

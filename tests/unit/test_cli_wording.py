@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from longshore.cli.sheets import sheet
-from longshore.cli.wording import happened
+from longshore.cli.wording import happened, origin
 from longshore.v1.operation_pb2 import (
     Callback,
     CallbackSent,
@@ -17,6 +17,7 @@ from longshore.v1.operation_pb2 import (
     File,
     FileAdded,
     Options,
+    Origin,
     Status,
 )
 from longshore.v1.task_service_pb2 import Task
@@ -59,6 +60,19 @@ def test_a_result_that_has_arrived_is_told_with_its_time() -> None:
     event = delivered(DeliveryState.DELIVERY_STATE_COMPLETE)
     event.delivery_changed.delivery.retrieve_time.FromSeconds(1_000_000_000)
     assert "acknowledged at 2001" in happened(event)
+
+
+@pytest.mark.parametrize(
+    "by, told",
+    [
+        (Origin(principal="ada", request_id="r", address="10.0.0.7"), "ada@10.0.0.7"),
+        (Origin(principal="ada", request_id="hourly"), "ada"),
+        (None, "-"),
+    ],
+    ids=["a caller", "a schedule", "the server"],
+)
+def test_who_brought_an_event_about_is_told(by: Origin | None, told: str) -> None:
+    assert origin(Event(origin=by)) == told
 
 
 def test_what_became_of_a_callback_is_told() -> None:

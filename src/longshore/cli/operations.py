@@ -9,12 +9,13 @@ import click
 
 from longshore.cli.commands import examples
 from longshore.cli.describing import called
-from longshore.cli.output import printable, say, say_json, say_sheet
+from longshore.cli.output import on_one_line, printable, say, say_json, say_sheet
 from longshore.cli.running import Asking, asks, each
 from longshore.cli.sheets import sheet
 from longshore.cli.suggestions import queues
-from longshore.cli.wording import happened, moment
+from longshore.cli.wording import happened, moment, origin
 from longshore.client.handles import Handle, state_name
+from longshore.v1.operation_pb2 import Event
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -144,13 +145,22 @@ async def explain(asking: Asking, operation_id: str) -> None:
 )
 @asks
 async def history(asking: Asking, operation_id: str, details: tuple[str, ...]) -> None:
-    """Show what has happened to the operation with this id or number, the oldest first."""
+    """Show what has happened to the operation with this id or number, the oldest first.
+
+    And who brought it about, from which host: `-` is the server itself.
+    """
     async for event in asking.client.operations.history(operation_id, *details):
         if asking.as_json:
             say_json(event)
         else:
-            cells = (f"{event.revision:>8}", moment(event.time), f"{state_name(event.state):9}")
-            say("  ".join([*cells, printable(happened(event))]).rstrip())
+            say(_line(event))
+
+
+def _line(event: Event) -> str:
+    """Return when and by whom something happened, before the words that anybody may choose."""
+    when, by = moment(event.time), on_one_line(origin(event))
+    cells = (f"{event.revision:>8}", when, f"{state_name(event.state):9}", f"{by:20}")
+    return "  ".join([*cells, printable(happened(event))]).rstrip()
 
 
 async def _each(

@@ -74,6 +74,11 @@ def span(duration: Duration) -> str:
     return f"{duration.ToTimedelta().total_seconds():g} s" if duration.ListFields() else ""
 
 
+def origin(event: Event) -> str:
+    """Say who brought an event about: `ada@10.0.0.7`, or `-` for the server itself."""
+    return "@".join(filter(None, (event.origin.principal, event.origin.address))) or "-"
+
+
 def happened(event: Event) -> str:
     """Say what happened in a few words."""
     match event.WhichOneof("detail"):
