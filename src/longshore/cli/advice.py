@@ -7,7 +7,7 @@ from typing import Final
 
 from grpc import StatusCode
 
-from longshore.client import CallError, InvalidArgument
+from longshore.client import CallError, InvalidArgument, TlsFailed
 
 #: What to do about a refusal, by its reason. Braces hold what the error tells by name.
 _HINTS: Final = {
@@ -27,16 +27,21 @@ _HINTS: Final = {
     "QUEUE_NOT_FOUND": "`longshore queue list` shows what there is, and a submit with "
     "`--allow-unregistered` takes queues that no worker serves yet",
     "REQUEST_ID_REUSED": "`longshore get {operation_id}` shows what it was used for",
+    "RATE_LIMITED": "whoever runs the server sets how often you may call",
     "RESULT_CONSUMED": "a result is handed out until it is acknowledged; "
     "`longshore resubmit {operation_id}` makes it anew",
     "REVISION_COMPACTED": "`longshore watch` without --after begins with how things stand",
     "REVISION_IN_FUTURE": "`longshore watch` without --after begins with how things stand",
+    "ROLE_MISSING": "whoever runs the server can give you the role",
     "SCHEDULE_NOT_FOUND": "`longshore schedules list` shows what there is",
     "SERVICE_NOT_FOUND": "`longshore services` shows what there is, and a submit with "
     "`--allow-unregistered` takes what no worker has offered yet",
     "STORE_UNAVAILABLE": "the server's disk may be full; its log tells more",
     "STREAM_NOT_FOUND": "`longshore results` without a name follows your own stream",
     "STREAM_TAKEN": "only the latest listener gets results; `longshore results` takes them back",
+    "TENANT_NOT_PERMITTED": "--tenant names another; without it, it is your first",
+    "UNAUTHENTICATED": "LONGSHORE_TOKEN, --token-file or --cert and --key say who you are; "
+    "whoever runs the server can give you a token",
     "WRONG_STATE": "`longshore history {operation_id}` shows what has happened to it, "
     "`longshore watch {operation_id}` what happens yet",
 }
@@ -54,8 +59,16 @@ _NO_ACTION: Final = (
 _NO_ACTION_OF_CONTRACT: Final = "`longshore contracts show {contract}` shows what there is"
 
 
+_OF_TLS: Final = (
+    "--tls or --ca FILE speaks TLS and says whom to trust, --cert and --key show who you are, "
+    "--server-name expects another's certificate"
+)
+
+
 def advice(error: CallError, server: str) -> str:
     """Say what went wrong with a call, and what to do."""
+    if isinstance(error, TlsFailed):
+        return f"{error}\n{_OF_TLS}"
     if error.code is StatusCode.UNAVAILABLE and not error.reason:
         return (
             f"no server answers at {server}: start one with `longshore serve`, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import Final
 
@@ -9,11 +10,16 @@ import click
 
 from longshore.cli.settings import PREFIX, config_option
 
+# gRPC writes lines of its own to stderr, one for every handshake that fails anywhere. What
+# matters of it is told by errors and the log. It reads this once, when a command imports it.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
 #: Where each command is.
 _COMMANDS: Final = {
     "accounts": "longshore.cli.accounts:accounts",
     "ack": "longshore.cli.results:ack",
     "cancel": "longshore.cli.operations:cancel",
+    "certs": "longshore.cli.certs:certs",
     "completion": "longshore.cli.completion:completion",
     "contracts": "longshore.cli.contracts:contracts",
     "delete-file": "longshore.cli.files:delete_file",

@@ -13,9 +13,10 @@ from typing import Any, Final, TypeVar
 import click
 
 from longshore.cli.advice import advice
+from longshore.cli.credentials import Credentials, take_credentials, with_credentials
 from longshore.cli.parameters import Servers, Span
 from longshore.cli.settings import config_option, setting
-from longshore.client import CallError, Client, FailedPrecondition, NotFound
+from longshore.client import CallError, Client, FailedPrecondition, InvalidValue, NotFound
 from longshore.client.connection import DEFAULT_SERVER
 
 try:
@@ -57,8 +58,10 @@ def asks(command: Callable[..., Awaitable[int | None]]) -> Callable[..., Any]:
     def body(
         server: str, tenant: str, timeout: timedelta, as_json: bool, **options: Any
     ) -> None:
+        credentials = take_credentials(options)
+
         async def ask() -> int | None:
-            async with Client(server, tenant=tenant, timeout=timeout.total_seconds()) as client:
+            async with _client(server, tenant, timeout, credentials) as client:
                 await client.connect()
                 return await command(Asking(client, server, as_json), **options)
 
@@ -72,6 +75,13 @@ def asks(command: Callable[..., Awaitable[int | None]]) -> Callable[..., Any]:
     for option in reversed(_ASKING):
         body = option(body)
     return body
+
+
+def _client(server: str, tenant: str, timeout: timedelta, credentials: Credentials) -> Client:
+    try:
+        return Client(server, tenant=tenant, timeout=timeout.total_seconds(), **credentials)
+    except InvalidValue as error:
+        raise click.UsageError(str(error)) from None
 
 
 async def each(asking: Asking, ids: Iterable[str], do: Callable[[str], Awaitable[None]]) -> int:
@@ -106,6 +116,7 @@ _ASKING: Final = (
         help="Whom to ask; the next where one is not there.",
     ),
     setting("--tenant", default="", show_default="your first", help="On whose behalf."),
+    with_credentials,
     setting(
         "--timeout",
         type=Span(),

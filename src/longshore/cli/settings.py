@@ -20,7 +20,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 PREFIX: Final = "LONGSHORE"
 
 #: Options that may stand above all tables of a file.
-_SHARED: Final = ("server", "tenant", "timeout", "json", "log_level", "principals")
+_SHARED: Final = (
+    *("server", "tenant", "timeout", "json", "log_level", "principals"),
+    *("token", "token_file", "tls", "ca", "cert", "key", "server_name"),
+)
 
 #: Arrays of tables that say who may call a server; see `longshore.access.configuration`.
 _ACCESS: Final = ("principals", "issuers")

@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 from click.shell_completion import CompletionItem
 
+from longshore.cli.credentials import take_credentials
 from longshore.client import Client
 from longshore.client.connection import DEFAULT_SERVER
 from longshore.v1.operation_pb2 import ServiceKind
@@ -43,7 +44,9 @@ async def _asked(
     server = typed.get("server") or DEFAULT_SERVER
     tenant = typed.get("tenant") or ""
     async with asyncio.timeout(_PATIENCE_SECONDS):
-        async with Client(server, tenant=tenant, timeout=_PATIENCE_SECONDS) as client:
+        async with Client(
+            server, tenant=tenant, timeout=_PATIENCE_SECONDS, **take_credentials(dict(typed))
+        ) as client:
             await client.connect()
             return await ask(client, typed)
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import click
 
 from longshore.cli.commands import examples
+from longshore.cli.credentials import take_credentials, with_credentials
 from longshore.cli.loading import load_worker
 from longshore.cli.logs import configure, log_level_option
 from longshore.cli.parameters import Servers, Span
 from longshore.cli.running import run_async
 from longshore.cli.settings import config_option, setting
+from longshore.client import InvalidValue
 from longshore.client.connection import DEFAULT_SERVER
 
 
@@ -23,6 +26,7 @@ from longshore.client.connection import DEFAULT_SERVER
 @click.argument("target", metavar="MODULE:WORKER")
 @setting("--server", type=Servers(), default=DEFAULT_SERVER, help="Whom to work for.")
 @setting("--tenant", default="", show_default="your first", help="For which tenant to work.")
+@with_credentials
 @click.option(
     "--slots",
     type=click.IntRange(min=1),
@@ -51,6 +55,7 @@ def worker(
     queues: tuple[str, ...],
     grace: timedelta,
     log_level: str,
+    **options: Any,
 ) -> None:
     """Run a worker: the object WORKER of the Python module MODULE.
 
@@ -61,4 +66,10 @@ def worker(
     one = load_worker(target)
     one.slots = slots or one.slots
     one.queues = queues or one.queues
-    run_async(one.run(server, grace_seconds=grace.total_seconds(), tenant=tenant))
+    credentials = take_credentials(options)
+    try:
+        run_async(
+            one.run(server, grace_seconds=grace.total_seconds(), tenant=tenant, **credentials)
+        )
+    except InvalidValue as error:
+        raise click.UsageError(str(error)) from None
