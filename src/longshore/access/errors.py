@@ -1,4 +1,4 @@
-"""What can be wrong with the principals of a file."""
+"""What can be wrong with the principals of a file, and with what callers show."""
 
 from __future__ import annotations
 
@@ -13,3 +13,12 @@ class InvalidPrincipals(ValueError):
         super().__init__(f"{file.name}: {'; '.join(problems)}")
         self.file = file
         self.problems = tuple(problems)
+
+
+class Refused(Exception):
+    """A credential does not fit. The reason is for the log: whoever calls learns none."""
+
+    def __init__(self, reason: str, principal: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason  #: Such as `expired`.
+        self.principal = principal  #: Whom it was about, if there is such a principal.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import argon2
@@ -34,16 +35,21 @@ class PasswordChecks:
     """Checks passwords, few at once."""
 
     def __init__(self) -> None:
-        self._turns = asyncio.Semaphore(_AT_ONCE)
+        # Threads bound what goes on at once, also where callers do not wait for the answer.
+        self._threads = ThreadPoolExecutor(_AT_ONCE, "password")
 
     async def matches(self, password: str, kept: str | None) -> bool:
         """Whether a password has the hash that was kept.
 
         Without a hash (nobody has that name, or no password) it takes as long, and is false.
         """
-        async with self._turns:
-            fits = await asyncio.to_thread(_verified, password, kept or _NOBODY)
+        loop = asyncio.get_running_loop()
+        fits = await loop.run_in_executor(self._threads, _verified, password, kept or _NOBODY)
         return fits and kept is not None
+
+    def close(self) -> None:
+        """End the threads; what they are at is finished, and nothing else is begun."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _verified(password: str, kept: str) -> bool:
