@@ -6,55 +6,51 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, TypeAlias
+from contextlib import AbstractAsyncContextManager, nullcontext
+from pathlib import Path
+from typing import Any, Final
 
 import structlog
 
-from longshore.cli.inside import Inside
+from longshore.access.keeper import Keeper
+from longshore.cli.inside import Door, Inside, insider, reachable
 from longshore.cli.memory import keep_freed_memory
 from longshore.cli.output import say
+from longshore.cli.serving import Serving
 from longshore.engine.engine import Engine
-from longshore.engine.settings import EngineSettings
 from longshore.server.app import Server
 from longshore.server.codec import ProtoCodec
 from longshore.stores.blobs import ObstoreBlobs
 from longshore.stores.sqlite.store import SqliteStore
-from longshore.worker import Worker
-
-Preparation: TypeAlias = Callable[[str], Awaitable[None]]
-"""Is given the address of a server that has begun to listen."""
 
 log = structlog.get_logger()
 
 _LAST_WORDS_SECONDS: Final = 1.0  #: For calls to be answered after the store has failed.
 
 
-async def run_server(
-    path: str,
-    listen: str,
-    workers: Sequence[Worker],
-    grace_seconds: float,
-    settings: EngineSettings,
-    files: str,
-    prepare: Preparation | None = None,
-) -> None:
-    """Serve the store at a path until a signal, then drain; a second signal ends the process.
+async def run_server(serving: Serving) -> None:
+    """Serve until a signal, then drain; a second signal ends the process.
 
-    `files` names the folder or the bucket where files are kept. `prepare` is done before the
-    workers start. Raises what it raises, `StoreUnavailable` when the store cannot be had, or
-    fails, `FilesUnavailable` when that place cannot be had, and `CannotListen`.
+    Raises what `serving.prepare` raises, `StoreUnavailable` when the store cannot be had, or
+    fails, `FilesUnavailable` when the place of files cannot be had, `InvalidPrincipals`,
+    `CannotListen` and `CannotServeTls`.
     """
     _collect_garbage_rarely()
     keep_freed_memory()
     stopped = _stopped_by_signals()
-    engine = Engine(SqliteStore(path, ProtoCodec()), ObstoreBlobs(files), settings)
-    async with engine, Server(engine, listen) as server:
+    store, blobs = SqliteStore(serving.path, ProtoCodec()), ObstoreBlobs(serving.place_of_files)
+    engine = Engine(store, blobs, serving.settings)
+    async with (
+        _keeper(serving.protection.principals) as keeper,
+        engine,
+        _server(serving, engine, keeper) as server,
+    ):
         say(f"longshore listening on {server.address}")
-        async with Inside(server.address, grace_seconds) as inside:
-            if prepare is not None:
-                await prepare(inside.address)
-            for worker in workers:
+        door = _door(serving, server, keeper)
+        async with Inside(door, serving.grace_seconds) as inside:
+            if serving.prepare is not None:
+                await serving.prepare(door)
+            for worker in serving.workers:
                 inside.start(worker)
             ends: list[asyncio.Future[Any]] = [stopped, engine.failed, *inside.running]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -62,11 +58,37 @@ async def run_server(
                 # Those who wait are told so before the connections are closed.
                 await server.drain(_LAST_WORDS_SECONDS)
                 engine.failed.result()
-            log.info("draining", grace_seconds=grace_seconds)
+            log.info("draining", grace_seconds=serving.grace_seconds)
             await server.retire()
             await inside.drain()
-        await server.drain(grace_seconds)
+        await server.drain(serving.grace_seconds)
     log.info("stopped")
+
+
+def _keeper(principals: Path | None) -> AbstractAsyncContextManager[Keeper | None]:
+    return nullcontext() if principals is None else Keeper(principals)
+
+
+def _server(serving: Serving, engine: Engine, keeper: Keeper | None) -> Server:
+    protection = serving.protection
+    return Server(
+        engine,
+        serving.listen,
+        access=keeper,
+        tls=protection.tls,
+        limits=protection.limits,
+        reflection=protection.who_may_reflect(serving.listen),
+        inside=bool(serving.workers),
+    )
+
+
+def _door(serving: Serving, server: Server, keeper: Keeper | None) -> Door:
+    """Return how the workers inside come in, as nobody else does."""
+    if keeper is None or not serving.workers:
+        token = None
+    else:
+        token = keeper.with_token(insider(serving.workers))
+    return Door(reachable(server.inside_address), token)
 
 
 def _collect_garbage_rarely() -> None:

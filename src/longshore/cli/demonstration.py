@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import Final
 
 from longshore.cli.documents import read_documents
+from longshore.cli.inside import Door
 from longshore.cli.loading import load_worker
 from longshore.client import Client
 from longshore.v1.catalog_service_pb2 import Contract
@@ -20,10 +21,10 @@ def demonstration_worker() -> Worker:
     return load_worker(_WORKER)
 
 
-async def apply_demonstration(server: str) -> None:
+async def apply_demonstration(door: Door) -> None:
     """Make the contract, or make it again what it is. Raises `CallError`."""
     with (files("longshore.demo") / _CONTRACT).open(encoding="utf-8") as file:
         documents = read_documents([file], Contract)
-    async with Client(server) as client:
+    async with Client(door.address, token=door.token, insecure=True) as client:
         for document in documents:
             await client.catalog.apply_contract(document.message)

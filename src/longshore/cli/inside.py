@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
+from longshore.core.principals import ANY, DEFAULT_TENANT, Principal, Role, with_implied
 from longshore.worker import Worker
 
 #: Where a server that listens on all addresses is found from inside.
 _FROM_INSIDE: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104
 
 
+class Door(NamedTuple):
+    """The way into a server from its own process."""
+
+    address: str
+    token: str | None  #: None where nobody needs one.
+
+
 class Inside:
     """Runs workers for a server until they are drained or, at the end of the block, cut off."""
 
-    def __init__(self, address: str, grace_seconds: float) -> None:
+    def __init__(self, door: Door, grace_seconds: float) -> None:
         self.running: list[asyncio.Task[None]] = []
-        self.address = _reachable(address)  #: Where its server is found.
+        self._door = door
         self._grace_seconds = grace_seconds
         self._leaving = asyncio.Event()
 
@@ -29,7 +38,9 @@ class Inside:
     ) -> asyncio.Task[None]:
         """Begin to run a worker; `welcomed` is set once it can be given work."""
         run = worker.run(
-            self.address,
+            self._door.address,
+            token=self._door.token,
+            insecure=True,  # it does not leave this process's machine
             grace_seconds=self._grace_seconds,
             stopping=self._leaving,
             welcomed=welcomed,
@@ -54,6 +65,21 @@ class Inside:
         await asyncio.gather(*self.running, return_exceptions=True)
 
 
-def _reachable(address: str) -> str:
+def reachable(address: str) -> str:
+    """Return where a server is found from inside, by where it listens."""
     host, _, port = address.rpartition(":")
     return f"{_FROM_INSIDE.get(host, host)}:{port}"
+
+
+def insider(workers: Sequence[Worker]) -> Principal:
+    """Return who works inside, and prepares the server for it: nobody from outside.
+
+    Whoever starts a server with workers trusts them with the queues that they serve.
+    """
+    queues = {queue for worker in workers for queue in worker.hello().queues}
+    return Principal(
+        "longshore.inside",
+        with_implied([Role.ADMIN]),
+        (DEFAULT_TENANT, ANY),
+        queues=tuple(sorted(queues)),
+    )

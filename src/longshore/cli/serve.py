@@ -2,74 +2,40 @@
 
 from __future__ import annotations
 
-import ipaddress
-from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 import click
 import structlog
 
+from longshore.access.errors import InvalidPrincipals
+from longshore.cli.auditing import audit_log_option, audit_to
 from longshore.cli.commands import examples
 from longshore.cli.composition import run_server
 from longshore.cli.demonstration import apply_demonstration, demonstration_worker
+from longshore.cli.faults import local_faults
 from longshore.cli.loading import load_worker
 from longshore.cli.logs import configure, log_level_option
 from longshore.cli.parameters import Span
+from longshore.cli.protection import Protection, protected
 from longshore.cli.running import run_async
+from longshore.cli.serving import Serving
 from longshore.cli.settings import config_option, setting
 from longshore.client.connection import DEFAULT_SERVER
 from longshore.core.errors import FilesUnavailable, StoreUnavailable
 from longshore.engine.settings import EngineSettings
 from longshore.server.app import CannotListen
+from longshore.server.tls import CannotServeTls
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Serving:
-    """Everything an operator can choose, checked once."""
-
-    listen: str
-    store: str
-    files: str  #: A folder or the URL of a bucket; empty: beside the store.
-    insecure: bool
-
-    def __post_init__(self) -> None:
-        host, _, port = self.listen.rpartition(":")
-        if not host or not port.isdecimal() or int(port) > 65_535:
-            raise click.UsageError(
-                f"--listen {self.listen}: write HOST:PORT, as in 0.0.0.0:50051"
-            )
-        if not self.store.removeprefix("sqlite:") or not self.store.startswith("sqlite:"):
-            raise click.UsageError(f"--store {self.store}: write sqlite:PATH")
-        if not self.is_local and not self.insecure:
-            raise click.UsageError(
-                f"--listen {self.listen} would let anyone on the network in: there are no "
-                "principals and there is no TLS. Listen on 127.0.0.1 and put a proxy that knows "
-                "its callers in front, or say --insecure if the network is yours alone."
-            )
-
-    @property
-    def is_local(self) -> bool:
-        """Whether only this machine can connect."""
-        host = self.listen.rpartition(":")[0].strip("[]")
-        try:
-            return host == "localhost" or ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return False
-
-    @property
-    def path(self) -> str:
-        return self.store.removeprefix("sqlite:")
-
-    @property
-    def place_of_files(self) -> str:
-        return self.files or f"{self.path}.files"
-
-
 @click.command(
     epilog=examples(
-        "serve --demo", "serve --store sqlite:/var/lib/longshore.db --worker hello:worker"
+        "serve --demo",
+        "serve --store sqlite:/var/lib/longshore.db --worker hello:worker",
+        "serve --listen 0.0.0.0:50051 --principals principals.toml "
+        "--tls-cert server.pem --tls-key server.key",
     )
 )
 @setting("--listen", default=DEFAULT_SERVER, metavar="HOST:PORT", help="Port 0: any free one.")
@@ -104,7 +70,8 @@ class Serving:
     help="How long a worker that is not heard of keeps its work; at least three beats.",
 )
 @setting("--history", type=Span(), default="7d", help="How far back watches can start.")
-@setting("--insecure", is_flag=True, show_default=False, help="Let anyone on the network in.")
+@protected
+@audit_log_option
 @log_level_option
 @config_option
 def serve(
@@ -117,7 +84,8 @@ def serve(
     beat: timedelta,
     time_to_live: timedelta,
     history: timedelta,
-    insecure: bool,
+    protection: Protection,
+    audit_log: Path | None,
     log_level: str,
 ) -> None:
     """Serve. The first line of output names the address; logs go to stderr.
@@ -126,26 +94,33 @@ def serve(
     what they do. A second one ends it at once; nothing that was answered is lost.
     """
     configure(log_level)
-    serving = Serving(listen=listen, store=store, files=files, insecure=insecure)
-    settings = _settings(beat, time_to_live, history)
     workers = [load_worker(target) for target in targets]
     if demo:
         workers.append(demonstration_worker())
-    if not serving.is_local:
-        log.warning("listening_without_credentials", listen=listen)
+    serving = Serving(
+        listen=listen,
+        store=store,
+        files=files,
+        protection=protection,
+        settings=_settings(beat, time_to_live, history),
+        grace_seconds=grace.total_seconds(),
+        workers=workers,
+        prepare=apply_demonstration if demo else None,
+    )
+    if audit_log is not None:
+        with local_faults("written", audit_log):
+            audit_to(audit_log)
+    for missing in protection.missing(listen):
+        log.warning("insecure", listen=listen, missing=missing)
     try:
-        run_async(
-            run_server(
-                serving.path,
-                listen,
-                workers,
-                grace.total_seconds(),
-                settings,
-                serving.place_of_files,
-                apply_demonstration if demo else None,
-            )
-        )
-    except (StoreUnavailable, FilesUnavailable, CannotListen) as error:
+        run_async(run_server(serving))
+    except (
+        StoreUnavailable,
+        FilesUnavailable,
+        InvalidPrincipals,
+        CannotListen,
+        CannotServeTls,
+    ) as error:
         raise click.ClickException(str(error)) from None
 
 
