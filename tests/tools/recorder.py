@@ -25,9 +25,11 @@ class Recorder(grpc.GenericRpcHandler):
     def __init__(self) -> None:
         self.address = ""
         self.asked: list[Any] = []
+        self.metadata: list[dict[str, str | bytes]] = []  #: Of each call.
         self.ready: list[Message | StatusCode] = []
 
     def service(self, handler_call_details: Any) -> Any:
+        self.metadata.append(dict(handler_call_details.invocation_metadata))
         service, name = handler_call_details.method.removeprefix("/").split("/")
         method = Default().FindServiceByName(service).methods_by_name[name]
         read = GetMessageClass(method.input_type).FromString
@@ -77,11 +79,17 @@ def _encode(message: Message) -> bytes:
 
 
 @asynccontextmanager
-async def recorder(listen: str = "127.0.0.1:0") -> AsyncGenerator[Recorder]:
+async def recorder(
+    listen: str = "127.0.0.1:0", credentials: grpc.ServerCredentials | None = None
+) -> AsyncGenerator[Recorder]:
     server = grpc.aio.server()
     found = Recorder()
     server.add_generic_rpc_handlers([found])
-    found.address = f"127.0.0.1:{server.add_insecure_port(listen)}"
+    if credentials is None:
+        port = server.add_insecure_port(listen)
+    else:
+        port = server.add_secure_port(listen, credentials)
+    found.address = f"127.0.0.1:{port}"
     await server.start()
     try:
         yield found
