@@ -18,7 +18,7 @@ class Door(NamedTuple):
     """The way into a server from its own process."""
 
     address: str
-    token: str | None  #: None where nobody needs one.
+    token: str | None = None  #: None where nobody needs one.
 
 
 class Inside:

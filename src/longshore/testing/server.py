@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from longshore.cli.inside import Inside
+from longshore.cli.inside import Door, Inside
 from longshore.client import Client
 from longshore.engine.clock import MovableClock
 from longshore.engine.engine import Engine
@@ -71,7 +71,7 @@ async def running(store: Path | None = None) -> AsyncGenerator[Longshore]:
             engine,
             Server(engine, "127.0.0.1:0") as server,
             Client(server.address) as client,
-            Inside(server.address, grace_seconds=0) as inside,
+            Inside(Door(server.address), grace_seconds=0) as inside,
         ):
             settling = Settling(engine, clock)
             yield Longshore(server.address, client, Clock(clock, settling), inside)
