@@ -61,7 +61,7 @@ class Settling:
         """Wait for a lease to begin or end; return whether one did in time."""
         session = next(one for one in self._sessions() if tokens & set(one.held.values()))
         replay = Replay(
-            session.tenant, self._engine.feed.revision, numbers=frozenset(session.held)
+            session.caller.tenant, self._engine.feed.revision, numbers=frozenset(session.held)
         )
         watcher = await self._engine.watch(replay)
         with contextlib.suppress(TimeoutError):
