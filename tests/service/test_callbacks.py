@@ -110,7 +110,9 @@ async def told(world: World, operation_id: str, count: int = 1) -> list[pb.Callb
     )
     watch.stream.cancel()
     events = await history(world, operation_id, "callback_sent")
-    assert [one.event for one in changes if one.event in events] == events
+    known = [event.revision for event in events]
+    seen = [one.event.revision for one in changes]
+    assert [revision for revision in seen if revision in known] == known
     return [event.callback_sent for event in events]
 
 
