@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from tests.acceptance.commands import Answer, call
-from tests.acceptance.processes import Program, Server
+from tests.acceptance.processes import Program, Server, dockhand_environment
 from tests.acceptance.waiting import eventually, eventually_answered
 
 SCAN = ("run", "task", "scan", "path=tests/tools", "--json")
@@ -184,6 +184,20 @@ async def test_with_tls_a_worker_inside_works_and_nobody_is_heard_in_the_clear(
         assert (await call(server, "status", LONGSHORE_TOKEN=token)).code == 3
         assert (await call(server, "status", LONGSHORE_CA=str(certificates.ca))).code == 3
         assert await server.terminate() == 0
+
+
+async def test_a_worker_inside_may_do_all_that_work_asks_for(
+    store: Path, principals: Path, journal: Path
+) -> None:
+    token = await principal(principals, "add", "ada", "--role", "submitter")
+    options = ("--worker", "tests.acceptance.work:worker", "--principals", principals)
+    environment = dockhand_environment(journal)
+    async with Server(store, *options, environment=environment) as server:
+        load = ("run", "task", "load", "sizes:=[1000]", "--json")
+        done = await becomes(server, 0, *load, LONGSHORE_TOKEN=token)
+        assert len(done.json[-1]["task"]["status"]["files"]) == 1
+        listed = await call(server, "workers", "--json", LONGSHORE_TOKEN=token)
+        assert len(listed.out) == 1
 
 
 async def test_a_client_certificate_is_a_credential_where_its_authority_is_trusted(

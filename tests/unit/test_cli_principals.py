@@ -263,7 +263,7 @@ def test_a_mistake_on_the_command_line_makes_no_file(
 
 def test_a_check_names_everything_that_is_wrong(file: Path) -> None:
     added("ada", "--role", "viewer")
-    assert "principals.toml is valid: 1 principals, 0 issuers" in done("check").output
+    assert "principals.toml is valid; principals: 1, issuers: 0" in done("check").output
     file.write_text(
         '[[principals]]\nname = "ada"\nroles = ["root"]\n\n'
         '[[principals]]\nname = "b"\nroles = ["viewer"]\ncolour = "red"\n'

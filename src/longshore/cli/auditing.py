@@ -18,8 +18,8 @@ from longshore.server.audit import LOGGER
 audit_log_option: Final = setting(
     "--audit-log",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Where it is written, as JSON lines, who was denied what, and what operators and "
-    "administrators did. Default: among the logs.",
+    help="A file for what was denied to whom, and for what operators and admins did, as JSON "
+    "lines. Default: among the logs.",
 )
 
 

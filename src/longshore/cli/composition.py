@@ -17,6 +17,7 @@ from longshore.cli.inside import Door, Inside, insider, reachable
 from longshore.cli.memory import keep_freed_memory
 from longshore.cli.output import say
 from longshore.cli.serving import Serving
+from longshore.core.principals import Role
 from longshore.engine.engine import Engine
 from longshore.server.app import Server
 from longshore.server.codec import ProtoCodec
@@ -84,10 +85,10 @@ def _server(serving: Serving, engine: Engine, keeper: Keeper | None) -> Server:
 
 def _door(serving: Serving, server: Server, keeper: Keeper | None) -> Door:
     """Return how the workers inside come in, as nobody else does."""
-    if keeper is None or not serving.workers:
-        token = None
-    else:
-        token = keeper.with_token(insider(serving.workers))
+    token = None
+    if keeper is not None and serving.workers:
+        role = Role.ADMIN if serving.prepare else Role.WORKER
+        token = keeper.with_token(insider(serving.workers, role))
     return Door(reachable(server.inside_address), token)
 
 

@@ -71,15 +71,12 @@ def reachable(address: str) -> str:
     return f"{_FROM_INSIDE.get(host, host)}:{port}"
 
 
-def insider(workers: Sequence[Worker]) -> Principal:
-    """Return who works inside, and prepares the server for it: nobody from outside.
-
-    Whoever starts a server with workers trusts them with the queues that they serve.
-    """
+def insider(workers: Sequence[Worker], role: Role) -> Principal:
+    """Return who works inside. Whoever starts a server trusts them with the queues they serve."""
     queues = {queue for worker in workers for queue in worker.hello().queues}
     return Principal(
         "longshore.inside",
-        with_implied([Role.ADMIN]),
+        with_implied([role]),
         (DEFAULT_TENANT, ANY),
         queues=tuple(sorted(queues)),
     )

@@ -231,7 +231,7 @@ def check(file: Path) -> None:
         raise click.ClickException(
             f"{file} is invalid:\n" + "\n".join(error.problems)
         ) from None
-    say(f"{file} is valid: {len(found.principals)} principals, {len(found.issuers)} issuers")
+    say(f"{file} is valid; principals: {len(found.principals)}, issuers: {len(found.issuers)}")
 
 
 @contextmanager

@@ -131,11 +131,22 @@ _OPTIONS: Final = (
     setting(
         "--tls-client-ca", type=_FILE, help="Serve only those with a certificate of this CA."
     ),
-    setting("--rate-per-principal", type=_RATE, help="Calls per second. Default: any number."),
-    setting("--rate-per-address", type=_RATE, help="Calls per second. Default: any number."),
+    setting(
+        "--rate-per-principal",
+        type=_RATE,
+        metavar="N",
+        help="Calls per second. Default: any number.",
+    ),
+    setting(
+        "--rate-per-address",
+        type=_RATE,
+        metavar="N",
+        help="Calls per second. Default: any number.",
+    ),
     setting(
         "--streams-per-principal",
         type=click.IntRange(min=1),
+        metavar="N",
         default=DEFAULT.streams_per_principal,
         help="Watches, channels, uploads and workers that are open at once.",
     ),
