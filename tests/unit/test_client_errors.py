@@ -14,7 +14,10 @@ from longshore.client import (
     InvalidArgument,
     LongshoreError,
     NotFound,
+    PermissionDenied,
     ResourceExhausted,
+    RoleMissing,
+    TenantNotPermitted,
     Unavailable,
     Violation,
     WorkCanceled,
@@ -88,6 +91,17 @@ def test_an_overloaded_server_says_when_to_come_back() -> None:
     error = call_error(status(code_pb2.RESOURCE_EXHAUSTED, "full", info("OVERLOADED"), retry))
     assert isinstance(error, ResourceExhausted)
     assert error.retry_after == 1.5
+
+
+def test_a_caller_who_may_not_is_told_what_is_missing() -> None:
+    code = code_pb2.PERMISSION_DENIED
+    role = call_error(status(code, "no", info("ROLE_MISSING", role="operator")))
+    assert isinstance(role, RoleMissing)
+    assert role.role == "operator"
+    tenant = call_error(status(code, "no", info("TENANT_NOT_PERMITTED", tenant="north")))
+    assert isinstance(tenant, TenantNotPermitted)
+    assert tenant.tenant == "north"
+    assert all(isinstance(error, PermissionDenied) for error in (role, tenant))
 
 
 def test_an_internal_error_names_what_to_look_for_in_the_log() -> None:
