@@ -44,7 +44,7 @@ class PasswordChecks:
         Without a hash (nobody has that name, or no password) it takes as long, and is false.
         """
         loop = asyncio.get_running_loop()
-        fits = await loop.run_in_executor(self._threads, _verified, password, kept or _NOBODY)
+        fits = await loop.run_in_executor(self._threads, _verified, password, kept or NOBODY)
         return fits and kept is not None
 
     def close(self) -> None:
@@ -67,4 +67,4 @@ def _nobody() -> str:
     return f"$argon2id$v=19${costs}${salt}${digest}"
 
 
-_NOBODY: Final = _nobody()
+NOBODY: Final = _nobody()  #: What passwords of unknown names are checked against.

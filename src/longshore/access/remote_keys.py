@@ -17,7 +17,7 @@ log = structlog.get_logger()
 FETCH_EVERY: Final = 300.0  #: Seconds between fetches while all is well.
 RETRY_AFTER: Final = 10.0  #: Seconds between fetches at least, whoever asks.
 USABLE_FOR: Final = 3_600.0  #: Seconds that keys serve when they cannot be fetched any more.
-_PATIENCE: Final = 5.0  #: Seconds for an answer.
+PATIENCE: Final = 5.0  #: Seconds for an answer.
 _LARGEST: Final = 1024 * 1024  #: Bytes.
 
 
@@ -38,6 +38,10 @@ class RemoteKeys:
         self._tried = float("-inf")
         self._fetching: asyncio.Task[None] | None = None
         self._failing = False
+
+    @property
+    def fetching(self) -> bool:
+        return self._fetching is not None
 
     def look(self) -> None:
         """Begin to fetch if it is time to; forget keys that are too old."""
@@ -113,7 +117,7 @@ def _fetched(url: str) -> Keys:
     opener = urllib.request.build_opener(_NoRedirects)
     wanted = {"Accept": "application/json", "User-Agent": "longshore"}
     request = urllib.request.Request(url, headers=wanted)  # noqa: S310 - https, or loopback
-    with opener.open(request, timeout=_PATIENCE) as answer:
+    with opener.open(request, timeout=PATIENCE) as answer:
         document: bytes = answer.read(_LARGEST + 1)
     if len(document) > _LARGEST:
         raise ValueError("is too large for a set of keys")
