@@ -19,6 +19,7 @@ from typing import Final
 import uvloop
 
 from tests.benchmarks import (
+    access,
     batches,
     breakdown,
     channels,
@@ -47,6 +48,7 @@ SECTIONS: Final[dict[str, Callable[[Bench], Awaitable[list[Figure]]]]] = {
     "watchers": watchers.measure,
     "files": files.measure,
     "channels": channels.measure,
+    "access": access.measure,
     "breakdown": breakdown.measure,
 }
 

@@ -67,6 +67,7 @@ def test_a_quick_run_measures_all_that_is_asked_for(tmp_path: Path) -> None:
         "keys": "lease among 1,000 fairness keys, in the store",
         "files": "upload of 16 MiB",
         "channels": "a channel delivers 1,000 small results to one listener",
+        "access": "a token that is known",
         "breakdown": "a unary submit, on the event loop",
     }
     asked = [word for section in wanted for word in ("--only", section)]
