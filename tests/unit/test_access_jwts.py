@@ -7,7 +7,7 @@ from typing import Any
 
 import jwt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longshore.access.authorities import Authority, FixedKeys
@@ -299,6 +299,7 @@ CLAIMS = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(HEADERS | JSON, CLAIMS | JSON, st.binary())
 async def test_whatever_strangers_sign_is_refused(
     header: object, payload: object, signature: bytes
@@ -308,6 +309,7 @@ async def test_whatever_strangers_sign_is_refused(
         await identify(token)
 
 
+@settings(deadline=None)
 @given(CLAIMS)
 async def test_whatever_an_issuer_signs_is_a_principal_or_refused(
     claims: dict[str, Any],

@@ -213,7 +213,9 @@ HEADERS = st.one_of(
 
 
 @given(HEADERS | st.builds(Certificate, TEXT, st.lists(TEXT).map(tuple)))
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 async def test_whatever_a_stranger_shows_is_refused(
     world: World, presented: str | Certificate
 ) -> None:
