@@ -1,4 +1,4 @@
-"""What it costs to know a caller again: every call pays it."""
+"""What it costs to know a caller again, which every call pays."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from structlog.testing import capture_logs
 from longshore.access import tokens
 from longshore.access.keeper import Keeper
 from longshore.core.access import Certificate, Presented
-from tests.benchmarks.bench import Bench
+from longshore.v1.task_service_pb2_grpc import TaskServiceStub
+from tests.benchmarks.bench import Bench, connected
 from tests.benchmarks.figures import Figure, Target
+from tests.benchmarks.messages import submit_request
 from tests.benchmarks.samples import Sample
+from tests.benchmarks.submit import Side, compare
 from tests.tools.issuer import Signer, key_set
 
 _CERTIFICATE: Final = Certificate("CN=press,O=Longshore", ("press.example.org",))
@@ -42,12 +45,36 @@ async def measure(bench: Bench) -> list[Figure]:
             ),
             rounds=7,
         )
-    return [
+    figures = [
         Figure(
             name=f"a {name} that is known", unit="µs", value=Sample.of(rounds), target=_TARGET
         )
         for name, rounds in zip(shown, taken, strict=True)
     ]
+    return figures + await _calls(bench, file, token.secret_text)
+
+
+async def _calls(bench: Bench, principals: Path, token: str) -> list[Figure]:
+    """Compare submits with a token to those of a server that lets everybody in."""
+    async with (
+        bench.server("open") as open_,
+        bench.server("access", "--principals", str(principals)) as guarded,
+        connected(open_.address) as channel,
+        connected(guarded.address) as guarded_channel,
+    ):
+        request = submit_request()
+        request.options.allow_unregistered = True
+        metadata = (("authorization", f"Bearer {token}"),)
+        stub, guarded_stub = TaskServiceStub(channel), TaskServiceStub(guarded_channel)
+        return await compare(
+            bench,
+            Side("without one", open_, lambda: stub.SubmitTask(request)),
+            Side(
+                "submit with a token",
+                guarded,
+                lambda: guarded_stub.SubmitTask(request, metadata=metadata),
+            ),
+        )
 
 
 async def _microseconds(keeper: Keeper, presented: Presented, calls: int) -> float:

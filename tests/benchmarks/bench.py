@@ -26,10 +26,10 @@ class Bench:
     quick: bool
     profiles: Path | None = None  #: A folder for what a profiler says of each server.
 
-    def server(self, name: str) -> AbstractAsyncContextManager[Running]:
+    def server(self, name: str, *options: str) -> AbstractAsyncContextManager[Running]:
         """Run a server over the store of that name in this run's folder."""
         profile = self.profiles / f"{name}.prof" if self.profiles else None
-        return longshore_server(self.directory / f"{name}.db", profile)
+        return longshore_server(self.directory / f"{name}.db", profile, *options)
 
     def size(self, full: T, quick: T) -> T:
         """Return the size that fits this run."""

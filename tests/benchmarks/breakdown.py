@@ -18,6 +18,7 @@ from typing import Any, Final, cast
 from unittest.mock import patch
 
 from longshore.core.callers import Caller
+from longshore.core.principals import ANONYMOUS
 from longshore.engine.catalog import CatalogCache
 from longshore.engine.dispatcher import Dispatcher
 from longshore.engine.engine import Engine
@@ -25,6 +26,8 @@ from longshore.engine.feed import Feed
 from longshore.server import faces, methods, submissions, worker_messages
 from longshore.server.codec import ProtoCodec
 from longshore.server.directory import Directory
+from longshore.server.gate import Gate
+from longshore.server.limits import DEFAULT
 from longshore.server.messages import Messages
 from longshore.server.submissions import Submissions
 from longshore.server.task_service import TaskService
@@ -78,6 +81,9 @@ class _Context:
 
     def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
         return (("user-agent", "grpc-python-asyncio/1.85.1"),)
+
+    def peer(self) -> str:
+        return "ipv4:127.0.0.1:50000"
 
     def set_trailing_metadata(self, metadata: object) -> None:
         pass
@@ -189,7 +195,7 @@ class _Meter:
 async def _service(path: Path) -> AsyncGenerator[Submit]:
     """Run the parts of a server, and yield what one submit is to them."""
     async with Engine(SqliteStore(path, ProtoCodec()), ObstoreBlobs(f"{path}.files")) as engine:
-        greeting = worker_messages.hello_of(hello(1).hello, Caller(), bytes(32))
+        greeting = worker_messages.hello_of(hello(1).hello, Caller(), ANONYMOUS, bytes(32))
         engine.sessions.leave(await engine.sessions.open(greeting))
         directory = Directory(engine.catalog)
         messages = Messages(directory)
@@ -201,6 +207,7 @@ async def _service(path: Path) -> AsyncGenerator[Submit]:
 def _handler(service: TaskService) -> Callable[..., Awaitable[bytes]]:
     """Return what gRPC would call for `SubmitTask`."""
     called = SimpleNamespace(method=f"/{service.SERVICE}/SubmitTask", invocation_metadata=())
-    handlers: Any = methods.handlers_of(cast("Any", service))
+    gate = Gate(None, DEFAULT, certificates=False, reflection_is_open=True)
+    handlers: Any = methods.handlers_of(cast("Any", service), gate)
     submit: Callable[..., Awaitable[bytes]] = handlers.service(called).unary_unary
     return submit

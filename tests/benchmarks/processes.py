@@ -49,12 +49,15 @@ class Running:
 
 
 @asynccontextmanager
-async def longshore_server(store: Path, profile: Path | None) -> AsyncGenerator[Running]:
+async def longshore_server(
+    store: Path, profile: Path | None, *options: str
+) -> AsyncGenerator[Running]:
     """Run `longshore serve` over a SQLite file, on a free port of loopback.
 
     With `profile` it runs under the profiler, which makes it slow, and writes there at its end.
     """
     command = ["serve", "--store", f"sqlite:{store}", "--listen", "127.0.0.1:0", *_QUIET]
+    command += options
     profiled = [sys.executable, "-m", "cProfile", "-o", str(profile)] if profile else []
     async with _process(*profiled, _LONGSHORE, *command) as running:
         yield running

@@ -193,6 +193,11 @@ def test_keys_are_fetched_by_tls_or_from_this_machine(file: Path, url: str) -> N
         (LEAST + LEAST, "principals: name 'ada' is there 2 times"),
         (FULL + FULL.replace('"ada"', '"bob"'), f"tokens: id '{TOKEN.id}' is there 2 times"),
         (FULL + FULL.replace('"ada"', '"bob"'), "principals: certificates 'CN=press,O=Longsho"),
+        (FULL + FULL.replace('"ada"', '"bob"'), "principals: stream '0f6d' is there 2 times"),
+        (
+            LEAST + LEAST.replace("ada", "bob") + 'stream = "ada"',
+            "principals: stream 'ada' is there 2 times",
+        ),
         (ISSUER + ISSUER, "issuers: name 'corp' is there 2 times"),
         (ISSUER + ISSUER.replace("corp", "b"), "issuers: issuer and audience 'https://id.exam"),
     ],

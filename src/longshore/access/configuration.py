@@ -44,6 +44,7 @@ class Configuration(Section):
             *_repeated("principals", "name", (one.name for one in self.principals)),
             *_repeated("tokens", "id", (one.id for one in _tokens(self.principals))),
             *_repeated("principals", "certificates", _certificates(self.principals)),
+            *_repeated("principals", "stream", _streams(self.principals)),
             *_repeated("issuers", "name", (one.name for one in self.issuers)),
             *_repeated("issuers", "issuer and audience", (one.speaks for one in self.issuers)),
         ]
@@ -141,6 +142,12 @@ def _repeated(table: str, key: str, names: Iterable[str]) -> Iterator[str]:
 
 def _tokens(principals: Iterable[ConfiguredPrincipal]) -> Iterator[ConfiguredToken]:
     return (token for principal in principals for token in principal.tokens)
+
+
+def _streams(principals: Iterable[ConfiguredPrincipal]) -> Iterator[str]:
+    """Yield the streams of results by all their ids: the name of a principal is always one."""
+    for principal in {one.name: one for one in principals}.values():
+        yield from {principal.name, principal.stream or principal.name}
 
 
 def _certificates(principals: Iterable[ConfiguredPrincipal]) -> Iterator[str]:
