@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from json.encoder import encode_basestring_ascii as _quoted
+from json.encoder import encode_basestring_ascii as _text
 from typing import NamedTuple
 
 from longshore.core.callers import SERVER, Caller
@@ -22,8 +22,7 @@ def encode(caller: Caller | None) -> str:
     if caller is None or caller.principal == SERVER.principal:
         return ""
     # A third of what `json.dumps` takes, and every submit has one of its own.
-    names = f"{_quoted(caller.principal)},{_quoted(caller.request_id)}"
-    return f"[{names},{_quoted(caller.address)}]"
+    return f"[{_text(caller.principal)},{_text(caller.request_id)},{_text(caller.address)}]"
 
 
 def decode(kept: str | None) -> Origin | None:
