@@ -45,9 +45,8 @@ def test_every_error_has_a_code_and_a_reason(kind: type[LongshoreError]) -> None
 def test_every_error_can_be_told(kind: type[LongshoreError]) -> None:
     parameters = inspect.signature(kind).parameters.values()
     required = [one for one in parameters if one.default is one.empty]
-    made: dict[str, Any] = {
-        one.name: [Violation("a", "b")] if one.name == "violations" else "7" for one in required
-    }
+    values: dict[str, Any] = {"Sequence[Violation]": [Violation("a", "b")], "float": 7.0}
+    made: dict[str, Any] = {one.name: values.get(one.annotation, "7") for one in required}
     error: Any = kind(**made)
     entry = entry_of(kind)
     assert entry is not None
@@ -97,7 +96,14 @@ def test_the_details_always_fit_into_the_headers() -> None:
     assert detail(status, BadRequest).field_violations
 
 
-@pytest.mark.parametrize("error", [errors.Overloaded(10_000, 0.25), errors.Maintenance()])
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.Overloaded(10_000, 0.25),
+        errors.Maintenance(),
+        errors.RateLimited("too often", 100, "second", 0.25),
+    ],
+)
 def test_what_passes_says_when_to_come_back(error: LongshoreError) -> None:
     delay = detail(status_of(error), RetryInfo).retry_delay
     assert delay.ToMilliseconds() in (250, 5_000)
