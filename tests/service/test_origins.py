@@ -65,7 +65,8 @@ async def told(world: World, task_id: str, **more: Any) -> list[tuple[str | None
         for event in page.events:
             who = event.origin
             if event.HasField("origin"):
-                assert (who.principal, who.address) == ("anonymous", "127.0.0.1")
+                by_whom = (who.principal, who.address, who.tenant)
+                assert by_whom == ("anonymous", "127.0.0.1", "default")
             by = who.request_id if event.HasField("origin") else SERVER
             pages.append((event.WhichOneof("detail"), by))
         if not page.next_page_token:

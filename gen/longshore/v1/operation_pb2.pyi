@@ -1045,13 +1045,14 @@ Global___Event: _TypeAlias = Event  # noqa: Y015
 
 @_typing.final
 class Origin(_message.Message):
-    """Who brought an event about, in the tenant of its operation."""
+    """Who brought an event about."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PRINCIPAL_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ADDRESS_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     principal: _builtins.str
     """The name of the principal; `anonymous` where none are configured."""
     request_id: _builtins.str
@@ -1062,16 +1063,19 @@ class Origin(_message.Message):
     """The address of the host that called, without a port: `10.0.0.7`, `fd00::7`; of a
     local socket `unix`. Empty for what a schedule submitted.
     """
+    tenant: _builtins.str
+    """The tenant that it was done in: the operation's."""
     def __init__(
         self,
         *,
         principal: _builtins.str = ...,
         request_id: _builtins.str = ...,
         address: _builtins.str = ...,
+        tenant: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "principal", b"principal", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "principal", b"principal", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -56,10 +56,13 @@ def event_message(event: Event) -> pb.Event:
     return message
 
 
-def origin_message(origin: Origin) -> pb.Origin:
+def origin_message(origin: Origin, tenant: str) -> pb.Origin:
     """Return who brought an event about, as callers see it."""
     return pb.Origin(
-        principal=origin.principal, request_id=origin.request_id, address=origin.address
+        principal=origin.principal,
+        request_id=origin.request_id,
+        address=origin.address,
+        tenant=tenant,
     )
 
 

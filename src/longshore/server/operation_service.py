@@ -92,7 +92,7 @@ class OperationService:
         for event, origin in zip(found.events, found.origins, strict=True):
             message = event_message(event)
             if origin is not None:
-                message.origin.CopyFrom(origin_message(origin))
+                message.origin.CopyFrom(origin_message(origin, call.caller.tenant))
             size += message.ByteSize()
             if len(response.events) == replay.limit - 1 or (
                 response.events and size > limits.PAGE_BYTES
