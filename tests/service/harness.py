@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import grpc
 import grpc.aio
@@ -17,12 +19,16 @@ from google.protobuf.struct_pb2 import Struct
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 
+from longshore.access.keeper import Keeper
+from longshore.core.access import Access
 from longshore.core.blobs import Blobs
 from longshore.engine.clock import Clock, SystemClock
 from longshore.engine.engine import Engine
 from longshore.engine.settings import EngineSettings
 from longshore.server.app import Server
 from longshore.server.codec import ProtoCodec
+from longshore.server.limits import DEFAULT, AccessLimits
+from longshore.server.reflection import Reflection
 from longshore.stores.blobs import ObstoreBlobs
 from longshore.stores.sqlite.store import SqliteStore
 from longshore.v1 import operation_pb2, task_service_pb2, worker_service_pb2
@@ -37,11 +43,13 @@ from longshore.v1.queue_service_pb2_grpc import QueueServiceStub
 from longshore.v1.server_service_pb2_grpc import ServerServiceStub
 from longshore.v1.task_service_pb2_grpc import TaskServiceStub
 from longshore.v1.worker_service_pb2_grpc import WorkerServiceStub
+from tests.tools.principals import Principals
 
 #: Long enough for a loaded machine; nothing waits for it unless something is broken.
 PATIENCE_SECONDS = 30.0
 
-M = TypeVar("M")
+#: Call metadata, in the order in which it is sent.
+Metadata = tuple[tuple[str, str | bytes], ...]
 
 
 class World:
@@ -79,6 +87,33 @@ class World:
         """Return the newest revision, of events that lists and watches show or not."""
         return self.engine.feed.revision
 
+    def saying(self, *metadata: tuple[str, str | bytes]) -> World:
+        """Return the same world as it is for who says this with every call."""
+        channel: Any = _Introduced(self.channel, metadata)
+        return World(self.engine, self.server, channel)
+
+
+class _Introduced:
+    """A channel whose calls all say something before what they say themselves."""
+
+    def __init__(self, channel: Any, metadata: Metadata) -> None:
+        self._channel = channel
+        self._metadata = metadata
+
+    def __getattr__(self, kind: str) -> Callable[..., Any]:
+        """Return what makes methods of a kind, such as `unary_unary`."""
+        make = getattr(self._channel, kind)
+
+        def method(*described: Any, **options: Any) -> Callable[..., Any]:
+            ask = make(*described, **options)
+
+            def call(*request: Any, metadata: Metadata = (), **more: Any) -> Any:
+                return ask(*request, metadata=(*self._metadata, *metadata), **more)
+
+            return call
+
+        return method
+
 
 @asynccontextmanager
 async def serving(
@@ -86,17 +121,42 @@ async def serving(
     settings: EngineSettings | None = None,
     clock: Clock | None = None,
     blobs: Blobs | None = None,
+    *,
+    access: Access | None = None,
+    limits: AccessLimits = DEFAULT,
+    reflection: Reflection = Reflection.OPEN,
 ) -> AsyncGenerator[World]:
-    """Serve a store until the block ends, by a clock of its own if one is given."""
+    """Serve a store until the block ends, by a clock of its own if one is given.
+
+    Without an `access` anybody may do everything.
+    """
     clock = clock or SystemClock()
     blobs = blobs or ObstoreBlobs(f"{store}.files")
     engine = Engine(SqliteStore(store, ProtoCodec(), clock.now), blobs, settings, clock)
     async with (
         engine,
-        Server(engine, "127.0.0.1:0") as server,
+        Server(
+            engine, "127.0.0.1:0", access=access, limits=limits, reflection=reflection
+        ) as server,
         grpc.aio.insecure_channel(server.address) as channel,
     ):
         yield World(engine, server, channel)
+
+
+@asynccontextmanager
+async def guarded(
+    store: Path, principals: Principals, *, patient: bool = False, **options: Any
+) -> AsyncGenerator[World]:
+    """Serve those principals only; options are those of `serving`.
+
+    A patient server forgets failures at once, so that nobody has to wait after a few of them.
+    """
+    monotonic = itertools.count(step=1_000).__next__ if patient else time.monotonic
+    async with (
+        Keeper(principals.file, poll_seconds=0.02, monotonic=monotonic) as keeper,
+        serving(store, access=keeper, **options) as world,
+    ):
+        yield world
 
 
 class Stevedore:

@@ -99,7 +99,7 @@ class Principal(NamedTuple):
         if not wanted:
             first = self.tenants[0]
             return DEFAULT_TENANT if first == ANY else first
-        if wanted in self.tenants or (ANY in self.tenants and wanted != ANY):
+        if wanted != ANY and (wanted in self.tenants or ANY in self.tenants):
             return wanted
         raise TenantNotPermitted(wanted)
 

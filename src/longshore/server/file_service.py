@@ -38,7 +38,7 @@ class FileService:
             asked = keep_file(await upload.header(), call.caller)
             # What an operation makes is its worker's to add; the lease tells which.
             made = asked.file.number is not None
-            call.principal.require(Role.WORKER if made else Role.SUBMITTER)
+            call.require(Role.WORKER if made else Role.SUBMITTER)
             if asked.replace:
                 await self._found(asked.file.id, call)  # Rather now than after its last byte.
             async with aclosing(upload.data()) as chunks:

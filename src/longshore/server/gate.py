@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 from longshore.core.access import Access, Identity, Presented
 from longshore.core.callers import Caller
 from longshore.core.errors import Unauthenticated
-from longshore.core.principals import ANONYMOUS, ANY, Principal
+from longshore.core.principals import ANONYMOUS, ANY, Principal, Role
+from longshore.server.beginnings import Beginnings
 from longshore.server.certificates import certificate_of
 from longshore.server.limits import AccessLimits
 from longshore.server.open_streams import OpenStreams
@@ -26,6 +27,8 @@ _ANYBODY: Final = Identity(ANONYMOUS, "none")
 
 #: The one call that may be for all tenants at once.
 _WORK: Final = "/longshore.v1.WorkerService/Work"
+#: Calls that look at more of a principal than its roles and tenants, and only when they begin.
+_BY_PRINCIPAL: Final = frozenset({_WORK, "/longshore.v1.TaskService/StreamResults"})
 
 
 class Call(NamedTuple):
@@ -47,6 +50,11 @@ class Call(NamedTuple):
     def traceparent(self) -> str | None:
         return self.visitor.metadata.get("traceparent")
 
+    def require(self, role: Role) -> None:
+        """Raise `RoleMissing` unless the caller has the role, which then it has to keep."""
+        self.principal.require(role)
+        self.visitor.needed = (role,)
+
 
 class Gate:
     """Lets callers in. Without an `Access` everybody may do everything."""
@@ -62,6 +70,7 @@ class Gate:
         self._access = access
         self._certificates = certificates
         self._reflection_is_open = reflection_is_open
+        self.beginnings = Beginnings(limits.request_seconds)
         self._streams = OpenStreams(limits.streams_per_principal)
         self._by_principal = _rates(limits.calls_per_principal)
         self._by_address = _rates(limits.calls_per_address)
@@ -72,46 +81,46 @@ class Gate:
             return STRANGERS
         return NEEDED[path]
 
-    def recognize(self, visitor: Visitor, needed: Needed) -> Call | None:
+    def recognize(self, visitor: Visitor) -> Call | None:
         """Let a caller in whose credential is known; None: `identify` has to check it.
 
-        Raises `Unauthenticated`, `RoleMissing`, `TenantNotPermitted`, `RateLimited` and
-        `LimitExceeded`.
+        Raises `Unauthenticated`, `RoleMissing`, `TenantNotPermitted`, `RateLimited`,
+        `InvalidFields` and `LimitExceeded`.
         """
         visitor.introduce()
         if self._by_address is not None:
             self._by_address.take(visitor.address)
-        if not needed:
-            return self._let_in(visitor, _STRANGER, needed)
+        if not visitor.needed:
+            return self._let_in(visitor, _STRANGER)
         if self._access is None:
-            return self._let_in(visitor, _ANYBODY, needed)
+            return self._let_in(visitor, _ANYBODY)
         identity = self._access.known(self._presented(visitor))
-        return None if identity is None else self._let_in(visitor, identity, needed)
+        return None if identity is None else self._let_in(visitor, identity)
 
-    async def identify(self, visitor: Visitor, needed: Needed) -> Call:
+    async def identify(self, visitor: Visitor) -> Call:
         """Check a credential and let its owner in. Raises what `recognize` raises."""
         assert self._access is not None
         presented = self._presented(visitor)
         identity = await self._access.identify(presented, visitor.address)
-        return self._let_in(visitor, identity, needed)
+        return self._let_in(visitor, identity)
 
     def _presented(self, visitor: Visitor) -> Presented:
-        header = visitor.metadata.get("authorization")
-        if header:
-            return str(header)
+        header = visitor.authorization
+        if header is not None:
+            return header
         if self._certificates:
             certificate = certificate_of(visitor.context.auth_context())
             if certificate is not None:
                 return certificate
         raise Unauthenticated("who is calling? there is no credential")
 
-    def _let_in(self, visitor: Visitor, identity: Identity, needed: Needed) -> Call:
+    def _let_in(self, visitor: Visitor, identity: Identity) -> Call:
         principal = identity.principal
-        visitor.principal = principal.name
-        if needed:
+        if visitor.needed:
+            visitor.principal = principal.name
             if self._by_principal is not None:
                 self._by_principal.take(principal.name)
-            require_one(principal, needed)
+            require_one(principal, visitor.needed)
             visitor.tenant = _tenant(principal, visitor)
         caller = Caller(
             visitor.tenant,
@@ -129,25 +138,26 @@ class Gate:
         shown = call.visitor.metadata.get("api-key") or ""
         return self._access.matches_api_key(call.principal, shown)
 
-    def stream(self, call: Call, needed: Needed) -> AbstractContextManager[None]:
+    def stream(self, call: Call) -> AbstractContextManager[None]:
         """Count a stream while it is served, and end it when its caller is revoked.
 
         Raises `RateLimited` if there are too many, and then what has ended it.
         """
-        owner = call.principal.name or call.visitor.address
-        expires = call.identity.expires
-        return self._streams.entered(owner, lambda: self._look(call, needed), expires)
+        name = call.principal.name
+        owner = (name, "" if name else call.visitor.address)
+        return self._streams.entered(owner, lambda: self._look(call), call.identity.expires)
 
-    def _look(self, call: Call, needed: Needed) -> None:
+    def _look(self, call: Call) -> None:
         """Raise what a caller would be told now, that was let in once."""
-        if self._access is None or not needed:
+        visitor = call.visitor
+        if self._access is None or not visitor.needed:
             return
         principal = self._access.still(call.identity)
         if principal is None:
-            raise Unauthenticated("the credential has been revoked, or has expired")
-        require_one(principal, needed)
-        _tenant(principal, call.visitor)
-        if call.visitor.path == _WORK and principal != call.principal:
+            raise Unauthenticated("the credential has been revoked")
+        require_one(principal, visitor.needed)
+        _tenant(principal, visitor)
+        if visitor.path in _BY_PRINCIPAL and principal != call.principal:
             raise Unauthenticated("what you may do has changed: come again")
 
     async def watch_over(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, ClassVar, Final, Protocol
 
 import grpc
@@ -21,6 +21,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from longshore.server import audit
+from longshore.server.beginnings import Beginnings
 from longshore.server.decoding import decode
 from longshore.server.errors import status_of
 from longshore.server.gate import Call, Gate
@@ -43,11 +44,32 @@ def handlers_of(service: Service, gate: Gate) -> grpc.GenericRpcHandler:
     """Return what registers a service with a gRPC server."""
     descriptor = Default().FindServiceByName(service.SERVICE)
     handlers = {
-        method.name: _handler(method, getattr(service, method.name), gate)
+        f"/{service.SERVICE}/{method.name}": _handler(
+            method, getattr(service, method.name), gate
+        )
         for method in descriptor.methods
         if hasattr(service, method.name)
     }
-    return grpc.method_handlers_generic_handler(service.SERVICE, handlers)
+    return _Handlers(handlers, gate.beginnings)
+
+
+class _Handlers(grpc.GenericRpcHandler):
+    """Finds the method that a call is for, before its request has come."""
+
+    def __init__(
+        self, handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any]], beginnings: Beginnings
+    ) -> None:
+        self._handlers = handlers
+        self._called = beginnings.called
+
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        handler = self._handlers.get(handler_call_details.method)
+        # A stream of requests is served at once, and sees to its silences itself.
+        if handler is not None and not handler.request_streaming:
+            self._called()
+        return handler
 
 
 def _handler(
@@ -74,12 +96,17 @@ class _Door:
     def __init__(self, path: str, gate: Gate) -> None:
         self.path = path
         self.gate = gate
+        self.begun = gate.beginnings.begun
         self.needed = gate.needed(path)
         self.audited = audit.is_audited(self.needed)
 
+    def visitor(self, context: Context) -> Visitor:
+        """Return who makes a call whose request is there, or is a stream that has begun."""
+        self.begun()
+        return Visitor(self.path, self.needed, context)
+
     async def enter(self, visitor: Visitor) -> Call:
-        known = self.gate.recognize(visitor, self.needed)
-        return known or await self.gate.identify(visitor, self.needed)
+        return self.gate.recognize(visitor) or await self.gate.identify(visitor)
 
 
 def _encoded(response: bytes | Message) -> bytes:
@@ -90,12 +117,13 @@ def _unary(
     door: _Door, kind: type[Message], serve: Callable[[Any, Call], Awaitable[Any]]
 ) -> Callable[[bytes, Context], Awaitable[Any]]:
     recognize, identify = door.gate.recognize, door.gate.identify
-    needed, audited = door.needed, door.audited
+    begun, path, needed, audited = door.begun, door.path, door.needed, door.audited
 
     async def handle(data: bytes, context: Context) -> Any:
-        visitor = Visitor(door.path, context)
+        begun()
+        visitor = Visitor(path, needed, context)
         try:
-            call = recognize(visitor, needed) or await identify(visitor, needed)
+            call = recognize(visitor) or await identify(visitor)
             response = await serve(decode(kind, data), call)
         except Exception as error:  # noqa: BLE001  Whatever it is becomes a status.
             await _refuse(visitor, error)
@@ -113,10 +141,10 @@ def _lasting(
     """Serve a call that waits, or writes by its context: both count as streams."""
 
     async def handle(data: bytes, context: Context) -> Any:
-        visitor = Visitor(door.path, context)
+        visitor = door.visitor(context)
         try:
             call = await door.enter(visitor)
-            with door.gate.stream(call, door.needed):
+            with door.gate.stream(call):
                 return await serve(decode(kind, data), call)
         except Exception as error:  # noqa: BLE001  Whatever it is becomes a status.
             await _refuse(visitor, error)
@@ -126,15 +154,21 @@ def _lasting(
 
 def _stream(
     door: _Door, kind: type[Message], serve: Callable[[Any, Call], AsyncGenerator[Any, None]]
-) -> Callable[[bytes, Context], AsyncIterator[Any]]:
-    async def handle(data: bytes, context: Context) -> AsyncIterator[Any]:
-        visitor = Visitor(door.path, context)
+) -> Callable[[bytes, Context], Awaitable[None]]:
+    """Serve a method that yields its messages.
+
+    They are written here and not yielded any further: who is ended while a message waits for
+    its reader would be ended outside of this, and never learn why.
+    """
+
+    async def handle(data: bytes, context: Context) -> None:
+        visitor = door.visitor(context)
         try:
             call = await door.enter(visitor)
-            with door.gate.stream(call, door.needed):
+            with door.gate.stream(call):
                 async with contextlib.aclosing(serve(decode(kind, data), call)) as messages:
                     async for message in messages:
-                        yield message
+                        await context.write(message)
         except Exception as error:  # noqa: BLE001  Whatever it is becomes a status.
             await _refuse(visitor, error)
 
@@ -151,10 +185,10 @@ def _conversation(
     assert inspect.iscoroutinefunction(serve)
 
     async def handle(_requests: AsyncIterator[bytes], context: Context) -> Any:
-        visitor = Visitor(door.path, context)
+        visitor = door.visitor(context)
         try:
             call = await door.enter(visitor)
-            with door.gate.stream(call, door.needed):
+            with door.gate.stream(call):
                 return await serve(call)
         except Exception as error:  # noqa: BLE001  Whatever it is becomes a status.
             await _refuse(visitor, error)

@@ -6,8 +6,12 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
-from longshore.core.errors import LongshoreError, RateLimited
+from longshore.core.errors import RateLimited, Unauthenticated
+
+Owner: TypeAlias = tuple[str, str]
+"""The name of a principal or, of a stranger, nothing and its address."""
 
 
 class OpenStream:
@@ -16,11 +20,11 @@ class OpenStream:
     def __init__(self, look: Callable[[], None], expires: float | None) -> None:
         self.expires = expires  #: Seconds since 1970; None: not by itself.
         #: Why it was ended by `OpenStreams.look_again`.
-        self.refusal: LongshoreError | None = None
+        self.refusal: Exception | None = None
         self.look = look  #: Raises what ends it.
         self._task = asyncio.current_task()
 
-    def end(self, refusal: LongshoreError) -> None:
+    def end(self, refusal: Exception) -> None:
         """Stop what serves it; that finds the reason in `refusal`."""
         if self.refusal is None and self._task is not None:
             self.refusal = refusal
@@ -32,12 +36,13 @@ class OpenStreams:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._counts: Counter[str] = Counter()
+        self._counts: Counter[Owner] = Counter()
         self._open: set[OpenStream] = set()
+        self._expiring: set[OpenStream] = set()  #: Those of the open ones that will.
 
     @contextlib.contextmanager
     def entered(
-        self, owner: str, look: Callable[[], None], expires: float | None
+        self, owner: Owner, look: Callable[[], None], expires: float | None
     ) -> Iterator[None]:
         """Count a stream of somebody's while it is served by the task that runs.
 
@@ -50,6 +55,8 @@ class OpenStreams:
         stream = OpenStream(look, expires)
         self._counts[owner] += 1
         self._open.add(stream)
+        if expires is not None:
+            self._expiring.add(stream)
         try:
             yield
         except asyncio.CancelledError:
@@ -61,16 +68,21 @@ class OpenStreams:
             raise stream.refusal from None
         finally:
             self._open.discard(stream)
+            self._expiring.discard(stream)
             self._counts[owner] -= 1
             if not self._counts[owner]:
                 del self._counts[owner]
 
     def look_again(self, now: float, *, at_all: bool) -> None:
-        """End the streams of those who may not go on; unless at all, look at who expires."""
-        for stream in tuple(self._open):
-            if not at_all and (stream.expires is None or now < stream.expires):
-                continue
+        """End the streams of those who may not go on; unless at all, of those who expire."""
+        for stream in tuple(self._expiring):
+            if stream.expires is not None and now >= stream.expires:
+                stream.end(Unauthenticated("the credential has expired"))
+        for stream in tuple(self._open) if at_all else ():
             try:
                 stream.look()
-            except LongshoreError as refusal:
+            except Exception as refusal:  # noqa: BLE001  who cannot be looked at goes as well
                 stream.end(refusal)
+
+    def __len__(self) -> int:
+        return len(self._open)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import urllib.parse
 from collections.abc import Mapping
 from functools import lru_cache
@@ -10,39 +11,84 @@ from typing import Any, Final, TypeAlias
 import grpc.aio
 import uuid_utils
 
-from longshore.core.errors import LimitExceeded
+from longshore.core.errors import (
+    InvalidFields,
+    LimitExceeded,
+    LongshoreError,
+    Unauthenticated,
+    Violation,
+)
 from longshore.core.limits import NAME_CHARACTERS
+from longshore.server.roles import Needed
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
+_TENANT: Final = "x-tenant-id"
+_REQUEST_ID: Final = "x-request-id"
 _HEADER_CHARACTERS: Final = 128  #: Of an x-request-id, which other systems may have made.
+
+#: What a header may hold; gRPC reads more than it writes.
+_TEXT: Final = re.compile("[ -~]*")
 
 
 class Visitor:
     """Who makes a call, as its metadata and its connection say."""
 
-    __slots__ = ("address", "context", "metadata", "path", "principal", "request_id", "tenant")
+    __slots__ = (
+        "address",
+        "context",
+        "metadata",
+        "needed",
+        "path",
+        "principal",
+        "request_id",
+        "tenant",
+    )
 
-    def __init__(self, path: str, context: Context) -> None:
+    def __init__(self, path: str, needed: Needed, context: Context) -> None:
         self.path = path
+        self.needed = needed
         self.context = context
         self.metadata: Mapping[str, Any] = dict(context.invocation_metadata() or ())
         self.address = _host(context.peer())
-        self.tenant: str = self.metadata.get("x-tenant-id") or ""
-        self.request_id: str = self.metadata.get("x-request-id") or str(uuid_utils.uuid7())
+        self.tenant: str = self.metadata.get(_TENANT) or ""
+        self.request_id: str = self.metadata.get(_REQUEST_ID) or ""
         self.principal: str | None = None  #: Its name, once it is known.
 
     def introduce(self) -> None:
-        """Tell the request id back. Raises `LimitExceeded` if what it says is too long."""
-        for name, text, limit in (
-            ("x-tenant-id", self.tenant, NAME_CHARACTERS),
-            ("x-request-id", self.request_id, _HEADER_CHARACTERS),
-        ):
-            if len(text) > limit:
-                length = len(text)
-                self.tenant, self.request_id = self.tenant[:limit], self.request_id[:limit]
-                raise LimitExceeded(name, limit, length)
-        self.context.set_trailing_metadata((("x-request-id", self.request_id),))
+        """Tell the request id back, or one that is made here.
+
+        Raises `LimitExceeded` and `InvalidFields` if what it says of itself cannot be used.
+        """
+        wrong_tenant = _flaw(_TENANT, self.tenant, NAME_CHARACTERS)
+        wrong_id = _flaw(_REQUEST_ID, self.request_id, _HEADER_CHARACTERS)
+        if wrong_tenant is not None:
+            self.tenant = ""
+        if wrong_id is not None or not self.request_id:
+            self.request_id = str(uuid_utils.uuid7())
+        self.context.set_trailing_metadata(((_REQUEST_ID, self.request_id),))
+        wrong = wrong_tenant or wrong_id
+        if wrong is not None:
+            raise wrong
+
+    @property
+    def authorization(self) -> str | None:
+        """What it shows; None if it shows nothing. Raises `Unauthenticated` for several."""
+        shown: str | None = self.metadata.get("authorization") or None
+        pairs: Any = self.context.invocation_metadata() or ()
+        repeats = len(pairs) != len(self.metadata)
+        if shown and repeats and sum(name == "authorization" for name, _ in pairs) > 1:
+            raise Unauthenticated("there is more than one credential")
+        return shown
+
+
+def _flaw(name: str, text: str, limit: int) -> LongshoreError | None:
+    """Return what is wrong with what a header says."""
+    if len(text) > limit:
+        return LimitExceeded(name, limit, len(text))
+    if not _TEXT.fullmatch(text):
+        return InvalidFields([Violation(name, "only printable ASCII characters are allowed")])
+    return None
 
 
 @lru_cache(maxsize=4_096)
