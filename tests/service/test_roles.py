@@ -132,7 +132,7 @@ def test_a_server_with_a_method_that_the_table_lacks_does_not_start() -> None:
     empty = ".google.protobuf.Empty"
     service = described.service.add(name="Unlisted")
     service.method.add(name="Surprise", input_type=empty, output_type=empty)
-    Default().AddSerializedFile(described.SerializeToString())  # type: ignore[no-untyped-call]
+    Default().AddSerializedFile(described.SerializeToString())
     gate = Gate(None, DEFAULT, certificates=False, reflection_is_open=True)
     with pytest.raises(KeyError, match="Surprise"):
         handlers_of(Unlisted(), gate)

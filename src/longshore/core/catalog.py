@@ -73,7 +73,9 @@ def apply_schedule(change: ApplySchedule, batch: Batch) -> Schedule:
     if known is not None and known.document == change.document:
         return known
     last_id = None if known is None else known.last_id
-    schedule = Schedule(change.document, caller.principal, change.next_time, last_id)
+    schedule = Schedule(
+        change.document, caller.principal, change.next_time, last_id, caller.stream
+    )
     _keep(caller, name, schedule, batch)
     return schedule
 

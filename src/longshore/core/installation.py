@@ -54,6 +54,7 @@ class Schedule(NamedTuple):
     principal: str  #: On whose behalf it submits.
     next_time: int | None  #: Milliseconds since 1970; None: paused, or never again.
     last_id: bytes | None = None  #: 16 bytes; what it submitted last.
+    stream: str = ""  #: Where the results go; as `Caller` has it.
 
 
 class Registered(NamedTuple):

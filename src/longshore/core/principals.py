@@ -112,7 +112,7 @@ class Principal(NamedTuple):
 
 def with_implied(roles: Iterable[Role]) -> frozenset[Role]:
     """Return the roles with all that they imply."""
-    return frozenset().union(*(IMPLIED[role] for role in roles))
+    return frozenset(implied for role in roles for implied in IMPLIED[role])
 
 
 #: Who everybody is where no principals are configured.

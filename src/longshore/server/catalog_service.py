@@ -183,7 +183,7 @@ class CatalogService:
     ) -> pb.RegisterAccountResponse:
         service, username = request.service, request.username
         _check_account(service, username)
-        if service not in self._directory.offers(call.caller.tenant).services:
+        if service not in self._offers(call).services:
             raise at("service", ServiceNotFound(service))
         change = RegisterAccount(call.caller, Account(service, username))
         create_time = cast("int", await self._engine.writer.write(change))

@@ -10,10 +10,11 @@ from longshore.core.installation import BUILT_IN_QUEUES
 from longshore.core.principals import EVERYTHING, Grants
 from longshore.core.store import Catalog
 from longshore.engine.catalog import CatalogCache
+from longshore.server.confined import Confined, Values, confined
 from longshore.server.contracts import contract_of
 from longshore.server.parameters import Table
 from longshore.server.tracing import Marked
-from longshore.v1.catalog_service_pb2 import Contract, Service
+from longshore.v1.catalog_service_pb2 import Contract, Service, ServiceAction
 
 _UNNAMED: Final = "/"  #: No service's slug has a slash.
 
@@ -30,24 +31,12 @@ def service_of(document: bytes) -> Service:
 
 
 @lru_cache(maxsize=1_024)
-def _tables(document: bytes, slug: str, grants: Grants) -> Mapping[str, Table]:
+def _tables(document: bytes, asked_as: str, values: Values) -> Mapping[str, Table]:
+    """Return tables by action, of what is asked for with the slug of its service or without."""
     return {
-        action.slug: Table(action, _confined(slug, action.slug, grants))
+        action.slug: Table(action, confined(asked_as, action.slug, values))
         for action in service_of(document).actions
     }
-
-
-def _confined(service: str, action: str, grants: Grants) -> Mapping[str, frozenset[str]]:
-    """Return what somebody may send, of parameters that are confined, by their names.
-
-    An action can be asked for without its service, so what is said of that counts as well.
-    """
-    found: dict[str, frozenset[str]] = {}
-    for name, values in grants.values:
-        if name.service in (service, "") and name.action == action:
-            known = found.get(name.parameter, values)
-            found[name.parameter] = known & values
-    return found
 
 
 @lru_cache(maxsize=1_024)
@@ -63,13 +52,20 @@ def _granted(document: bytes, slug: str, grants: Grants) -> Service | None:
         if not grants.permits(slug, action.slug):
             del shown.actions[index]
             continue
-        confined = _confined(slug, action.slug, grants)
-        for parameter in action.parameters:
-            if parameter.slug in confined:
-                values = confined[parameter.slug]
-                kept = values.intersection(parameter.values) if parameter.values else values
-                parameter.values[:] = sorted(kept)
+        _cut(action, confined(slug, action.slug, grants.values))
     return shown if shown.actions or not service.actions else None
+
+
+def _cut(action: ServiceAction, allowed: Confined) -> None:
+    """Leave of an action's parameters what somebody may send; what has no value left, goes."""
+    for index in reversed(range(len(action.parameters))):
+        parameter = action.parameters[index]
+        values = allowed.get(parameter.slug)
+        if values is None:
+            continue
+        parameter.values[:] = sorted(values.intersection(parameter.values or values))
+        if not parameter.values:
+            del action.parameters[index]
 
 
 class Offers(NamedTuple):
@@ -131,9 +127,9 @@ def _by_service_and_action(
 ) -> dict[tuple[str, str], tuple[Table, ...]]:
     actions: dict[tuple[str, str], tuple[Table, ...]] = {}
     for kept_as, document in documents.items():
-        slug = _slug(kept_as)
-        for action, table in _tables(document, slug, grants).items():
-            for service in {slug, ""}:
+        for service in {_slug(kept_as), ""}:
+            asked_as = service if grants.values else ""
+            for action, table in _tables(document, asked_as, grants.values).items():
                 if grants.permits(service, action):
                     key = (service, action)
                     actions[key] = (*actions.get(key, ()), table)

@@ -18,8 +18,8 @@ from longshore.core.changes import Cancel, Change, Resubmit, Resume, Submit, Sub
 from longshore.core.errors import InvalidFields, NotFound, OperationNotFound
 from longshore.core.ids import target_of
 from longshore.core.limits import CANCEL_MESSAGE_BYTES
-from longshore.core.operations import Kind, Operation, Record
-from longshore.core.principals import Grants
+from longshore.core.operations import Kind, Operation, Part, Record
+from longshore.core.principals import EVERYTHING, Grants
 from longshore.engine.engine import Engine
 from longshore.server import wire
 from longshore.server.checks import at_most
@@ -32,6 +32,7 @@ from longshore.server.messages import (
     submitted,
 )
 from longshore.server.pages import Listed, read_page
+from longshore.server.plan_checks import check_granted
 from longshore.server.submissions import Submissions, recall_of
 from longshore.server.watches import Watches, Wish
 from longshore.v1 import job_service_pb2 as jobs
@@ -60,6 +61,7 @@ Resubmitting: TypeAlias = (
 
 #: All answers with one operation have it in the same place.
 _OPERATION: Final = tasks.GetTaskResponse.TASK_FIELD_NUMBER
+_WHAT_RUNS: Final = (Part.REQUEST, Part.PLAN)
 _ROWS: Final = tasks.ListTasksResponse.TASKS_FIELD_NUMBER
 
 
@@ -171,6 +173,8 @@ class Face:
         return await self.steer(Resume(call.caller, target_of(request.id), self.kind), call)
 
     async def resubmit(self, request: Resubmitting, call: Call) -> bytes:
+        if call.principal.grants != EVERYTHING:
+            await self._require_granted(request.id, call)
         change = Resubmit(
             call.caller,
             target_of(request.id),
@@ -180,6 +184,13 @@ class Face:
         )
         outcome = cast("Submitted", await self.engine.writer.write(change))
         return wire.part(_OPERATION, await self.shown(outcome.operation.number, call))
+
+    async def _require_granted(self, asked: str, call: Call) -> None:
+        """Raise what the caller would be told who submitted this."""
+        record = await self._record(asked, call, _WHAT_RUNS)
+        document = record.documents.get(Part.PLAN) or record.documents[Part.REQUEST]
+        spec = tasks.Task.FromString(document).spec
+        check_granted(spec.actions, spec.service, call.principal.grants)
 
     async def steer(self, change: Change, call: Call) -> bytes:
         """Write a change of one operation and return the answer with it as it is then."""
@@ -192,8 +203,10 @@ class Face:
 
     async def record(self, asked: str | int, call: Call, *, full: bool) -> Record:
         """Return an operation by id or number. Raises `OperationNotFound`."""
+        return await self._record(asked, call, parts_of(full=full))
+
+    async def _record(self, asked: str | int, call: Call, parts: tuple[int, ...]) -> Record:
         target = asked if isinstance(asked, int) else target_of(asked)
-        parts = parts_of(full=full)
         (record,) = await self.engine.store.get(call.caller.tenant, (target,), parts)
         if record is None or record.operation.kind != self.kind:
             raise OperationNotFound(str(asked))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import TypeAlias
 
 from longshore.core.errors import RateLimited, Unauthenticated
@@ -43,7 +43,7 @@ class OpenStreams:
     @contextlib.contextmanager
     def entered(
         self, owner: Owner, look: Callable[[], None], expires: float | None
-    ) -> Iterator[None]:
+    ) -> Generator[None]:
         """Count a stream of somebody's while it is served by the task that runs.
 
         Raises `RateLimited`, and what `look` has raised since it was told to look again.

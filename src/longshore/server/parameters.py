@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
-from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from google.protobuf.struct_pb2 import Value
@@ -13,10 +12,10 @@ from google.protobuf.struct_pb2 import Value
 from longshore.core.errors import Violation
 from longshore.core.ids import named_file
 from longshore.server.checks import is_web_url
+from longshore.server.confined import FREE, Confined, is_whole, not_permitted, outside
 from longshore.server.structs import flaw_of
 from longshore.v1.catalog_service_pb2 import Parameter, ParameterType, ServiceAction
 
-_WHOLE: Final = 2**53
 _FILE: Final = ParameterType.PARAMETER_TYPE_FILE
 
 
@@ -29,8 +28,7 @@ def _is_finite(value: Value) -> bool:
 
 
 def _is_whole(value: Value) -> bool:
-    number = value.number_value
-    return number.is_integer() and -_WHOLE <= number <= _WHOLE
+    return is_whole(value.number_value)
 
 
 def _is_date(value: Value) -> bool:
@@ -82,22 +80,14 @@ class _Parameter(NamedTuple):
     accepts: Callable[[Value], bool]
 
 
-_FREE: Final[Mapping[str, frozenset[str]]] = MappingProxyType({})
-
-
 class Table:
-    """What one action takes, from somebody who may send but some values, if they are confined.
+    """What one action takes, from somebody who may send but some values, if they are confined."""
 
-    What is confined cannot be read from paths, as nobody knows yet what it will be.
-    """
-
-    def __init__(
-        self, action: ServiceAction, confined: Mapping[str, frozenset[str]] = _FREE
-    ) -> None:
+    def __init__(self, action: ServiceAction, confined: Confined = FREE) -> None:
         self._parameters = {
             one.slug: _compiled(one, confined.get(one.slug)) for one in action.parameters
         }
-        self._confined = confined.keys()
+        self._confined = confined
         self._required = frozenset(one.slug for one in action.parameters if not one.optional)
         #: Parameters whose values are shown to workers only.
         self.passwords = frozenset(one.slug for one in action.parameters if one.password)
@@ -142,9 +132,7 @@ class Table:
                 known = ", ".join(self._parameters) or "none"
                 described = f"no such parameter; there are: {known}"
                 yield Violation(f"{path}.argument_paths[{name}]", described, "UNKNOWN")
-            elif name in self._confined:
-                written = "you may send some values only: write the one that you mean"
-                yield Violation(f"{path}.argument_paths[{name}]", written, "NOT_PERMITTED")
+        yield from not_permitted({}, from_paths, self._confined, path)
 
 
 def _missing(names: Collection[str], path: str) -> Iterator[Violation]:
@@ -175,24 +163,4 @@ def _mismatch(
     if expected.kind and (kind != expected.kind or not expected.accepts(value)):
         return Violation(name, f"expected {expected.words}")
     values = parameter.values
-    if values is not None and not values.issuperset(_texts(value, kind)):
-        allowed = ", ".join(sorted(values)) or "none"
-        return Violation(name, f"only these may be sent: {allowed}", "NOT_PERMITTED")
-    return None
-
-
-def _texts(value: Value, kind: str | None) -> Iterator[str]:
-    """Yield the texts that must be among a parameter's `values`."""
-    match kind:
-        case "list_value":
-            for element in value.list_value.values:
-                yield from _texts(element, element.WhichOneof("kind"))
-        case "string_value":
-            yield value.string_value
-        case "bool_value":
-            yield "true" if value.bool_value else "false"
-        case "number_value":
-            number = value.number_value
-            yield str(int(number)) if _is_whole(value) else repr(number)
-        case _:
-            yield ""
+    return None if values is None else outside(name, value, kind, values)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 from google.protobuf.struct_pb2 import Value
 
-from longshore.core.errors import ActionNotFound, NotFound, ServiceNotFound, Violation
+from longshore.core.errors import (
+    ActionNotFound,
+    InvalidFields,
+    NotFound,
+    ServiceNotFound,
+    Violation,
+)
 from longshore.core.lanes import action_key
 from longshore.core.limits import PLAN_ACTIONS
 from longshore.core.paths import InvalidPath
+from longshore.core.principals import Grants
 from longshore.server.checks import Flaws, at_most, slug
+from longshore.server.confined import confined, not_permitted
 from longshore.server.directory import Offers
 from longshore.server.parameters import Table
 from longshore.server.paths import parse_target, parse_value
@@ -68,6 +76,7 @@ def check_actions(
             if not offers.grants.permits(service, name):
                 raise unknown  # To them it is not there, whatever they are content with.
             missing = missing or unknown
+            flaws += _not_permitted(call, service, offers.grants, place)
         fields = call.arguments.fields if call.HasField("arguments") else _NO_ARGUMENTS
         check_arguments(fields, call.argument_paths, tables, place, flaws)
         if call.argument_paths or call.assign or call.results:
@@ -76,6 +85,27 @@ def check_actions(
     if count == 1:
         return Needs((keys[0],), simple, missing)
     return Needs(tuple(sorted(set(keys))), simple, missing)
+
+
+def check_granted(actions: Sequence[ActionCall], service: str, grants: Grants) -> None:
+    """Look at a plan that was submitted by somebody for who asks for it again.
+
+    Raises `ActionNotFound` and `InvalidFields` for what is not granted.
+    """
+    flaws: Flaws = []
+    for index, call in enumerate(actions):
+        if not grants.permits(service, call.action):
+            raise ActionNotFound(call.action, service)
+        flaws += _not_permitted(call, service, grants, f"spec.actions[{index}]")
+    if flaws:
+        raise InvalidFields(flaws)
+
+
+def _not_permitted(
+    call: ActionCall, service: str, grants: Grants, path: str
+) -> Iterator[Violation]:
+    allowed = confined(service, call.action, grants.values)
+    return not_permitted(call.arguments.fields, call.argument_paths, allowed, path)
 
 
 def _common_needs(call: ActionCall, service: str, offers: Offers) -> Needs | None:

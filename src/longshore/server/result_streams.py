@@ -42,6 +42,8 @@ class ResultStreams:
     ) -> AsyncGenerator[bytes]:
         """Yield the results of the caller's stream, which it takes over.
 
+        The stream has the caller's name as well, whatever its id is.
+
         Raises `StreamNotFound`, `StreamTaken`, `RevisionCompacted`, `RevisionInFuture`, and
         what the files of a result raise.
         """
@@ -53,7 +55,7 @@ class ResultStreams:
             if after < 0:
                 raise InvalidFields([Violation("after_revision", "from 0")])
             await self._engine.check_revision(after)
-        listener = await self._engine.streams.open(call.caller, request.stream)
+        listener = await self._engine.streams.open(caller, caller.stream_id)
         try:
             stream = ResultStream(self._engine, self._messages, listener, after)
             async with aclosing(stream.messages()) as messages:

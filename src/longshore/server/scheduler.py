@@ -114,7 +114,8 @@ class Scheduler:
             await self._engine.catalog.refresh()
 
     def _submit_for(self, due: _Due, document: Document, request_id: str) -> Submit:
-        caller = Caller(due.tenant, due.schedule.principal, request_id)
+        owner = due.schedule
+        caller = Caller(due.tenant, owner.principal, request_id, stream=owner.stream)
         return submit_of(document, caller, self._submissions)
 
 

@@ -221,6 +221,7 @@ _TABLES: Final = (
         principal TEXT NOT NULL,
         next_time INTEGER,
         last_id BLOB,
+        stream TEXT NOT NULL,
         PRIMARY KEY (tenant, name)
     ) STRICT, WITHOUT ROWID
     """,
@@ -266,7 +267,7 @@ def _create_tables(database: Database) -> None:
 
 
 #: Every step that there ever was, oldest first; a step that was released never changes.
-_STEPS: Final = {"tables_of_0_1_with_origins": _create_tables}
+_STEPS: Final = {"tables_of_0_1_with_streams": _create_tables}
 
 MIGRATIONS: Final = Migrations("longshore")
 
