@@ -79,6 +79,12 @@ _LOOKS: Final = 10_000
 class _Context:
     """The little of a gRPC context that a unary call looks at."""
 
+    def __init__(self, request: bytes) -> None:
+        self._request = request
+
+    async def read(self) -> bytes:
+        return self._request
+
     def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
         return (("user-agent", "grpc-python-asyncio/1.85.1"),)
 
@@ -201,7 +207,7 @@ async def _service(path: Path) -> AsyncGenerator[Submit]:
         messages = Messages(directory)
         watches = Watches(engine, messages)
         service = TaskService(engine, Submissions(directory), messages, watches)
-        yield partial(_handler(service), submit_request().SerializeToString(), _Context())
+        yield partial(_handler(service), (), _Context(submit_request().SerializeToString()))
 
 
 def _handler(service: TaskService) -> Callable[..., Awaitable[bytes]]:
@@ -209,5 +215,5 @@ def _handler(service: TaskService) -> Callable[..., Awaitable[bytes]]:
     called = SimpleNamespace(method=f"/{service.SERVICE}/SubmitTask", invocation_metadata=())
     gate = Gate(None, DEFAULT, certificates=False, reflection_is_open=True)
     handlers: Any = methods.handlers_of(cast("Any", service), gate)
-    submit: Callable[..., Awaitable[bytes]] = handlers.service(called).unary_unary
+    submit: Callable[..., Awaitable[bytes]] = handlers.service(called).stream_unary
     return submit

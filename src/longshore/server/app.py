@@ -12,9 +12,9 @@ import structlog
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 
 from longshore.core.access import Access
-from longshore.core.limits import MESSAGE_BYTES, MIB
 from longshore.engine.engine import Engine
 from longshore.server.catalog_service import CatalogService
+from longshore.server.core_options import core_options
 from longshore.server.directory import Directory
 from longshore.server.file_service import FileService
 from longshore.server.gate import Gate
@@ -37,24 +37,6 @@ from longshore.server.watches import Watches
 from longshore.server.worker_service import WorkerService
 
 log = structlog.get_logger()
-
-_OPTIONS: Final = (
-    # One process has the port; a second one is told so instead of sharing it by chance.
-    ("grpc.so_reuseport", 0),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.max_pings_without_data", 0),
-    # The spelling with `recv` is ignored silently.
-    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-    # What one stream may send ahead of its reading. Left to itself the window follows the
-    # speed of the connection, and uploads grow the server by a hundred mebibytes.
-    ("grpc.http2.bdp_probe", 0),
-    ("grpc.http2.lookahead_bytes", 2 * MIB),
-    ("grpc.max_send_message_length", MESSAGE_BYTES),
-    ("grpc.max_receive_message_length", MESSAGE_BYTES),
-)
-
 
 _LOOPBACK: Final = "127.0.0.1"
 
@@ -93,7 +75,7 @@ class Server:
             certificates=tls is not None and tls.client_ca is not None,
             reflection_is_open=reflection is Reflection.OPEN,
         )
-        self._server = grpc.aio.server(options=_OPTIONS)
+        self._server = grpc.aio.server(options=core_options(limits))
         self._health = Health()
         self._names: list[str] = []
         self._errands: list[asyncio.Task[None]] = []
@@ -127,6 +109,7 @@ class Server:
         for name, errand in (
             ("scheduler", Scheduler(self._engine, submissions).run()),
             ("gate", self._gate.watch_over()),
+            ("arrivals", self._gate.arrivals.watch_over()),
         ):
             self._errands.append(asyncio.create_task(errand, name=name))
         for name in ("", *self._names):

@@ -11,7 +11,7 @@ from longshore.core.access import Access, Identity, Presented
 from longshore.core.callers import Caller
 from longshore.core.errors import Unauthenticated
 from longshore.core.principals import ANONYMOUS, ANY, Principal, Role
-from longshore.server.beginnings import Beginnings
+from longshore.server.arrivals import Arrivals
 from longshore.server.certificates import certificate_of
 from longshore.server.limits import AccessLimits
 from longshore.server.open_streams import OpenStreams
@@ -70,7 +70,7 @@ class Gate:
         self._access = access
         self._certificates = certificates
         self._reflection_is_open = reflection_is_open
-        self.beginnings = Beginnings(limits.request_seconds)
+        self.arrivals = Arrivals(limits.request_seconds)
         self._streams = OpenStreams(limits.streams_per_principal)
         self._by_principal = _rates(limits.calls_per_principal)
         self._by_address = _rates(limits.calls_per_address)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, ClassVar, Final, Protocol
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from typing import Any, ClassVar, Final, Protocol, TypeAlias
 
 import grpc
 import grpc.aio
@@ -21,7 +21,6 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from longshore.server import audit
-from longshore.server.beginnings import Beginnings
 from longshore.server.decoding import decode
 from longshore.server.errors import status_of
 from longshore.server.gate import Call, Gate
@@ -29,6 +28,8 @@ from longshore.server.roles import LASTING
 from longshore.server.visitors import Context, Visitor
 
 log = structlog.get_logger()
+
+_Handle: TypeAlias = Callable[[AsyncIterator[bytes], Context], Awaitable[Any]]
 
 _DETAILS: Final = "grpc-status-details-bin"
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
@@ -44,87 +45,72 @@ def handlers_of(service: Service, gate: Gate) -> grpc.GenericRpcHandler:
     """Return what registers a service with a gRPC server."""
     descriptor = Default().FindServiceByName(service.SERVICE)
     handlers = {
-        f"/{service.SERVICE}/{method.name}": _handler(
-            method, getattr(service, method.name), gate
-        )
+        method.name: _handler(method, getattr(service, method.name), gate)
         for method in descriptor.methods
         if hasattr(service, method.name)
     }
-    return _Handlers(handlers, gate.beginnings)
-
-
-class _Handlers(grpc.GenericRpcHandler):
-    """Finds the method that a call is for, before its request has come."""
-
-    def __init__(
-        self, handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any]], beginnings: Beginnings
-    ) -> None:
-        self._handlers = handlers
-        self._called = beginnings.called
-
-    def service(
-        self, handler_call_details: grpc.HandlerCallDetails
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        handler = self._handlers.get(handler_call_details.method)
-        # A stream of requests is served at once, and sees to its silences itself.
-        if handler is not None and not handler.request_streaming:
-            self._called()
-        return handler
+    return grpc.method_handlers_generic_handler(service.SERVICE, handlers)
 
 
 def _handler(
     method: MethodDescriptor, serve: Callable[..., Any], gate: Gate
 ) -> grpc.RpcMethodHandler[Any, Any]:
-    door = _Door(f"/{method.containing_service.full_name}/{method.name}", gate)
-    kind = GetMessageClass(method.input_type)
-    if method.client_streaming and method.server_streaming:
-        return grpc.stream_stream_rpc_method_handler(_conversation(door, serve), None, _encoded)
-    if method.client_streaming:
-        return grpc.stream_unary_rpc_method_handler(_conversation(door, serve), None, _encoded)
-    if method.server_streaming and inspect.iscoroutinefunction(serve):
-        return grpc.unary_stream_rpc_method_handler(_lasting(door, kind, serve), None, _encoded)
+    """Return what serves a method.
+
+    To gRPC every request is a stream. Else it would wait for the one message of a call before
+    anybody could ask who calls, for as long as a stranger likes.
+    """
+    door = _Door(method, gate)
+    handle = _handling(method, serve, door)
     if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(_stream(door, kind, serve), None, _encoded)
-    if door.path in LASTING:
-        return grpc.unary_unary_rpc_method_handler(_lasting(door, kind, serve), None, _encoded)
-    return grpc.unary_unary_rpc_method_handler(_unary(door, kind, serve), None, _encoded)
+        return grpc.stream_stream_rpc_method_handler(handle, None, _encoded)
+    return grpc.stream_unary_rpc_method_handler(handle, None, _encoded)
+
+
+def _handling(method: MethodDescriptor, serve: Callable[..., Any], door: _Door) -> _Handle:
+    if method.client_streaming:
+        return _conversation(door, serve)
+    if method.server_streaming and not inspect.iscoroutinefunction(serve):
+        return _stream(door, serve)
+    if method.server_streaming or door.path in LASTING:
+        return _lasting(door, serve)
+    return _unary(door, serve)
 
 
 class _Door:
     """Where the callers of one method come in."""
 
-    def __init__(self, path: str, gate: Gate) -> None:
-        self.path = path
+    def __init__(self, method: MethodDescriptor, gate: Gate) -> None:
+        self.path = f"/{method.containing_service.full_name}/{method.name}"
         self.gate = gate
-        self.begun = gate.beginnings.begun
-        self.needed = gate.needed(path)
+        self.needed = gate.needed(self.path)
         self.audited = audit.is_audited(self.needed)
+        self._kind = GetMessageClass(method.input_type)
 
     def visitor(self, context: Context) -> Visitor:
-        """Return who makes a call whose request is there, or is a stream that has begun."""
-        self.begun()
         return Visitor(self.path, self.needed, context)
 
     async def enter(self, visitor: Visitor) -> Call:
         return self.gate.recognize(visitor) or await self.gate.identify(visitor)
+
+    async def request(self, context: Context) -> Any:
+        """Return the one request of a call. Raises `InvalidFields`, also if it is late."""
+        return decode(self._kind, await self.gate.arrivals.read(context))
 
 
 def _encoded(response: bytes | Message) -> bytes:
     return response if isinstance(response, bytes) else response.SerializeToString()
 
 
-def _unary(
-    door: _Door, kind: type[Message], serve: Callable[[Any, Call], Awaitable[Any]]
-) -> Callable[[bytes, Context], Awaitable[Any]]:
-    recognize, identify = door.gate.recognize, door.gate.identify
-    begun, path, needed, audited = door.begun, door.path, door.needed, door.audited
+def _unary(door: _Door, serve: Callable[[Any, Call], Awaitable[Any]]) -> _Handle:
+    recognize, identify, request = door.gate.recognize, door.gate.identify, door.request
+    path, needed, audited = door.path, door.needed, door.audited
 
-    async def handle(data: bytes, context: Context) -> Any:
-        begun()
+    async def handle(_requests: AsyncIterator[bytes], context: Context) -> Any:
         visitor = Visitor(path, needed, context)
         try:
             call = recognize(visitor) or await identify(visitor)
-            response = await serve(decode(kind, data), call)
+            response = await serve(await request(context), call)
         except Exception as error:  # noqa: BLE001  Whatever it is becomes a status.
             await _refuse(visitor, error)
         else:
@@ -135,38 +121,35 @@ def _unary(
     return handle
 
 
-def _lasting(
-    door: _Door, kind: type[Message], serve: Callable[[Any, Call], Awaitable[Any]]
-) -> Callable[[bytes, Context], Awaitable[Any]]:
+def _lasting(door: _Door, serve: Callable[[Any, Call], Awaitable[Any]]) -> _Handle:
     """Serve a call that waits, or writes by its context: both count as streams."""
 
-    async def handle(data: bytes, context: Context) -> Any:
+    async def handle(_requests: AsyncIterator[bytes], context: Context) -> Any:
         visitor = door.visitor(context)
         try:
             call = await door.enter(visitor)
             with door.gate.stream(call):
-                return await serve(decode(kind, data), call)
+                return await serve(await door.request(context), call)
         except Exception as error:  # noqa: BLE001  Whatever it is becomes a status.
             await _refuse(visitor, error)
 
     return handle
 
 
-def _stream(
-    door: _Door, kind: type[Message], serve: Callable[[Any, Call], AsyncGenerator[Any, None]]
-) -> Callable[[bytes, Context], Awaitable[None]]:
+def _stream(door: _Door, serve: Callable[[Any, Call], AsyncGenerator[Any, None]]) -> _Handle:
     """Serve a method that yields its messages.
 
     They are written here and not yielded any further: who is ended while a message waits for
     its reader would be ended outside of this, and never learn why.
     """
 
-    async def handle(data: bytes, context: Context) -> None:
+    async def handle(_requests: AsyncIterator[bytes], context: Context) -> None:
         visitor = door.visitor(context)
         try:
             call = await door.enter(visitor)
             with door.gate.stream(call):
-                async with contextlib.aclosing(serve(decode(kind, data), call)) as messages:
+                request = await door.request(context)
+                async with contextlib.aclosing(serve(request, call)) as messages:
                     async for message in messages:
                         await context.write(message)
         except Exception as error:  # noqa: BLE001  Whatever it is becomes a status.
@@ -175,9 +158,7 @@ def _stream(
     return handle
 
 
-def _conversation(
-    door: _Door, serve: Callable[[Call], Awaitable[Any]]
-) -> Callable[[AsyncIterator[bytes], Context], Awaitable[Any]]:
+def _conversation(door: _Door, serve: Callable[[Call], Awaitable[Any]]) -> _Handle:
     """Serve a stream of requests: the method reads by the call's context.
 
     There it also writes, where responses are a stream as well; else it returns its response.
