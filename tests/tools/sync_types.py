@@ -33,7 +33,7 @@ SHOWN: Final = {
     "catalog": ("Catalog",),
     "queues": ("Queues",),
     "server": ("Server",),
-    "client": ("Client",),
+    "client": ("Rooms", "Client"),
 }
 
 #: What has another name where nothing awaits.

@@ -44,6 +44,7 @@ from longshore.client.fetching import Fetching
 from longshore.client.handles import Handle, JobHandle, LaunchHandle, TaskHandle, result_of
 from longshore.client.kinds import shown
 from longshore.client.paging import Page, Pages
+from longshore.client.relay import Relay, Relayed
 from longshore.client.requests import call, job, launch, task
 from longshore.client.results import Result
 from longshore.client.tls import Tls
@@ -72,6 +73,8 @@ __all__ = [
     "Pages",
     "PermissionDenied",
     "Reading",
+    "Relay",
+    "Relayed",
     "ResourceExhausted",
     "Result",
     "Results",

@@ -48,8 +48,13 @@ class Caller:
         tenancy = {"x-tenant-id": tenant} if tenant else {}
         self._metadata = _with_token({**metadata, **tenancy}, token)
         self._tls = tls
+        self._insecure = insecure
         self._credentials = Reread(tls.files, tls.credentials) if tls else None
-        if tls is None and not insecure and _AUTHORIZATION in dict(self.metadata()):
+        self.check(dict(self.metadata()))
+
+    def check(self, metadata: Mapping[str, str]) -> None:
+        """Raise `InvalidValue` if these would show a credential to those who listen."""
+        if self._tls is None and not self._insecure and _AUTHORIZATION in metadata:
             _refuse_listeners(self.servers)
 
     def metadata(self) -> Metadata:

@@ -20,7 +20,30 @@ from longshore.client.tasks import Tasks
 from longshore.client.tls import Tls
 
 
-class Client:
+class Rooms:
+    """Everything that can be asked over a connection."""
+
+    tasks: Tasks
+    jobs: Jobs
+    launches: Launches
+    operations: Operations
+    files: Files
+    catalog: Catalog
+    queues: Queues
+    server: Server
+
+    def __init__(self, connection: Connection) -> None:
+        self.tasks = Tasks(connection)
+        self.jobs = Jobs(connection)
+        self.launches = Launches(connection)
+        self.operations = Operations(connection)
+        self.files = Files(connection)
+        self.catalog = Catalog(connection)
+        self.queues = Queues(connection)
+        self.server = Server(connection)
+
+
+class Client(Rooms):
     """Asks Longshore for work. Make it inside a coroutine; best by `async with`.
 
     `servers` is `host:port`, several with commas between, or a sequence: the first in turn that
@@ -38,15 +61,6 @@ class Client:
     `longshore.v1`.
     """
 
-    tasks: Tasks
-    jobs: Jobs
-    launches: Launches
-    operations: Operations
-    files: Files
-    catalog: Catalog
-    queues: Queues
-    server: Server
-
     def __init__(
         self,
         servers: str | Sequence[str] = DEFAULT_SERVER,
@@ -61,16 +75,8 @@ class Client:
         caller = Caller(
             servers, tenant=tenant, metadata=metadata, token=token, tls=tls, insecure=insecure
         )
-        connection = Connection(caller, timeout)
-        self._connection = connection
-        self.tasks = Tasks(connection)
-        self.jobs = Jobs(connection)
-        self.launches = Launches(connection)
-        self.operations = Operations(connection)
-        self.files = Files(connection)
-        self.catalog = Catalog(connection)
-        self.queues = Queues(connection)
-        self.server = Server(connection)
+        self._connection = Connection(caller, timeout)
+        super().__init__(self._connection)
 
     async def __aenter__(self) -> Self:
         return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Final, TypeVar
 
@@ -21,7 +21,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from longshore.client.callers import Caller
+from longshore.client.callers import Caller, Metadata
 from longshore.client.errors import CallError
 from longshore.client.servers import Servers
 from longshore.client.streams import Sending, Stream, failure, is_unavailable
@@ -45,6 +45,14 @@ class Connection:
         self._caller = caller
         self._calls = Servers(caller)
         self._streams = Servers(caller)
+
+    def acting(self, metadata: Mapping[str, str]) -> Acting:
+        """Return the same way for somebody else, who shows nothing but this metadata.
+
+        Raises `InvalidValue` if it would show a credential to those who listen.
+        """
+        self._caller.check(metadata)
+        return Acting(self, metadata)
 
     async def close(self) -> None:
         await asyncio.gather(self._calls.close(), self._streams.close())
@@ -77,7 +85,7 @@ class Connection:
         channel = await self._streams.connected(None, wait=wait)
         method = _method(request.DESCRIPTOR)
         open_ = channel.unary_stream(_path(method), _encode, _reader(method))
-        call = open_(request, metadata=self._caller.metadata())
+        call = open_(request, metadata=self._metadata())
         return Stream(call, self._streams, channel)
 
     async def send(self, request: type[Message]) -> Sending:
@@ -85,8 +93,11 @@ class Connection:
         channel = await self._streams.connected(self.timeout)
         method = _method(request.DESCRIPTOR)
         open_ = channel.stream_unary(_path(method), _encode, _reader(method))
-        call = open_(metadata=self._caller.metadata())
+        call = open_(metadata=self._metadata())
         return Sending(call, self._streams, channel)
+
+    def _metadata(self) -> Metadata:
+        return self._caller.metadata()
 
     async def _ask(self, request: Message, answer: type[R], deadline: float) -> R:
         channel = await self._calls.connected(max(deadline - time.monotonic(), 0.0))
@@ -95,11 +106,26 @@ class Connection:
         left = max(deadline - time.monotonic(), 0.0)
         try:
             with self._calls.using(channel):
-                told = await call(request, timeout=left, metadata=self._caller.metadata())
+                told = await call(request, timeout=left, metadata=self._metadata())
         except AioRpcError as error:
             raise failure(error, self._calls, channel) from None
         assert isinstance(told, answer)
         return told
+
+
+class Acting(Connection):
+    """Somebody else's calls over the channels of a connection, which has to stay open."""
+
+    def __init__(self, connection: Connection, metadata: Mapping[str, str]) -> None:
+        # All but the metadata is that of the connection.
+        self.__dict__.update(vars(connection))
+        self._carried = tuple(metadata.items())
+
+    def _metadata(self) -> Metadata:
+        return self._carried
+
+    async def close(self) -> None:
+        """Do nothing: the channels are others'."""
 
 
 def retrying(passing: Callable[[BaseException], bool], patience: float | None) -> AsyncRetrying:

@@ -312,7 +312,7 @@ class Server:
     def caller(self) -> GetCallerResponse: ...
     def workers(self, *, page_size: int = 0) -> Pages[WorkerInfo]: ...
 
-class SyncClient:
+class Rooms:
     tasks: Tasks
     jobs: Jobs
     launches: Launches
@@ -322,6 +322,7 @@ class SyncClient:
     queues: Queues
     server: Server
 
+class SyncClient(Rooms):
     def __init__(
         self,
         servers: str | Sequence[str] = DEFAULT_SERVER,
