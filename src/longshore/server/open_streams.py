@@ -83,6 +83,3 @@ class OpenStreams:
                 stream.look()
             except Exception as refusal:  # noqa: BLE001  who cannot be looked at goes as well
                 stream.end(refusal)
-
-    def __len__(self) -> int:
-        return len(self._open)
