@@ -1,0 +1,63 @@
+"""The access log: each request by its id, its way through, and how it ended."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Final
+
+import structlog
+import uuid_utils
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = structlog.get_logger("longshore.access")
+
+_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
+_HEADER: Final = "x-request-id"
+
+
+class AccessLog:
+    """Gives every request an id, `request.state.request_id`, tells it back, and writes one line.
+
+    The id is the sender's `X-Request-Id` if it is up to 128 visible characters of ASCII. The
+    line has neither query nor headers: secrets may stand there.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        shown = Headers(scope=scope).get(_HEADER, "")
+        request_id = shown if _ID.fullmatch(shown) else str(uuid_utils.uuid7())
+        scope.setdefault("state", {})["request_id"] = request_id
+        start = time.monotonic()
+        status = 0
+        sent = 0
+
+        async def told(message: Message) -> None:
+            nonlocal status, sent
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message).setdefault(_HEADER, request_id)
+            elif message["type"] == "http.response.body":
+                sent += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, told)
+        finally:
+            client = scope.get("client")
+            log.info(
+                "request",
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                bytes=sent,
+                milliseconds=round((time.monotonic() - start) * 1_000, 1),
+                address=client[0] if client else "",
+                request_id=request_id,
+            )

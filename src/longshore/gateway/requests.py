@@ -1,0 +1,84 @@
+"""Bodies of requests, read within bounds."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from longshore.gateway.faults import Malformed, TooLarge, UnsupportedMedia
+from longshore.gateway.settings import Limits
+
+
+async def body_of(request: Request, limit_bytes: int) -> bytes:
+    """Return a whole body. Raises `TooLarge` as soon as there is too much of it."""
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > limit_bytes:
+        raise TooLarge(f"the body has more than {limit_bytes} bytes")
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit_bytes:
+            raise TooLarge(f"the body has more than {limit_bytes} bytes")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def object_of(request: Request, limits: Limits) -> dict[str, Any]:
+    """Return the JSON object of a body; an empty body is an empty one.
+
+    Raises `Malformed`, `TooLarge`. Numbers are Python's, names that stand twice are refused,
+    and so are NaN and infinities, which JSON does not know.
+    """
+    data = await body_of(request, limits.body_bytes)
+    return parsed_object(data) if data.strip() else {}
+
+
+def parsed_object(data: bytes) -> dict[str, Any]:
+    """Return the JSON object that bytes hold. Raises `Malformed`."""
+    try:
+        value: object = json.loads(
+            data.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant
+        )
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"the body is no JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise Malformed("the body is no JSON object")
+    return cast("dict[str, Any]", value)
+
+
+async def form_of(request: Request, limits: Limits) -> FormData:
+    """Return the fields of a form, URL-encoded or multipart. Raises `Fault`s.
+
+    Files in it are on disk; whoever gets the form has to close it.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in ("application/x-www-form-urlencoded", "multipart/form-data"):
+        raise UnsupportedMedia("a form is needed")
+    length = request.headers.get("content-length", "")
+    most = limits.upload_bytes if kind == "multipart/form-data" else limits.body_bytes
+    if length.isdecimal() and int(length) > most:
+        raise TooLarge(f"the form has more than {most} bytes")
+    try:
+        return await request.form(
+            max_files=limits.form_fields,
+            max_fields=limits.form_fields,
+            max_part_size=limits.body_bytes,
+        )
+    except HTTPException as error:
+        raise Malformed(error.detail) from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice in an object")
+    return found
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")

@@ -1,0 +1,122 @@
+"""A whole gateway on a socket, in front of a whole server with principals, and what is behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from longshore.access.editing import Entry, Secrets, add
+from longshore.access.keeper import Keeper
+from longshore.cli.inside import Door, Inside
+from longshore.client import Client, Relay
+from longshore.core.principals import ANY, Grants, Principal, Role, with_implied
+from longshore.engine.clock import MovableClock
+from longshore.engine.engine import Engine
+from longshore.gateway.callers import Way
+from longshore.gateway.dialects import Gateway
+from longshore.gateway.links import Links
+from longshore.gateway.serving import serving
+from longshore.gateway.settings import GatewaySettings, Mount
+from longshore.server.app import Server
+from longshore.server.codec import ProtoCodec
+from longshore.stores.blobs import ObstoreBlobs
+from longshore.stores.sqlite.store import SqliteStore
+from longshore.worker import Worker
+
+#: The gateway's own principal: what is open to whoever knows an id is asked by it.
+OWN = Principal(
+    "longshore.gateway",
+    with_implied([Role.VIEWER, Role.SUBMITTER, Role.WORKER]),
+    (ANY,),
+    Grants(),
+    ("longshore.callbacks",),
+)
+
+
+@dataclass(slots=True)
+class World:
+    """A gateway, and ways to it and around it."""
+
+    url: str  #: `http://127.0.0.1:PORT`
+    http: (
+        httpx.AsyncClient
+    )  #: Follows no redirects, and sends nothing by itself but Accept: */*.
+    principals: Path
+    server_address: str
+    engine: Engine
+    clock: MovableClock
+    inside: Inside
+
+    def principal(self, name: str, *roles: str, **more: Any) -> str:
+        """Add a principal to the file; return its token, which counts within half a second.
+
+        Use the names that `gateway(…)` was given to have tokens that count at once.
+        """
+        return _token(add(self.principals, Entry(name=name, roles=roles, **more)))
+
+    def client(self, token: str, tenant: str = "") -> Client:
+        """Return a gRPC client of a principal, to look behind the gateway."""
+        return Client(self.server_address, token=token, tenant=tenant)
+
+    async def work(self, worker: Worker) -> None:
+        """Let a worker work until the end."""
+        welcomed = asyncio.Event()
+        self.inside.start(worker, welcomed)
+        await asyncio.wait_for(welcomed.wait(), 20)
+
+
+@asynccontextmanager
+async def gateway(
+    folder: Path, settings: GatewaySettings | None = None, *mounts: str, **entries: Entry
+) -> AsyncGenerator[tuple[World, dict[str, str]]]:
+    """Run a gateway with the dialects of `mounts`; yield it, and tokens by name of `entries`.
+
+    `entries` are principals by name: `ada=Entry(name="ada", roles=("submitter",))`.
+    """
+    chosen = settings or GatewaySettings()
+    if mounts:
+        kept = {name: mount for name, mount in chosen.mounts.items() if name in mounts}
+        chosen = replace(chosen, mounts=kept)
+    chosen = replace(chosen, listen="127.0.0.1:0")
+    principals = folder / "principals.toml"
+    principals.touch()
+    tokens = {name: _token(add(principals, entry)) for name, entry in entries.items()}
+    clock = MovableClock()
+    store = folder / "longshore.db"
+    engine = Engine(
+        SqliteStore(store, ProtoCodec(), clock.now), ObstoreBlobs(f"{store}.files"), clock=clock
+    )
+    async with (
+        engine,
+        Keeper(principals) as keeper,
+        Server(engine, "127.0.0.1:0", access=keeper) as server,
+        Relay(server.address) as relay,
+    ):
+        token = keeper.with_token(OWN)
+        worker_token = keeper.with_token(
+            Principal("inside", with_implied([Role.WORKER]), ("default", ANY), queues=(ANY,))
+        )
+        way = Way(relay, lambda: {"authorization": f"Bearer {token}"})
+        parts = Gateway(chosen, way, Links(chosen))
+        async with (
+            Inside(Door(server.address, worker_token), grace_seconds=0) as inside,
+            serving(parts, grace_seconds=1) as address,
+            httpx.AsyncClient(base_url=f"http://{address}", timeout=30) as http,
+        ):
+            world = World(
+                f"http://{address}", http, principals, server.address, engine, clock, inside
+            )
+            yield world, tokens
+
+
+def _token(secrets: Secrets) -> str:
+    return secrets.token.secret_text if secrets.token else ""
+
+
+__all__ = ["Entry", "GatewaySettings", "Mount", "World", "gateway"]
