@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
 
 from longshore.core.callers import Caller
 from longshore.core.changes import Delete
@@ -40,7 +43,7 @@ from longshore.v1.task_service_pb2 import (
     Task,
     WatchTasksRequest,
 )
-from longshore.v1.worker_service_pb2 import WorkAssignment
+from longshore.v1.worker_service_pb2 import ActionFailed, WorkAssignment
 from tests.service.harness import (
     OFFERS,
     Watch,
@@ -213,6 +216,32 @@ async def test_a_callback_that_fails_is_tried_again_until_it_is_given_up(
             pb.CallbackSent(given_up=True, attempts=20, message="503 Service Unavailable")
         ]
         assert (await world.get(task_id)).status.state == pb.STATE_SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    "asked, kept",
+    [
+        ((90,), 90.0),
+        ((0, 1_000_000), 1.0),  # Less than the policy of retries says.
+        ((-5,), 1.0),
+        ((200_000,), 86_400.0),
+    ],
+)
+async def test_who_does_work_says_how_long_the_next_attempt_waits_at_least(
+    world: World, asked: tuple[int, ...], kept: float
+) -> None:
+    await ended(world)
+    error = Status(code=14, message="503 Service Unavailable")
+    error.details.add().Pack(
+        RetryInfo(retry_delay=Duration(seconds=asked[0], nanos=sum(asked[1:])))
+    )
+    async with postman(world) as worker:
+        (callback,) = await callbacks(world)
+        failed = ActionFailed(error=error)
+        await worker.report(await worker.assigned(), failed=failed)
+        last = (await history(world, callback.metadata.id, "state_changed"))[-1]
+    again = last.state_changed.not_before.ToMilliseconds()
+    assert (again - last.time.ToMilliseconds()) / 1_000 == kept
 
 
 async def test_a_callback_that_can_never_arrive_is_given_up_at_once(world: World) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from google.rpc.error_details_pb2 import ErrorInfo
+from datetime import timedelta
+
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
@@ -51,6 +53,13 @@ def test_an_action_error_chooses_code_facts_and_words() -> None:
         "type": "ActionError",
         "http_code": "503",
     }
+
+
+def test_an_action_error_says_how_long_the_next_attempt_waits_at_least() -> None:
+    failure = raised(ActionError("busy", retry_after=timedelta(seconds=90.5)))
+    told = RetryInfo()
+    assert [detail.Unpack(told) for detail in failure.error.details] == [False, True]
+    assert told.retry_delay.ToTimedelta() == timedelta(seconds=90.5)
 
 
 def test_errors_derived_from_a_permanent_one_are_permanent_and_named() -> None:

@@ -249,7 +249,9 @@ class ActionFailed(_message.Message):
     """
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """Why."""
+        """Why. A `google.rpc.RetryInfo` among its details says how long the next attempt waits
+        at least, up to a day; else, and if that is longer, the retry policy says it.
+        """
 
     def __init__(
         self,

@@ -84,8 +84,12 @@ def fail_attempt(
     *,
     permanent: bool = False,
     reports: int | None = None,
+    wait: int = 0,
 ) -> Operation:
-    """End an attempt that failed, timed out or was lost: try again later, or never."""
+    """End an attempt that failed, timed out or was lost: try again later, or never.
+
+    `wait` is how many milliseconds that is off at least.
+    """
     if operation.cancel:
         return end(operation, State.CANCELED, batch, message=operation.message, reports=reports)
     policy = policies.decode(operation.policy)
@@ -98,7 +102,7 @@ def fail_attempt(
             failure=failure,
             reports=reports,
         )
-    not_before = batch.now + policy.backoff(operation.attempt)
+    not_before = batch.now + max(policy.backoff(operation.attempt), wait)
     return requeue(operation, batch, not_before, failure=failure, reports=reports)
 
 

@@ -138,7 +138,7 @@ def _free(operation: Operation, batch: Batch) -> Reported:
 
 
 def _fail(operation: Operation, body: Failed, batch: Batch) -> Reported:
-    fail_attempt(operation, body.failure, batch, permanent=body.permanent)
+    fail_attempt(operation, body.failure, batch, permanent=body.permanent, wait=body.wait)
     return _free(operation, batch)
 
 

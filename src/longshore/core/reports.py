@@ -21,6 +21,7 @@ class Failed(NamedTuple):
 
     failure: Failure
     permanent: bool
+    wait: int = 0  #: Milliseconds that the next attempt waits at least.
 
 
 class Progressed(NamedTuple):

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
 
 from longshore.core import limits, policies
 from longshore.core.callers import Caller
@@ -47,6 +49,7 @@ from longshore.v1.operation_pb2 import End, ServiceKind
 
 #: Of one action's error, so that a status fits into every answer it is shown in.
 _ERROR_BYTES: Final = 64 * 1024
+_LONGEST_WAIT_MS: Final = 24 * 3600 * 1_000
 
 
 def hello_of(hello: pb.Hello, caller: Caller, principal: Principal, secret: bytes) -> Hello:
@@ -183,7 +186,16 @@ def _failed(failed: pb.ActionFailed) -> Body:
         return _impossible(f"the action failed with an error of {len(document)} bytes")
     code = failed.error.code or 2
     message = failed.error.message[: limits.CANCEL_MESSAGE_BYTES]
-    return Failed(Failure(code, message, document), failed.permanent)
+    return Failed(Failure(code, message, document), failed.permanent, _wait(failed.error))
+
+
+def _wait(error: Status) -> int:
+    """Return how many milliseconds the next attempt is to wait, at most a day."""
+    told = RetryInfo()
+    if any(detail.Unpack(told) for detail in error.details):
+        wait: int = told.retry_delay.ToMilliseconds()
+        return min(max(wait, 0), _LONGEST_WAIT_MS)
+    return 0
 
 
 def _impossible(message: str) -> Failed:

@@ -9,6 +9,7 @@ NotJson                     a value that cannot be a result
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import ClassVar, NamedTuple, Self
 
 from grpc import StatusCode
@@ -19,7 +20,8 @@ class ActionError(Exception):
 
     Any exception fails an attempt. This one chooses the canonical code, and adds facts for
     programs, of which `http_code` and `description` are known to the gateway. Being said on
-    purpose it leaves no traceback in the operation's log.
+    purpose it leaves no traceback in the operation's log. `retry_after` is how long the next
+    attempt waits at least, up to a day, if there is one.
     """
 
     permanent: ClassVar[bool] = False  #: Whether another attempt would be in vain.
@@ -30,10 +32,12 @@ class ActionError(Exception):
         *,
         code: StatusCode = StatusCode.INTERNAL,
         metadata: Mapping[str, str] | None = None,
+        retry_after: timedelta | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.metadata = dict(metadata or {})
+        self.retry_after = retry_after
 
 
 class PermanentError(ActionError):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Final, NamedTuple
 
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
@@ -80,7 +80,7 @@ def _status_of(error: BaseException, message: str, action: str) -> Status:
         }
     if not isinstance(error, InvalidArguments):
         code = error.code if isinstance(error, ActionError) else StatusCode.INTERNAL
-        return _status(code, message, "ACTION_FAILED", metadata)
+        return _with_wait(_status(code, message, "ACTION_FAILED", metadata), error)
     status = _status(error.code, message, "INVALID_FIELD", metadata)
     violations = [
         BadRequest.FieldViolation(
@@ -91,6 +91,14 @@ def _status_of(error: BaseException, message: str, action: str) -> Status:
         for one in error.violations[:_VIOLATIONS]
     ]
     status.details.add().Pack(BadRequest(field_violations=violations))
+    return status
+
+
+def _with_wait(status: Status, error: BaseException) -> Status:
+    if isinstance(error, ActionError) and error.retry_after is not None:
+        told = RetryInfo()
+        told.retry_delay.FromTimedelta(error.retry_after)
+        status.details.add().Pack(told)
     return status
 
 
