@@ -11,7 +11,7 @@ from starlette.requests import Request
 from longshore.client import Relay, Relayed
 
 #: Headers that are passed on as they came.
-_PASSED: Final = ("x-tenant-id", "traceparent")
+_PASSED: Final = ("api-key", "x-tenant-id", "traceparent")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,159 @@
+"""Routes: submit, list, and login where it is wanted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from fastapi import FastAPI, Query, Security
+from fastapi.security.http import HTTPBase
+from starlette.requests import Request
+from starlette.responses import Response
+
+from longshore.client import Relayed
+from longshore.gateway.dataone.errors import HANDLERS
+from longshore.gateway.dataone.login import Seal, basic_of, credential_of
+from longshore.gateway.dataone.paging import link_of, page_of
+from longshore.gateway.dataone.query import ListQuery
+from longshore.gateway.dataone.shapes import Failure, Job, JobList, Login, Shape, job_shape
+from longshore.gateway.dataone.submission import Submission, submission_of, submit
+from longshore.gateway.dialects import Gateway
+from longshore.gateway.faults import Malformed, UnsupportedMedia
+from longshore.gateway.requests import form_of, object_of
+
+_PATH: Final = "/job-manager/jobs"
+_JSON: Final = "application/json"
+_FORM: Final = "application/x-www-form-urlencoded"
+
+_FAILURES: Final[dict[int | str, dict[str, Any]]] = {
+    "4XX": {"model": Failure, "description": "The request cannot be served as it is."},
+    "5XX": {"model": Failure, "description": "Nobody can serve it at present."},
+}
+
+#: For the document only: servers look at credentials.
+_CREDENTIALS: Final = [
+    Security(HTTPBase(scheme=scheme, scheme_name=f"dataone_{scheme}", auto_error=False))
+    for scheme in ("bearer", "basic")
+]
+
+
+def _taking(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": {media_type: {"schema": schema}}}}
+
+
+_SUBMIT: Final[dict[str, Any]] = {
+    "status_code": 201,
+    "response_class": Response,
+    "dependencies": _CREDENTIALS,
+    "responses": {
+        201: {"model": Job, "description": "The new job."},
+        409: {"model": Job, "description": "The job of the first submit, as it is now."},
+        **_FAILURES,
+    },
+    "openapi_extra": _taking(_JSON, Submission.model_json_schema()),
+}
+
+_LIST: Final[dict[str, Any]] = {
+    "response_class": Response,
+    "dependencies": _CREDENTIALS,
+    "responses": {200: {"model": JobList, "description": "A page of jobs."}, **_FAILURES},
+}
+
+_LOGIN: Final[dict[str, Any]] = {
+    "response_class": Response,
+    "responses": {200: {"model": Login, "description": "A token."}, **_FAILURES},
+    "openapi_extra": _taking(
+        _FORM,
+        {
+            "type": "object",
+            "required": ["username", "password"],
+            "properties": {"username": {"type": "string"}, "password": {"type": "string"}},
+        },
+    ),
+}
+
+
+def application(gateway: Gateway) -> FastAPI:
+    """Return the API of Data One's job manager."""
+    app = FastAPI(
+        title="Data One Job Manager",
+        version="2",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        exception_handlers=HANDLERS,
+    )
+    settings = gateway.settings
+    key = settings.dataone_login_key
+    seal = Seal(key, settings.dataone_login_lifetime) if key else None
+    jobs = _Jobs(gateway, seal)
+    app.add_api_route(_PATH, jobs.submit, summary="Submit", methods=["POST"], **_SUBMIT)
+    app.add_api_route(_PATH, jobs.list, summary="Job list", methods=["GET"], **_LIST)
+    if seal is not None:
+        login = _Logins(gateway, seal).login
+        app.add_api_route("/login", login, summary="Login", methods=["POST"], **_LOGIN)
+    return app
+
+
+@dataclass(frozen=True, slots=True)
+class _Jobs:
+    gateway: Gateway
+    seal: Seal | None
+
+    async def submit(self, request: Request) -> Response:
+        """Submit an action of a contract as a job.
+
+        With an `extIPID` that the same user, contract and action had before, the job of then
+        is answered with 409, and nothing is made: a safe retry.
+        """
+        if _media_type(request) not in ("", _JSON):
+            raise UnsupportedMedia(f"{_JSON} is needed")
+        wanted = submission_of(await object_of(request, self.gateway.settings.limits))
+        job = await submit(self._asking(request), wanted)
+        return _answer(job_shape(job.message), 201 if job.created else 409)
+
+    async def list(self, request: Request, query: Annotated[ListQuery, Query()]) -> Response:
+        """List the jobs that match all parameters exactly, page by page."""
+        for name, count in Counter(
+            name for name, _ in request.query_params.multi_items()
+        ).items():
+            if count > 1:
+                raise Malformed("it stands there more than once", name)
+        page = await page_of(self._asking(request), query)
+        link = link_of(request, self.gateway.links, page.cursor) if page.cursor else None
+        return _answer(JobList(jobs=[job_shape(job) for job in page.jobs], next=link), 200)
+
+    def _asking(self, request: Request) -> Relayed:
+        return self.gateway.way.of(request, credential_of(request, self.seal))
+
+
+@dataclass(frozen=True, slots=True)
+class _Logins:
+    gateway: Gateway
+    seal: Seal
+
+    async def login(self, request: Request) -> Response:
+        """Get a token for a name and a password, to be sent as a bearer token."""
+        form = await form_of(request, self.gateway.settings.limits)
+        try:
+            credential = basic_of(form)
+        finally:
+            await form.close()
+        await self.gateway.way.of(request, credential).server.caller()
+        token = self.seal.token(credential)
+        login = Login(access_token=token, expires_in=self.seal.seconds)
+        answer = _answer(login, 200)
+        answer.headers["cache-control"] = "no-store"
+        return answer
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _answer(shape: Shape, status: int) -> Response:
+    return Response(
+        shape.model_dump_json(by_alias=True, exclude_none=True), status, media_type=_JSON
+    )
