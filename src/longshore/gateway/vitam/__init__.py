@@ -1,0 +1,105 @@
+"""Vitam's worker tasks API, version 1: steps of actions, submitted, watched and canceled.
+
+Every operation needs the platform key, which is an API token, before anything else is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeAlias
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
+
+from longshore.client import CallError
+from longshore.gateway.dialects import Gateway
+from longshore.gateway.faults import Fault
+from longshore.gateway.vitam.errors import (
+    NoKey,
+    Problem,
+    body_of,
+    of_call,
+    of_fault,
+    of_status,
+)
+from longshore.gateway.vitam.headers import MethodOverride, authorization_of, documented
+from longshore.gateway.vitam.routes import add_routes
+
+Handler: TypeAlias = Callable[[Request, Any], Coroutine[Any, Any, Response]]
+
+_TITLE: Final = "API-Vitam Version Alpha - Worker interne"
+
+
+def application(gateway: Gateway) -> FastAPI:
+    """Return the application of the contract, whose paths begin where it is mounted."""
+    made = FastAPI(
+        title=_TITLE,
+        version="v1",
+        openapi_url=None,
+        redirect_slashes=False,
+        exception_handlers={
+            Fault: _after_the_key(gateway, _of_fault),
+            HTTPException: _after_the_key(gateway, _of_route),
+            CallError: _of_call,
+            Exception: _of_surprise,
+        },
+    )
+    made.add_middleware(MethodOverride)
+    add_routes(made, gateway)
+    return made
+
+
+def _after_the_key(gateway: Gateway, handler: Handler) -> Handler:
+    """Let nobody know what is wrong with a request who has no right to make any."""
+
+    async def handle(request: Request, error: Exception) -> Response:
+        try:
+            authorization = authorization_of(request)
+            await gateway.way.of(request, authorization, tenant="").server.caller()
+        except NoKey as missing:
+            return await _of_fault(request, missing)
+        except CallError as refused:
+            return await _of_call(request, refused)
+        return await handler(request, error)
+
+    return handle
+
+
+async def _of_fault(request: Request, error: Fault) -> Response:
+    return _answer(request, of_fault(error))
+
+
+async def _of_call(request: Request, error: CallError) -> Response:
+    return _answer(request, of_call(error))
+
+
+async def _of_route(request: Request, error: HTTPException) -> Response:
+    """Say that there is no such path or, at one, no such method."""
+    answer = _answer(request, of_status(error.status_code))
+    if error.status_code == 405:
+        answer.headers["allow"] = ", ".join(sorted(_methods(request)))
+    return answer
+
+
+async def _of_surprise(request: Request, _error: Exception) -> Response:
+    return _answer(request, of_status(500))
+
+
+def _methods(request: Request) -> set[str]:
+    """Return the methods that the path of a request knows."""
+    return {
+        method
+        for route in request.app.routes
+        if route.matches(request.scope)[0] is not Match.NONE
+        for method in route.methods
+    }
+
+
+def _answer(request: Request, problem: Problem) -> JSONResponse:
+    headers = documented(request)
+    if problem.retry_after is not None:
+        headers["retry-after"] = str(max(1, round(problem.retry_after)))
+    return JSONResponse(body_of(problem), problem.http_code, headers)

@@ -1,0 +1,154 @@
+"""The query language: predicates joined by `&`, made a filter of the list that they are for.
+
+    name='abcdef*'&since>'2015-07-14'
+
+A predicate is a field, an operator (`=` `!=` `<` `<=` `>` `>=`) and a value in single quotes; a
+quote in it is written twice. A `*` at either end of a value stands for anything and goes with
+`=` only; alone it asks whether the field is there. Fields are those of an async status, `name`,
+which is the step's, and `since`, when the task was submitted. A date alone is its first moment,
+in UTC as every time without a zone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from longshore.gateway.vitam.errors import TYPE, NotMet
+
+QUERY_CHARACTERS: Final = 4_096  #: The longest query.
+
+_PREDICATE: Final = re.compile(
+    r"\s*(?P<field>\w+)\s*(?P<operator>!=|<=|>=|=|<|>)\s*'(?P<value>(?:[^']|'')*)'\s*"
+)
+_PATTERN: Final = re.compile(r"\*?[^*]*\*?")
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_ZONED: Final = re.compile(r".*(?:[Zz]|[+-][0-9]{2}:[0-9]{2})", re.DOTALL)
+
+_NOTHING: Final = "number < 0"
+_GIVEN_UP: Final = "(state = CANCELED OR (state = RUNNING AND cancel_requested = true))"
+
+
+def compiled(query: str) -> str:
+    """Return the filter that finds what a query asks for. Raises `NotMet`."""
+    if len(query) > QUERY_CHARACTERS:
+        raise NotMet(f"at most {QUERY_CHARACTERS} characters, got {len(query)}", "query")
+    if not query.strip():
+        return ""
+    return " AND ".join(filter(None, _predicates(query)))
+
+
+def _predicates(query: str) -> Iterator[str]:
+    position = 0
+    while True:
+        found = _PREDICATE.match(query, position)
+        if found is None:
+            wanted = "a field, an operator and a value in single quotes"
+            raise NotMet(f"expected {wanted} (at {position})", "query")
+        yield _predicate(found["field"], found["operator"], found["value"].replace("''", "'"))
+        position = found.end()
+        if position == len(query):
+            return
+        if query[position] != "&":
+            raise NotMet(f"expected & between two predicates (at {position})", "query")
+        position += 1
+
+
+def _predicate(field: str, operator: str, value: str) -> str:
+    compile_ = _FIELDS.get(field)
+    if compile_ is None:
+        known = ", ".join(_FIELDS)
+        raise NotMet(f"unknown field {field!r}; known: {known}", "query")
+    if "*" in value and operator != "=":
+        raise NotMet(f"{field}: a * goes with = only", "query")
+    if _PATTERN.fullmatch(value) is None:
+        raise NotMet(f"{field}: a * stands at the beginning or the end", "query")
+    return compile_(field, operator, value)
+
+
+def _text(of: str) -> Callable[[str, str, str], str]:
+    """Compare a field that filters have too; patterns are written alike."""
+    return lambda _field, operator, value: f"{of} {operator} {_quoted(value)}"
+
+
+def _time(of: str) -> Callable[[str, str, str], str]:
+    def compile_(_field: str, operator: str, value: str) -> str:
+        if _DATE.fullmatch(value):
+            value = f"{value}T00:00:00Z"
+        elif "*" not in value and not _ZONED.fullmatch(value):
+            value = f"{value}Z"
+        return f"{of} {operator} {_quoted(value)}"
+
+    return compile_
+
+
+def _word(words: Mapping[str, str]) -> Callable[[str, str, str], str]:
+    """Compare a field that is one of a few words, each found by a filter of its own."""
+
+    def compile_(field: str, operator: str, value: str) -> str:
+        if operator not in ("=", "!="):
+            raise NotMet(f"{field}: only = and != go with it", "query")
+        pattern = re.compile(re.escape(value).replace(r"\*", ".*"), re.DOTALL)
+        chosen = [found for word, found in words.items() if pattern.fullmatch(word)]
+        if not chosen and "*" not in value:
+            raise NotMet(f"{field}: expected one of {', '.join(words)}", "query")
+        either = f"({' OR '.join(chosen)})" if chosen else _NOTHING
+        return either if operator == "=" else f"NOT {either}"
+
+    return compile_
+
+
+def _presence(there: str) -> Callable[[str, str, str], str]:
+    """Ask for what is a document or a link: it is there, or not."""
+
+    def compile_(field: str, _operator: str, value: str) -> str:
+        if value != "*":
+            raise NotMet(f"{field}: can be compared with '*' only", "query")
+        return there
+
+    return compile_
+
+
+_FIELDS: Final[Mapping[str, Callable[[str, str, str], str]]] = MappingProxyType(
+    {
+        "name": _text("name"),
+        "since": _time("create_time"),
+        "id": _text("id"),
+        "type": _word({TYPE: "number > 0"}),
+        "state": _word(
+            {
+                "pending": "state = SUSPENDED OR state = QUEUED",
+                "running": "state = RUNNING",
+                "done": "state = SUCCEEDED",
+                "failed": "state = FAILED",
+                "canceled": "state = CANCELED",
+            }
+        ),
+        "task_status": _word(
+            {
+                "pending": "state = SUSPENDED",
+                "commit": f"(NOT state = SUSPENDED AND NOT {_GIVEN_UP})",
+                "cancel": _GIVEN_UP,
+            }
+        ),
+        "start_date": _time("start_time"),
+        "end_date": _time("end_time"),
+        "expiration_date": _time("expire_time"),
+        "result_link": _presence("state = SUCCEEDED"),
+        "error": _presence("state = FAILED"),
+    }
+)
+
+
+def request_filter(request_id: str) -> str:
+    """Return the filter that finds the tasks of a request id."""
+    plain = _quoted(request_id).replace("*", r"\*")
+    return f"request_id = {plain}"
+
+
+def _quoted(value: str) -> str:
+    """Return a text as filters quote it; its stars stand for anything."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
