@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -9,9 +10,12 @@ from typing import Final
 from starlette.requests import Request
 
 from longshore.client import Relay, Relayed
+from longshore.gateway.faults import Malformed
 
 #: Headers that are passed on as they came.
 _PASSED: Final = ("api-key", "x-tenant-id", "traceparent")
+
+_UNSENDABLE: Final = re.compile(r"[^ -~]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +28,16 @@ class Way:
     def of(
         self, request: Request, authorization: str | None, *, tenant: str | None = None
     ) -> Relayed:
-        """Return what asks for the sender, by the credential that a dialect has found."""
+        """Return what asks for the sender, by the credential that a dialect has found.
+
+        Raises `Malformed` if a header cannot be passed on.
+        """
         metadata = _metadata(request)
         if tenant is not None:
-            metadata["x-tenant-id"] = tenant
+            metadata["x-tenant-id"] = _text("x-tenant-id", tenant)
         if authorization:
-            metadata["authorization"] = authorization
+            # No credential has such characters: it is refused as every wrong one.
+            metadata["authorization"] = _UNSENDABLE.sub("?", authorization)
         return self.relay.acting(metadata)
 
     def itself(self, request: Request | None = None, *, tenant: str = "") -> Relayed:
@@ -42,5 +50,13 @@ class Way:
 
 def _metadata(request: Request) -> dict[str, str]:
     """Return what is passed on of a request, whoever sent it."""
-    found = {name: request.headers[name] for name in _PASSED if name in request.headers}
+    headers = request.headers
+    found = {name: _text(name, headers[name]) for name in _PASSED if name in headers}
     return {**found, "x-request-id": request.state.request_id}
+
+
+def _text(name: str, value: str) -> str:
+    """Return what a header says. Raises `Malformed` if gRPC has no such characters."""
+    if _UNSENDABLE.search(value):
+        raise Malformed("only printable ASCII characters are allowed", name)
+    return value

@@ -43,12 +43,12 @@ class Submission(Shape):
     action_variables: Annotated[dict[str, Any], _or({})] = Field(default_factory=dict[str, Any])
     ext_ipid: Annotated[
         str,
-        _or(""),
         Field(
             max_length=64,
             description="With the user, the contract and the action it finds the first job "
             "that was submitted so. Empty: every call makes a new one.",
         ),
+        _or(""),
     ] = ""
 
 
