@@ -25,6 +25,7 @@ from tests.benchmarks import (
     channels,
     end_to_end,
     files,
+    gateway,
     keys,
     latency,
     leasing,
@@ -49,6 +50,7 @@ SECTIONS: Final[dict[str, Callable[[Bench], Awaitable[list[Figure]]]]] = {
     "files": files.measure,
     "channels": channels.measure,
     "access": access.measure,
+    "gateway": gateway.measure,
     "breakdown": breakdown.measure,
 }
 

@@ -92,6 +92,14 @@ async def echo_server(response: bytes) -> AsyncGenerator[Running]:
 
 
 @asynccontextmanager
+async def http_server(behind: str) -> AsyncGenerator[Running]:
+    """Run the gateway of a server, or the bare `echo`."""
+    command = [sys.executable, "-m", "tests.benchmarks.http_server", behind]
+    async with _process(*command) as running:
+        yield running
+
+
+@asynccontextmanager
 async def byte_server() -> AsyncGenerator[Running]:
     """Run the bare server that takes bytes in and hands bytes out."""
     async with _process(sys.executable, "-m", "tests.benchmarks.byte_stream") as running:

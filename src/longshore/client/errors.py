@@ -22,7 +22,7 @@ LongshoreError
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
 from google.rpc import error_details_pb2, status_pb2
@@ -67,6 +67,8 @@ class Failure:
     violations: tuple[Violation, ...]
     retry_after: float | None  #: Seconds to wait before it is tried again, if it says so.
     causes: tuple[Failure, ...]
+    #: Everything as it was sent, for those who pass it on.
+    status: status_pb2.Status = field(repr=False, compare=False)
 
 
 class CallError(LongshoreError):
@@ -294,6 +296,7 @@ def read_failure(status: status_pb2.Status) -> Failure:
         ),
         retry_after=retry and retry.retry_delay.ToTimedelta().total_seconds(),
         causes=tuple(map(read_failure, _details(status, status_pb2.Status))),
+        status=status,
     )
 
 

@@ -1,12 +1,20 @@
-"""Canonical JSON: every method of the contract by its `google.api.http` annotation."""
+"""Canonical JSON: every method of the contract by its `google.api.http` annotation.
+
+Bodies and answers are proto3 JSON: names in lowerCamelCase, fields without presence always there,
+messages that are unset left out. Names that the contract does not have are refused. Streams are
+newline-delimited JSON, or server-sent events for those who prefer these; files are also sent as
+they are.
+"""
 
 from __future__ import annotations
 
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Mount
 
+from longshore.gateway.canonical.application import Canonical
+from longshore.gateway.canonical.bindings import bindings
 from longshore.gateway.dialects import Gateway
 
 
 def canonical_routes(gateway: Gateway) -> list[BaseRoute]:
-    """Return a route per annotation."""
-    return []
+    """Return a route for all paths: those that nothing is at are refused in the same shape."""
+    return [Mount("", Canonical(gateway, bindings()))]
