@@ -64,7 +64,7 @@ class Seal:
         token = token.strip()
         if scheme.lower() != "bearer" or not token.startswith(_PREFIX):
             return authorization
-        sealed = token.removeprefix(_PREFIX)
+        sealed = token.removeprefix(_PREFIX).encode()
         try:
             return self._fernet.decrypt_at_time(
                 sealed, ttl=self.seconds, current_time=int(self._now())
