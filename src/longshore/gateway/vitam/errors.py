@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import Any, Final
 
 from grpc import StatusCode
 
-from longshore.client import CallError, Failure
+from longshore.client import CallError, Failure, Violation
 from longshore.gateway.faults import Fault, UnsupportedMedia
 
 #: What the work of this service is called, in tasks and in their errors.
@@ -100,6 +101,7 @@ _FIELDS: Final = (
     (re.compile(r"^options\.callback\.url"), "callback.uri"),
     (re.compile(r"^options\."), ""),
     (re.compile(r"^request_id"), "X-RequestId"),
+    (re.compile(r"^filter"), "query"),
     (re.compile(r"^(actions\[\d+\]\.)argument_paths\[([^]]*)\]"), r"\1arguments.\2"),
     (re.compile(r"^(actions\[\d+\]\.)assign(\[\d+\]\.target)"), r"\1post_assign\2"),
     (re.compile(r"^(actions\[\d+\]\.)assign(\[\d+\])\.value"), r"\1post_assign\2.result"),
@@ -108,7 +110,7 @@ _FIELDS: Final = (
 
 def of_status(http_code: int, description: str = "") -> Problem:
     """Return what an HTTP status says by itself."""
-    state, message = _STATES.get(http_code, _STATES[_UNFORESEEN])
+    state, message = _STATES.get(http_code) or _standard(http_code)
     return Problem(http_code, state, message, description or message)
 
 
@@ -125,24 +127,22 @@ def of_fault(fault: Fault) -> Problem:
 def of_call(error: CallError) -> Problem:
     """Return what is said of a call that was refused or failed."""
     http_code = _http_code(error.code, error.reason)
-    text = f"{error} ({error.correlation_id})" if error.correlation_id else str(error)
+    violations = error.failure.violations if http_code == 412 else ()
+    faults = tuple(_of_violation(one, http_code) for one in violations)
+    text = "; ".join(one.description for one in faults) or _sentence(error)
     whole = of_status(http_code, text)
-    faults = tuple(
-        _of_violation(one.field, one.description, one.reason, http_code)
-        for one in error.failure.violations
-    )
-    return Problem(
-        http_code, whole.state, whole.message, whole.description, faults, error.retry_after
-    )
+    return replace(whole, errors=faults, retry_after=error.retry_after)
 
 
 def of_work(failure: Failure) -> Problem:
     """Return why work failed, with its causes."""
     http_code = _told_code(failure.metadata) or _http_code(failure.code, failure.reason)
-    state = failure.reason or of_status(http_code).state
+    state = of_status(http_code).state
+    if failure.reason not in ("", "ACTION_FAILED"):
+        state = _capitalized(failure.reason)
     return Problem(
         http_code,
-        _capitalized(state),
+        state,
         failure.message,
         failure.metadata.get("description", failure.message),
         tuple(map(of_work, failure.causes)),
@@ -167,17 +167,34 @@ def _http_code(code: StatusCode, reason: str) -> int:
     return _TABLE.get((code, reason)) or _TABLE.get((code, ""), _UNFORESEEN)
 
 
+def _standard(http_code: int) -> tuple[str, str]:
+    """Return what a status is called that only work chooses."""
+    try:
+        phrase = HTTPStatus(http_code).phrase
+    except ValueError:
+        return _STATES[_UNFORESEEN]
+    return re.sub(r"[^A-Za-z]+", "_", phrase), phrase
+
+
 def _told_code(metadata: Mapping[str, str]) -> int | None:
     told = metadata.get("http_code", "")
     return int(told) if re.fullmatch(r"[1-5][0-9]{2}", told) else None
 
 
-def _of_violation(field: str, description: str, reason: str, http_code: int) -> Problem:
+def _sentence(error: CallError) -> str:
+    """Return what an error says to clients that know nothing of the contract behind."""
+    if error.reason == "ACTION_NOT_FOUND":
+        return f"no action {error.metadata.get('action')!r}"
+    return f"{error} ({error.correlation_id})" if error.correlation_id else str(error)
+
+
+def _of_violation(violation: Violation, http_code: int) -> Problem:
+    field = violation.field
     for pattern, where in _FIELDS:
         field = pattern.sub(where, field)
-    state = _capitalized(reason) if reason else of_status(http_code).state
+    description = violation.description.removeprefix(f"{violation.field}: ")
     text = f"{field}: {description}" if field else description
-    return Problem(http_code, state, description, text)
+    return Problem(http_code, _capitalized(violation.reason or "INVALID"), description, text)
 
 
 def _capitalized(reason: str) -> str:

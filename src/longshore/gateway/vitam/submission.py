@@ -101,10 +101,6 @@ def _text(members: Mapping[str, Any], name: str, where: str) -> str:
     value = members.get(name)
     if value is not None and not isinstance(value, str):
         raise NotMet("expected a string", _at(where, name))
-    try:
-        (value or "").encode()
-    except UnicodeEncodeError:
-        raise NotMet("half of a surrogate pair is no character", _at(where, name)) from None
     return value or ""
 
 

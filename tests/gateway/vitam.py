@@ -1,0 +1,117 @@
+"""A client of Vitam's worker tasks, written from the contract, and work for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+from grpc import StatusCode
+
+from longshore.worker import Context, PermanentError, Worker
+from tests.gateway.harness import World
+
+BASE = "/vitam/v1"
+
+#: What a test lets go on, and what waits for it.
+gates: dict[str, asyncio.Event] = {}
+started: dict[str, asyncio.Event] = {}
+
+
+def gate(name: str) -> tuple[asyncio.Event, asyncio.Event]:
+    """Return what tells that `wait` runs, and what ends it."""
+    started[name], gates[name] = asyncio.Event(), asyncio.Event()
+    return started[name], gates[name]
+
+
+def new_worker() -> Worker:
+    worker = Worker("quay", slots=50)
+
+    @worker.action
+    async def add(left: int, right: int = 2) -> dict[str, int]:
+        return {"sum": left + right}
+
+    @worker.action
+    async def id_action(nom_champ_1: str, nom_champ_2: str) -> dict[str, str]:
+        return {"nom_champ_3": nom_champ_1, "nom_champ_4": nom_champ_2, "other": "dropped"}
+
+    @worker.action
+    async def echo(value: dict[str, Any]) -> dict[str, Any]:
+        return {"value": value}
+
+    @worker.action
+    async def wait(name: str) -> dict[str, str]:
+        started[name].set()
+        await gates[name].wait()
+        return {"waited": name}
+
+    @worker.action
+    async def save(context: Context) -> None:
+        await context.save_file("page.html", b"<p>\xe9t\xe9</p>", content_type="text/html")
+
+    @worker.action
+    async def fail() -> None:
+        causes = ExceptionGroup("causes", [UNSUPPORTED, UNMET])
+        raise LOST from causes
+
+    return worker
+
+
+def _failure(http_code: int, message: str, description: str) -> PermanentError:
+    metadata = {"http_code": str(http_code), "description": description}
+    return PermanentError(message, code=StatusCode.NOT_FOUND, metadata=metadata)
+
+
+LOST = _failure(404, "File is not found", "Operation on file xxx cannot be done")
+UNSUPPORTED = _failure(415, "Unsupported media type detected", "File xxx has a media type yyy")
+UNMET = _failure(412, "Precondition in error", "Operation on file xxx cannot continue")
+
+
+class Vitam:
+    """Speaks for a principal."""
+
+    def __init__(self, world: World, token: str) -> None:
+        self.world = world
+        self.token = token
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        json: object = None,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> httpx.Response:
+        sent = {"X-Vitam-Key": self.token, **(headers or {})}
+        if json is not None:
+            more["json"] = json
+        url = path if path.startswith("http") else BASE + path
+        return await self.world.http.request(method, url, headers=sent, **more)
+
+    async def submit(
+        self, action: str = "add", arguments: Mapping[str, str] | None = None, **more: Any
+    ) -> dict[str, Any]:
+        """Submit a step of one action, if nothing else is said an addition."""
+        asked = {"left": "item"} if arguments is None else arguments
+        actions = [{"action": action, "arguments": asked}]
+        step = {"Step": "step", "item": 1, "actions": actions, **more}
+        answer = await self.ask("POST", "/tasks", step)
+        assert answer.status_code == 201, answer.text
+        told: dict[str, Any] = answer.json()
+        return told
+
+    async def ended(self, task_id: str) -> dict[str, Any]:
+        """Wait for the end of a task, behind the gateway, and return how it stands."""
+        async with self.world.client(self.token) as client, asyncio.timeout(30):
+            async for _ in client.tasks.watch(task_id):
+                pass
+        told: dict[str, Any] = (await self.ask("GET", f"/tasks/{task_id}")).json()
+        return told
+
+    async def waiting(self, name: str) -> str:
+        """Submit a task and return its id when it runs; it does until its gate is opened."""
+        begun, _ = gate(name)
+        step = await self.submit("wait", {"name": f"'{name}'"})
+        await asyncio.wait_for(begun.wait(), 30)
+        return str(step["id"])
