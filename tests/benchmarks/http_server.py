@@ -49,6 +49,7 @@ async def echo() -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=75,
     )
     print(f"echo listening on 127.0.0.1:{listener.getsockname()[1]}", flush=True)
     await uvicorn.Server(config).serve([listener])
