@@ -16,12 +16,16 @@ log = structlog.get_logger("longshore.access")
 _ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _HEADER: Final = "x-request-id"
 
+#: When to come again, unless the answer says so itself.
+_RETRY_SECONDS: Final = {429: "1", 503: "5"}
+
 
 class AccessLog:
     """Gives every request an id, `request.state.request_id`, tells it back, and writes one line.
 
     The id is the sender's `X-Request-Id` if it is up to 128 visible characters of ASCII. The
-    line has neither query nor headers: secrets may stand there.
+    line has neither query nor headers: secrets may stand there. Whoever is to come again is
+    told when.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -42,7 +46,10 @@ class AccessLog:
             nonlocal status, sent
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message).setdefault(_HEADER, request_id)
+                headers = MutableHeaders(scope=message)
+                headers.setdefault(_HEADER, request_id)
+                if status in _RETRY_SECONDS:
+                    headers.setdefault("retry-after", _RETRY_SECONDS[status])
             elif message["type"] == "http.response.body":
                 sent += len(message.get("body", b""))
             await send(message)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from longshore.gateway.settings import GatewaySettings
+from longshore.gateway.settings import MOUNTS, GatewaySettings, Mount
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,15 @@ class Links:
             scheme = _first(request, "x-forwarded-proto") or scheme
             host = _first(request, "x-forwarded-host") or host
         return f"{scheme}://{host}"
+
+    def standing(self, dialect: str) -> str:
+        """Return where a dialect stands where no request tells how it is reached: in callbacks."""
+        mount = self.settings.mounts.get(dialect) or Mount.parse(MOUNTS[dialect])
+        if self.settings.public_url:
+            return f"{self.settings.public_url.rstrip('/')}{mount.path}"
+        host, _, port = self.settings.listen.rpartition(":")
+        scheme = "https" if self.settings.tls else "http"
+        return f"{scheme}://{mount.host or f'{host}:{mount.port or port}'}{mount.path}"
 
     def _is_trusted(self, request: Request) -> bool:
         if request.client is None or not self.settings.trusted_proxies:

@@ -8,6 +8,7 @@ from typing import Any, cast
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.types import Message
 
 from longshore.gateway.faults import Malformed, TooLarge, UnsupportedMedia
 from longshore.gateway.settings import Limits
@@ -18,14 +19,22 @@ async def body_of(request: Request, limit_bytes: int) -> bytes:
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > limit_bytes:
         raise TooLarge(f"the body has more than {limit_bytes} bytes")
-    chunks: list[bytes] = []
+    return b"".join([chunk async for chunk in bounded(request, limit_bytes).stream()])
+
+
+def bounded(request: Request, limit_bytes: int) -> Request:
+    """Return a request that raises `TooLarge` as soon as there is too much of its body."""
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
+
+    async def receive() -> Message:
+        nonlocal size
+        message = await request.receive()
+        size += len(message.get("body", b""))
         if size > limit_bytes:
             raise TooLarge(f"the body has more than {limit_bytes} bytes")
-        chunks.append(chunk)
-    return b"".join(chunks)
+        return message
+
+    return Request(request.scope, receive)
 
 
 async def object_of(request: Request, limits: Limits) -> dict[str, Any]:
@@ -41,9 +50,12 @@ async def object_of(request: Request, limits: Limits) -> dict[str, Any]:
 def parsed_object(data: bytes) -> dict[str, Any]:
     """Return the JSON object that bytes hold. Raises `Malformed`."""
     try:
+        text = data.decode()
         value: object = json.loads(
-            data.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant
+            text, object_pairs_hook=_unique, parse_constant=_refuse_constant
         )
+        if "\\u" in text:  # Halves of surrogate pairs can be written so, and are no characters.
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise Malformed(f"the body is no JSON: {error}") from None
     if not isinstance(value, dict):
@@ -64,13 +76,14 @@ async def form_of(request: Request, limits: Limits) -> FormData:
     if length.isdecimal() and int(length) > most:
         raise TooLarge(f"the form has more than {most} bytes")
     try:
-        return await request.form(
+        return await bounded(request, most).form(
             max_files=limits.form_fields,
             max_fields=limits.form_fields,
             max_part_size=limits.body_bytes,
         )
     except HTTPException as error:
-        raise Malformed(error.detail) from None
+        is_too_much = "maximum" in error.detail.lower()
+        raise (TooLarge if is_too_much else Malformed)(error.detail) from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import socket
-from collections.abc import AsyncGenerator, Generator
+import ssl
+from collections.abc import AsyncGenerator, Generator, Iterable
+from typing import Final
 
-import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
 from longshore.gateway.app import applications
+from longshore.gateway.certificates import tls_context
+from longshore.gateway.connections import bounded
 from longshore.gateway.dialects import Gateway
+from longshore.gateway.leaving import Leaving
+from longshore.gateway.settings import Limits
 
-log = structlog.get_logger()
+#: So much of an answer the system holds that it has not begun to send; more is of no use to it.
+_UNSENT_BYTES: Final = 64 * 1024
 
 
 class CannotListen(OSError):
@@ -42,56 +49,74 @@ async def serving(gateway: Gateway, grace_seconds: float = 30.0) -> AsyncGenerat
     """Serve until the block ends, then answer what was asked within the grace.
 
     Yields the address of the gateway as HOST:PORT, with the port that was chosen for port 0.
-    Raises `CannotListen`.
+    Raises `CannotListen`, and `InvalidValue` if certificates cannot be used.
     """
-    host, _, port = gateway.settings.listen.rpartition(":")
-    host = host.strip("[]")
-    sockets: dict[int | None, socket.socket] = {}
-    apps = applications(gateway)
-    try:
-        for own in apps:
-            sockets[own] = _bound(host, int(port) if own is None else own)
-    except BaseException:
-        for one in sockets.values():
-            one.close()
-        raise
-    servers = [_server(app, grace_seconds) for app in apps.values()]
+    tls = tls_context(gateway.settings.tls) if gateway.settings.tls else None
+    apps = {port: Leaving(app) for port, app in applications(gateway).items()}
+    sockets = _all_bound(gateway.settings.listen, apps)
+    servers = {
+        port: _server(app, gateway.settings.limits, tls, grace_seconds)
+        for port, app in apps.items()
+    }
     tasks = [
-        asyncio.create_task(server.serve([sockets[own]]), name="http")
-        for own, server in zip(apps, servers, strict=True)
+        asyncio.create_task(server.serve([sockets[port]]), name="http")
+        for port, server in servers.items()
     ]
     try:
-        for server in servers:
+        for server in servers.values():
             await server.listens.wait()
-        bound = sockets[None].getsockname()
-        yield f"[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"{bound[0]}:{bound[1]}"
+        host, port, *_ = sockets[None].getsockname()
+        yield f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     finally:
-        for server in servers:
+        for server in servers.values():
             server.should_exit = True
+        for app in apps.values():
+            app.leave()
         await asyncio.gather(*tasks)
 
 
-def _server(app: ASGIApp, grace_seconds: float) -> _Server:
+def _server(
+    app: ASGIApp, limits: Limits, tls: ssl.SSLContext | None, grace_seconds: float
+) -> _Server:
     return _Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=bounded(limits),
             ws="none",
             lifespan="off",
             log_config=None,
+            log_level="warning",
             access_log=False,
             server_header=False,
             proxy_headers=False,
             timeout_keep_alive=75,
-            timeout_graceful_shutdown=int(grace_seconds),
-            h11_max_incomplete_event_size=64 * 1024,
+            timeout_graceful_shutdown=math.ceil(grace_seconds),
+            ssl_context_factory=None if tls is None else lambda _config, _default: tls,
         )
     )
+
+
+def _all_bound(listen: str, ports: Iterable[int | None]) -> dict[int | None, socket.socket]:
+    """Return a socket for each port, all or none; None is the one of `listen`."""
+    host, _, shared = listen.rpartition(":")
+    bound: dict[int | None, socket.socket] = {}
+    try:
+        for port in ports:
+            bound[port] = _bound(host.strip("[]"), int(shared) if port is None else port)
+    except CannotListen:
+        for one in bound.values():
+            one.close()
+        raise
+    return bound
 
 
 def _bound(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2_048)
+        bound = socket.create_server((host, port), family=family, backlog=2_048)
     except OSError as error:
         raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        # What a client does not take waits here, where it is known to be on its way still.
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+    return bound

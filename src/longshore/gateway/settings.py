@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Self, TypeAlias
 
@@ -50,6 +51,14 @@ class Mount:
         return cls(found["path"].rstrip("/"), found["host"].lower(), port)
 
 
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """What HTTP is secured with; read again when the files change."""
+
+    certificate: Path  #: PEM, with those above it.
+    key: Path
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What is refused before anything is made of it."""
@@ -58,6 +67,9 @@ class Limits:
     upload_bytes: int = 1024 * _MIB  #: Of all files of one request.
     header_bytes: int = 64 * 1024
     form_fields: int = 1_000
+    head: timedelta = timedelta(seconds=30)  #: For the head of a request to arrive.
+    #: For a client to send the next of a body, or to take the next of an answer.
+    silence: timedelta = timedelta(minutes=2)
     wait: timedelta = timedelta(seconds=30)  #: For a server to answer.
 
 
@@ -78,6 +90,7 @@ class GatewaySettings:
     """A gateway as it is to be."""
 
     listen: str = "127.0.0.1:8080"
+    tls: TlsFiles | None = None
     #: As clients see it, `https://work.example.org`; empty: as a request was sent.
     public_url: str = ""
     #: Proxies whose `X-Forwarded-…` headers are believed.
