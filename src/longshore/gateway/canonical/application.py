@@ -53,16 +53,15 @@ class Canonical:
     async def _answer(self, request: Request, send: Send) -> Response | None:
         """Return the answer; None if it is sent already, or not wanted any more."""
         path = request.scope["raw_path"].decode("ascii", "replace")
-        found = self._routes.find(path)
-        if found is None:
+        by_verb = self._routes.find(path)
+        if by_verb is None:
             return told(status(Code.NOT_FOUND, f"there is nothing at {request.url.path}"))
-        by_verb, fields = found
         verb = request.method
         binding = by_verb.get(verb) or (by_verb.get("GET") if verb == _HEAD else None)
         if binding is None:
             return _other(verb, by_verb)
         limits = self._gateway.settings.limits
-        message = await message_of(request, binding, fields, limits)
+        message = await message_of(request, binding, binding.template.bind(path), limits)
         relayed = self._gateway.way.of(request, request.headers.get("authorization"))
         with Departure(request.receive):
             if binding.streams:

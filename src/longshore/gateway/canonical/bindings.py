@@ -71,32 +71,41 @@ def bindings() -> list[Binding]:
 
 
 class Routes:
-    """Finds the binding of a request."""
+    """Finds the bindings of a path."""
 
     def __init__(self, bindings: Iterable[Binding]) -> None:
         self._literal: dict[str, dict[str, Binding]] = defaultdict(dict)
-        self._others: dict[str, list[tuple[Template, dict[str, Binding]]]] = {}
-        for template, by_verb in _by_template(bindings):
-            if template.literal:
-                self._literal[template.text].update(by_verb)
-            else:
-                self._others.setdefault(template.start, []).append((template, by_verb))
-        for others in self._others.values():
-            others.sort(key=lambda one: (not one[0].verb, -len(one[0].text)))
+        self._patterns: dict[str, list[tuple[Template, dict[str, Binding]]]] = {}
+        for binding in bindings:
+            self._add(binding)
+        for patterns in self._patterns.values():
+            patterns.sort(key=lambda one: (not one[0].verb, -len(one[0].text)))
 
-    def find(self, path: str) -> tuple[Mapping[str, Binding], dict[str, str]] | None:
-        """Return the bindings of a path by verb, with what the path says of fields.
+    def find(self, path: str) -> Mapping[str, Binding] | None:
+        """Return what a path, as it was sent, stands for by HTTP's verbs; None: for nothing.
 
-        The path is as it was sent. A colon in it is a verb of the contract if it can be one.
+        What follows a colon is a verb of the contract if it can be one.
         """
         if path in self._literal:
-            return self._literal[path], {}
+            return self._literal[path]
         for start in (start_of(path), ""):
-            for template, by_verb in self._others.get(start, ()):
-                fields = template.bind(path)
-                if fields is not None:
-                    return by_verb, fields
+            for template, by_verb in self._patterns.get(start, ()):
+                if template.pattern.fullmatch(path):
+                    return by_verb
         return None
+
+    def _add(self, binding: Binding) -> None:
+        """Add a binding; of several with the same path and verb the first counts."""
+        template = binding.template
+        if template.literal:
+            self._literal[template.text].setdefault(binding.verb, binding)
+            return
+        patterns = self._patterns.setdefault(template.start, [])
+        for known, by_verb in patterns:
+            if known.pattern == template.pattern:
+                by_verb.setdefault(binding.verb, binding)
+                return
+        patterns.append((template, {binding.verb: binding}))
 
 
 def _files() -> Iterator[Any]:
@@ -121,15 +130,3 @@ def _of(method: MethodDescriptor) -> Iterator[Binding]:
             path = getattr(one, verb)
         request = GetMessageClass(method.input_type)
         yield Binding(method, verb.upper(), Template.parse(path), one.body, request)
-
-
-def _by_template(
-    bindings: Iterable[Binding],
-) -> Iterator[tuple[Template, dict[str, Binding]]]:
-    """Yield the bindings of each pattern by verb; the first of a verb counts."""
-    found: dict[tuple[str, tuple[str, ...]], tuple[Template, dict[str, Binding]]] = {}
-    for binding in bindings:
-        template = binding.template
-        key = (template.pattern.pattern, template.fields)
-        found.setdefault(key, (template, {}))[1].setdefault(binding.verb, binding)
-    yield from found.values()

@@ -55,11 +55,10 @@ class Template:
         start = start_of(plain)
         return "" if "*" in start else start
 
-    def bind(self, path: str) -> dict[str, str] | None:
-        """Return what the path says of fields, or None if it is none of this template."""
+    def bind(self, path: str) -> dict[str, str]:
+        """Return what a path that the pattern matches says of fields."""
         found = self.pattern.fullmatch(path)
-        if found is None:
-            return None
+        assert found is not None
         return {
             field: self._decoded(field, text)
             for field, text in zip(self.fields, found.groups(), strict=True)
@@ -79,9 +78,22 @@ def start_of(path: str) -> str:
     return "/".join(path.split("/", 3)[:3])
 
 
+def variable_of(field: str) -> str:
+    """Return the variable for a field: paths that differ by names only are one to OpenAPI."""
+    return f"{{{field.rpartition('.')[2]}}}"
+
+
 def shown(template: Template) -> str:
-    """Return a template as OpenAPI writes it: each field one variable."""
-    return _VARIABLE.sub(lambda one: f"{{{one['field']}}}", template.text)
+    """Return a template as OpenAPI writes it, each star by the name of its field.
+
+    That is `/v1/operations/{name}` for `/v1/{name=operations/**}`.
+    """
+
+    def variable(one: re.Match[str]) -> str:
+        segments = one["segments"] or "*"
+        return _STARS.sub(variable_of(one["field"]), segments, count=1)
+
+    return _VARIABLE.sub(variable, template.text)
 
 
 def _pieces(body: str) -> Iterator[str]:
