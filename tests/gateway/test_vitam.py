@@ -9,18 +9,18 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+
+from longshore.client import Relay, from_struct
+from longshore.gateway.callers import Way
+from longshore.gateway.dialects import Gateway
+from longshore.gateway.links import Links
+from longshore.gateway.serving import serving
 from longshore.v1.operation_pb2 import CallbackFormat, DeliveryMode
 from longshore.v1.server_service_pb2 import (
     SERVER_MODE_ACTIVE,
     SERVER_MODE_MAINTENANCE,
     SERVER_MODE_SUSPENDED,
 )
-
-from longshore.client import Relay
-from longshore.gateway.callers import Way
-from longshore.gateway.dialects import Gateway
-from longshore.gateway.links import Links
-from longshore.gateway.serving import serving
 from tests.gateway.harness import Entry, GatewaySettings, Mount, gateway
 from tests.gateway.vitam import Vitam, new_worker
 
@@ -249,11 +249,10 @@ async def test_the_sample_of_the_contract_runs_once_its_paths_lead_somewhere(
     async with vitam.world.client(vitam.token) as client:
         task = (await client.tasks.get(told["id"])).message
         assert task.spec.name == "name"
-        kept = task.spec.context
-        assert kept["otherInfo"] == "other info"
-        assert kept["actions"][0]["start_time"] == "1990-12-31T23:59:60Z"
-        results = task.status.actions[0].results
-        assert dict(results) == {"nom_champ_3": "un", "nom_champ_4": "deux"}
+        kept = from_struct(task.spec.context)
+        assert kept == {**SAMPLE, **leading}  # Leap seconds and all.
+        results = from_struct(task.status.actions[0].results)
+        assert results == {"nom_champ_3": "un", "nom_champ_4": "deux"}
 
 
 async def test_the_sample_as_it_stands_fails_where_its_path_leads_nowhere(
@@ -317,51 +316,52 @@ async def test_an_action_that_nobody_offers_is_404(vitam: Vitam) -> None:
 
 
 async def test_a_request_id_submits_once_and_is_409_for_another_step(vitam: Vitam) -> None:
-    first = await vitam.submit(**{"X-RequestId": "once"})
-    again = await vitam.submit(**{"X-RequestId": "once"})
+    first = await vitam.submit(request_id="once")
+    again = await vitam.submit(request_id="once")
     assert again["id"] == first["id"]
-    step = {"Step": "another", "X-RequestId": "once", "actions": [{"action": "add"}]}
-    step["actions"][0]["arguments"] = {"left": "Step"}  # type: ignore[index]
+    actions = [{"action": "add", "arguments": {"left": "Step"}}]
+    step = {"Step": "another", "X-RequestId": "once", "actions": actions}
     answer = await vitam.ask("POST", "/tasks", step)
     assert (answer.status_code, answer.json()["state"]) == (409, "Conflict")
 
 
-@pytest.mark.parametrize(
-    "step, where",
-    [
-        ({}, "actions: "),
-        ({"actions": {}}, "actions: expected a list"),
-        ({"actions": ["add"]}, "actions[0]: expected an object"),
-        ({"actions": [{}]}, "actions[0].action: "),
-        ({"Step": 1, "actions": []}, "Step: expected a string"),
-        ({"Step": "s" * 300, "actions": [{"action": "add"}]}, "Step: "),
-        (
-            {"actions": [{"action": "add", "arguments": {"left": 1}}]},
-            "actions[0].arguments.left",
-        ),
-        ({"actions": [{"action": "add", "arguments": {"up": "a"}}]}, "actions[0].arguments.up"),
-        ({"actions": [{"action": "add", "arguments": {"left": "a["}}]}, "actions[0].arguments"),
-        ({"actions": [{"action": "add", "results": ["sum"]}]}, "actions[0].results: "),
-        ({"actions": [{"action": "add", "post_assign": [1]}]}, "actions[0].post_assign[0]: "),
-        (
-            {"actions": [{"action": "add", "post_assign": [{"target": "/", "result": "sum"}]}]},
-            "actions[0].post_assign[0].target: ",
-        ),
-        (
-            {"actions": [{"action": "add", "post_assign": [{"target": "a", "result": "("}]}]},
-            "actions[0].post_assign[0].result: ",
-        ),
-        ({"actions": [{"action": "add"}], "task_status": "cancel"}, "task_status: "),
-        ({"actions": [{"action": "add"}], "callback": {}}, "callback.uri: "),
-        ({"actions": [{"action": "add"}], "callback": {"uri": "ftp://a"}}, "callback.uri: "),
-        (
-            {"actions": [{"action": "add"}], "callback": {"uri": "http://a", "method": "LINK"}},
-            "callback.method: ",
-        ),
-        ({"actions": [{"action": "add"}], "X-RequestId": "r" * 65}, "X-RequestId: "),
-        ({"actions": [{"action": "add"}], "item": 2**60}, "item: "),
-    ],
-)
+#: Steps that cannot be, and where.
+WRONG_STEPS: list[tuple[dict[str, Any], str]] = [
+    ({}, "actions: "),
+    ({"actions": {}}, "actions: expected a list"),
+    ({"actions": ["add"]}, "actions[0]: expected an object"),
+    ({"actions": [{}]}, "actions[0].action: "),
+    ({"Step": 1, "actions": []}, "Step: expected a string"),
+    ({"Step": "s" * 300, "actions": [{"action": "add"}]}, "Step: "),
+    (
+        {"actions": [{"action": "add", "arguments": {"left": 1}}]},
+        "actions[0].arguments.left",
+    ),
+    ({"actions": [{"action": "add", "arguments": {"up": "a"}}]}, "actions[0].arguments.up"),
+    ({"actions": [{"action": "add", "arguments": {"left": "a["}}]}, "actions[0].arguments"),
+    ({"actions": [{"action": "add", "results": ["sum"]}]}, "actions[0].results: "),
+    ({"actions": [{"action": "add", "post_assign": [1]}]}, "actions[0].post_assign[0]: "),
+    (
+        {"actions": [{"action": "add", "post_assign": [{"target": "/", "result": "sum"}]}]},
+        "actions[0].post_assign[0].target: ",
+    ),
+    (
+        {"actions": [{"action": "add", "post_assign": [{"target": "a", "result": "("}]}]},
+        "actions[0].post_assign[0].result: ",
+    ),
+    ({"actions": [{"action": "add"}], "task_status": "cancel"}, "task_status: "),
+    ({"actions": [{"action": "add"}], "callback": {}}, "callback.uri: "),
+    ({"actions": [{"action": "add"}], "callback": {"uri": "ftp://a"}}, "callback.uri: "),
+    (
+        {"actions": [{"action": "add"}], "callback": {"uri": "http://a", "method": "LINK"}},
+        "callback.method: ",
+    ),
+    ({"actions": [{"action": "add"}], "X-RequestId": "r" * 65}, "X-RequestId: "),
+    ({"actions": [{"action": "add"}], "item": 2**60}, "item: "),
+]
+
+
+@pytest.mark.parametrize("step, where", WRONG_STEPS)
 async def test_a_step_that_cannot_be_is_412_and_says_where(
     vitam: Vitam, step: dict[str, Any], where: str
 ) -> None:
@@ -502,7 +502,7 @@ async def test_the_collection_finds_a_task_by_any_of_its_ids(vitam: Vitam) -> No
     step = {"item": 1, "actions": [{"action": "add", "arguments": {"left": "item"}}]}
     held = {**step, "task_status": "pending"}
     one = (await vitam.ask("POST", "/tasks", held, headers)).json()["id"]
-    two = (await vitam.submit(task_status="pending", **{"X-RequestId": 'in*the"body\\'}))["id"]
+    two = (await vitam.submit(task_status="pending", request_id='in*the"body\\'))["id"]
     commit = {"task_status": "commit"}
     for task_id, which in (
         (one, {"id": one}),

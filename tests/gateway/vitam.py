@@ -74,6 +74,7 @@ class Vitam:
     def __init__(self, world: World, token: str) -> None:
         self.world = world
         self.token = token
+        self.named: dict[str, str] = {}  #: What a test calls tasks, by id.
 
     async def ask(
         self,
@@ -90,12 +91,18 @@ class Vitam:
         return await self.world.http.request(method, url, headers=sent, **more)
 
     async def submit(
-        self, action: str = "add", arguments: Mapping[str, str] | None = None, **more: Any
+        self,
+        action: str = "add",
+        arguments: Mapping[str, str] | None = None,
+        request_id: str = "",
+        **more: Any,
     ) -> dict[str, Any]:
         """Submit a step of one action, if nothing else is said an addition."""
         asked = {"left": "item"} if arguments is None else arguments
         actions = [{"action": action, "arguments": asked}]
         step = {"Step": "step", "item": 1, "actions": actions, **more}
+        if request_id:
+            step["X-RequestId"] = request_id
         answer = await self.ask("POST", "/tasks", step)
         assert answer.status_code == 201, answer.text
         told: dict[str, Any] = answer.json()
