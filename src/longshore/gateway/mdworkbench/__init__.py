@@ -19,9 +19,9 @@ def application(gateway: Gateway) -> FastAPI:
         openapi_url=None,
         redirect_slashes=False,
     )
-    made.include_router(launch.router(gateway))
-    made.include_router(service.router(gateway))
-    made.include_router(storage.router(gateway))
-    made.include_router(server_state.router(gateway))
+    launch.add_routes(made, gateway)
+    service.add_routes(made, gateway)
+    storage.add_routes(made, gateway)
+    server_state.add_routes(made, gateway)
     answer_errors(made)
     return made

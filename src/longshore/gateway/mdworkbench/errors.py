@@ -116,7 +116,7 @@ def _told(request: Request, status: int, message: str, headers: Mapping[str, str
     except NotAcceptable:
         media = Media.JSON
     body = rendered("error", Error(status=status, message=message), media)
-    return Response(body, status, dict(headers), media)
+    return Response(body, int(status), dict(headers), media)
 
 
 def _allowed(request: Request) -> list[str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Header, Query
+from fastapi import FastAPI, Header, Query
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -59,11 +60,11 @@ _Told = Annotated[
 ]
 
 
-def router(gateway: Gateway) -> APIRouter:
-    """Return the routes of the Launch interface."""
+def add_routes(application: FastAPI, gateway: Gateway) -> None:
+    """Add the routes of the Launch interface."""
     own = _Launch(gateway)
-    made = APIRouter(tags=["MDWorkbench Launch"])
-    made.add_api_route(
+    add = partial(application.add_api_route, tags=["MDWorkbench Launch"])
+    add(
         "/launch",
         own.queue,
         methods=["GET"],
@@ -71,7 +72,7 @@ def router(gateway: Gateway) -> APIRouter:
         responses={**shown(list[LaunchSummary]), **described(400, 401, 403, 406)},
         dependencies=ADMINISTRATOR,
     )
-    made.add_api_route(
+    add(
         "/launch",
         own.launch,
         methods=["POST"],
@@ -83,7 +84,7 @@ def router(gateway: Gateway) -> APIRouter:
         },
         openapi_extra=FORM,
     )
-    made.add_api_route(
+    add(
         "/launch",
         own.reorder,
         methods=["PUT"],
@@ -92,14 +93,14 @@ def router(gateway: Gateway) -> APIRouter:
         responses=described(400, 401, 403),
         dependencies=ADMINISTRATOR,
     )
-    made.add_api_route(
+    add(
         "/launch/{launch_id}",
         own.get,
         methods=["GET"],
         summary="Gets a launch",
         responses={**shown(LaunchDetails), **described(404, 406)},
     )
-    made.add_api_route(
+    add(
         "/launch/{launch_id}",
         own.cancel,
         methods=["DELETE"],
@@ -107,7 +108,7 @@ def router(gateway: Gateway) -> APIRouter:
         response_class=Response,
         responses=described(404),
     )
-    made.add_api_route(
+    add(
         "/launch/{launch_id}/files",
         own.files,
         methods=["GET"],
@@ -115,7 +116,6 @@ def router(gateway: Gateway) -> APIRouter:
         response_class=StreamingResponse,
         responses={200: {"content": {"application/zip": {}}}, **described(404)},
     )
-    return made
 
 
 class _Launch:
@@ -150,7 +150,12 @@ class _Launch:
         if status_location:
             told = CallbackFormat.CALLBACK_FORMAT_MDWORKBENCH
             options["callback"] = Callback(url=status_location, format=told)
-        made = await own.launches.submit(service, arguments, **options)
+        try:
+            made = await own.launches.submit(service, arguments, **options)
+        except NotFound as error:
+            if error.reason == "FILE_NOT_FOUND":
+                raise Malformed(str(error)) from None  # 404 is said of the service.
+            raise
         location = launch_uri(made.id, self._gateway.links.base(request))
         return Response(headers={"content-location": location})
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter
+from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -57,11 +58,11 @@ class ServerState(Shape):
     launch: LaunchCounts
 
 
-def router(gateway: Gateway) -> APIRouter:
-    """Return the routes of the Server State interface."""
+def add_routes(application: FastAPI, gateway: Gateway) -> None:
+    """Add the routes of the Server State interface."""
     own = _ServerState(gateway)
-    made = APIRouter(tags=["MDWorkbench Server State"])
-    made.add_api_route(
+    add = partial(application.add_api_route, tags=["MDWorkbench Server State"])
+    add(
         "/server/state",
         own.get,
         methods=["GET"],
@@ -69,7 +70,7 @@ def router(gateway: Gateway) -> APIRouter:
         responses={**shown(ServerState), **described(401, 403, 406)},
         dependencies=ADMINISTRATOR,
     )
-    made.add_api_route(
+    add(
         "/server/state",
         own.put,
         methods=["PUT"],
@@ -78,7 +79,6 @@ def router(gateway: Gateway) -> APIRouter:
         responses=described(400, 401, 403),
         dependencies=ADMINISTRATOR,
     )
-    return made
 
 
 class _ServerState:

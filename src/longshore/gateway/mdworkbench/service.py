@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated, Final, Literal, TypeAlias
 from urllib.parse import quote
 
-from fastapi import APIRouter
+from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -62,25 +63,24 @@ class Service(Shape):
     properties: list[Named]
 
 
-def router(gateway: Gateway) -> APIRouter:
-    """Return the routes of the Service interface."""
+def add_routes(application: FastAPI, gateway: Gateway) -> None:
+    """Add the routes of the Service interface."""
     own = _Services(gateway)
-    made = APIRouter(tags=["MDWorkbench Service"])
-    made.add_api_route(
+    add = partial(application.add_api_route, tags=["MDWorkbench Service"])
+    add(
         "/service",
         own.list,
         methods=["GET"],
         summary="Lists what can be launched",
         responses={**shown(list[Service]), **described(400, 406)},
     )
-    made.add_api_route(
+    add(
         "/service/{service_id}",
         own.get,
         methods=["GET"],
         summary="Gets a service",
         responses={**shown(Service), **described(404, 406)},
     )
-    return made
 
 
 class _Services:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
-from fastapi import APIRouter
+from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -44,11 +45,11 @@ _FILE: Final = {
 }
 
 
-def router(gateway: Gateway) -> APIRouter:
-    """Return the routes of the Storage interface."""
+def add_routes(application: FastAPI, gateway: Gateway) -> None:
+    """Add the routes of the Storage interface."""
     own = _Storage(gateway)
-    made = APIRouter(tags=["MDWorkbench Storage"])
-    made.add_api_route(
+    add = partial(application.add_api_route, tags=["MDWorkbench Storage"])
+    add(
         "/storage",
         own.store,
         methods=["POST"],
@@ -57,7 +58,7 @@ def router(gateway: Gateway) -> APIRouter:
         responses={**_STORED, **described(400, 413, 503)},
         openapi_extra=_FILE,
     )
-    made.add_api_route(
+    add(
         "/storage/{storage_id}",
         own.get,
         methods=["GET"],
@@ -65,7 +66,7 @@ def router(gateway: Gateway) -> APIRouter:
         response_class=StreamingResponse,
         responses={200: {"content": {"application/octet-stream": _BYTES}}, **described(404)},
     )
-    made.add_api_route(
+    add(
         "/storage/{storage_id}",
         own.replace,
         methods=["PUT"],
@@ -74,7 +75,7 @@ def router(gateway: Gateway) -> APIRouter:
         responses={**_STORED, **described(400, 404, 409, 413, 503)},
         openapi_extra=_FILE,
     )
-    made.add_api_route(
+    add(
         "/storage/{storage_id}",
         own.delete,
         methods=["DELETE"],
@@ -82,7 +83,6 @@ def router(gateway: Gateway) -> APIRouter:
         response_class=Response,
         responses=described(404, 409),
     )
-    return made
 
 
 class _Storage:
