@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from longshore.client import from_struct
@@ -231,7 +232,7 @@ async def test_who_may_not_submit_is_refused(tmp_path: Path) -> None:
         tenant = {"authorization": f"Bearer {here.tokens['ada']}", "x-tenant-id": "north"}
         assert (await http.get(PATH, headers=tenant)).status_code == 403
         tenant["x-tenant-id"] = "nörth"
-        answer = await http.get(PATH, headers=[(k, v.encode()) for k, v in tenant.items()])
+        answer = await http.get(PATH, headers=httpx.Headers(tenant, encoding="utf-8"))
         failed(
             answer,
             400,
@@ -245,7 +246,8 @@ async def test_without_a_good_credential_nobody_is_served(tmp_path: Path, method
     shown = ["", "Bearer", "Bearer x", "Basic !!", "Basic YWRhOm5v", "Digest x", "Bearer ü"]
     async with museum(tmp_path) as here:
         http = here.world.http
-        for headers in ({}, *({"authorization": one.encode("latin-1")} for one in shown)):
+        for one in ({}, *({"authorization": one} for one in shown)):
+            headers = httpx.Headers(one, encoding="latin-1")
             answer = await http.request(method, PATH, json=asked(), headers=headers)
             assert (answer.status_code, answer.json()["errorType"]) == (401, "authentication")
             assert answer.headers["www-authenticate"].startswith("Bearer realm=")

@@ -163,7 +163,7 @@ async def test_sorts_go_both_ways_and_a_plus_may_come_as_a_space(tmp_path: Path)
 
 async def test_bounds_are_inclusive_however_their_offset_is_written(tmp_path: Path) -> None:
     async with museum(tmp_path) as here:
-        ids = []
+        ids: list[int] = []
         for _ in range(3):
             ids += await submit(here, 1)
             here.world.clock.move(60_000)
@@ -216,7 +216,7 @@ async def test_next_repeats_everything_and_is_encoded_as_a_whole(tmp_path: Path)
     async with museum(tmp_path) as here:
         await submit(here, 2, extIPID="")
         query = "maxItems=1&sort=+id&contract=museum&actor=curator&createdAtTo=2100-01-01T00:00:00%2B01:00"
-        link = (await here.get(query)).json()["next"]
+        link: str = (await here.get(query)).json()["next"]
         parts = urlsplit(link)
         assert (parts.scheme, parts.netloc, parts.path) == ("", "", PATH)
         sent = parse_qs(parts.query, strict_parsing=True)

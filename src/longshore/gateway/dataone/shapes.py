@@ -95,7 +95,7 @@ class JobList(Shape):
 
     jobs: list[Job]
     next: str | SkipJsonSchema[None] = Field(
-        None, description="The next page, from the context path; not on the last."
+        default=None, description="The next page, from the context path; not on the last."
     )
 
 
