@@ -40,6 +40,7 @@ _TYPES: Final = MappingProxyType(
         403: "authorization",
         404: "not_found",
         405: "method_not_allowed",
+        406: "content_type",
         413: "request_size",
         415: "content_type",
         429: "too_many_requests",
@@ -50,7 +51,6 @@ _TYPES: Final = MappingProxyType(
 )
 
 _CHALLENGE: Final = 'Bearer realm="Data One", Basic realm="Data One", charset="UTF-8"'
-_RETRY_SECONDS: Final = 5
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 #: What is said where no server speaks: how they are reached is nobody's business.
@@ -61,7 +61,7 @@ async def _of_call(_: Request, error: Exception) -> Response:
     assert isinstance(error, CallError)
     status = _REASONS.get(error.reason) or _CODES.get(error.code, 500)
     message = str(error) if error.reason or status < 500 else _SILENCE
-    retry = error.retry_after or (_RETRY_SECONDS if status == 503 else 0)
+    retry = error.retry_after
     return _failure(status, message, {"retry-after": str(math.ceil(retry))} if retry else {})
 
 

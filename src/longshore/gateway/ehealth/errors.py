@@ -67,7 +67,6 @@ _CODES: Final = MappingProxyType(
     }
 )
 
-_RETRY_SECONDS: Final = 5
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 Handlers: TypeAlias = dict[
@@ -97,7 +96,7 @@ class Errors:
 
     async def _of_call(self, request: Request, error: CallError) -> Response:
         answer = _CODES.get(error.code, INTERNAL)
-        retry = error.retry_after or (_RETRY_SECONDS if answer.status == 503 else 0)
+        retry = error.retry_after
         headers = {"retry-after": str(math.ceil(retry))} if retry else {}
         return self._failure(request, answer, headers)
 
