@@ -7,6 +7,7 @@ from typing import Any, Final, cast
 from fastapi import Security
 from fastapi.security import APIKeyHeader
 from pydantic import BaseModel
+from starlette.responses import Response
 
 from longshore.gateway.vitam import models
 from longshore.gateway.vitam.errors import of_status
@@ -73,21 +74,22 @@ def _parameter(where: str, name: str, description: str, schema: Any = _STRING) -
     return {"in": where, "name": name, "description": description, "schema": schema}
 
 
-def _answers(code: int, model: type[BaseModel] | None, *errors: int) -> dict[int, Any]:
-    refused = {
-        error: {
-            "description": of_status(error).message,
-            "model": models.Error,
-            "headers": _HEADERS,
-        }
-        for error in errors
+def _answers(code: int, model: Any, *errors: int) -> dict[int | str, Any]:
+    """Return what OpenAPI says of answers; without a model there may be anything in them."""
+    told: dict[str, Any] = {"model": model} if model else {"content": {"*/*": {"schema": {}}}}
+    answers: dict[int | str, Any] = {
+        code: {"description": "Done", "headers": _HEADERS, **told},
+        "default": {"description": "Anything else that went wrong", "model": models.Error},
     }
-    told = {"model": model} if model else {}
-    return {code: {"description": "Done", "headers": _HEADERS, **told}, **refused}
+    for error in errors:
+        meaning = of_status(error).message
+        refused = {"description": meaning, "model": models.Error, "headers": _HEADERS}
+        answers[error] = refused
+    return answers
 
 
 def _route(
-    model: type[BaseModel] | None,
+    model: Any,
     *parameters: Any,
     code: int = 200,
     errors: tuple[int, ...] = (401, 404, 409, 412),
@@ -98,6 +100,7 @@ def _route(
     return {
         "status_code": code,
         "response_model": None,
+        "response_class": Response,
         "responses": _answers(code, model, *errors),
         "openapi_extra": {"parameters": list(parameters), **sent},
         "dependencies": [Security(_KEY)],
@@ -135,7 +138,7 @@ LIST: Final = _route(
 )
 SUBMIT: Final = _route(models.AsyncStatus, *_SENT, code=201, body=_body(models.StepDescription))
 INSTRUCT_ONE_OF: Final = _route(models.AsyncStatus, *_SENT, body=_INSTRUCTION)
-GET: Final = _route(models.AsyncStatus, *_TASK)
+GET: Final = _route(models.AsyncStatus | models.CollectionList, *_TASK)
 INSTRUCT: Final = _route(models.AsyncStatus, *_TASK, body=_INSTRUCTION)
 RESULT: Final = _route(None, *_TASK)
 STATUS: Final = _route(models.ServiceStatus, errors=(401, 404, 503))

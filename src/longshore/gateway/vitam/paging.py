@@ -66,7 +66,8 @@ def listing_of(body: Mapping[str, Any], parameters: Mapping[str, str]) -> Listin
 
     Raises `Absent`, `Conflict` and `NotMet`.
     """
-    asked = {**parameters, **_paging(body.get("$filter")), **body}
+    members = {name: value for name, value in body.items() if value is not None}
+    asked = {**parameters, **_paging(body.get("$filter")), **members}
     query, token = _text(asked, "query"), _text(asked, "next")
     listing = Listing(query or "") if token is None else listing_at(token)
     if query is not None and query != listing.query:
