@@ -84,6 +84,8 @@ async def form_of(request: Request, limits: Limits) -> FormData:
     except HTTPException as error:
         is_too_much = "maximum" in error.detail.lower()
         raise (TooLarge if is_too_much else Malformed)(error.detail) from None
+    except UnicodeError as error:  # of a charset whose own errors the parser does not know
+        raise Malformed(f"the form cannot be decoded: {error}") from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
