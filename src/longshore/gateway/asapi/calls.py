@@ -1,0 +1,192 @@
+"""Calls: what each path of asapi does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from longshore.client import (
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidValue,
+    NotFound,
+    Relayed,
+)
+from longshore.gateway.asapi import shapes
+from longshore.gateway.asapi.channel import listening
+from longshore.gateway.asapi.errors import NO_SUCH_ACCOUNT, Problem, Refused, failed, invalid
+from longshore.gateway.asapi.forms import Form, form_of, ids_of, is_id, values_of
+from longshore.gateway.asapi.parameters import arguments_of
+from longshore.gateway.asapi.store import handing_out
+from longshore.gateway.dialects import Gateway
+from longshore.v1.operation_pb2 import DeliveryState, State
+from longshore.v1.server_service_pb2 import GetCallerResponse
+from longshore.v1.task_service_pb2 import BatchGetTasksRequest, BatchGetTasksResponse, Task
+
+_TOKEN: Final = re.compile(r"token +([\x21-\x7e]+)", re.IGNORECASE)
+
+_SUCCESS: Final = {"success": True}
+_ENDED: Final = frozenset({State.STATE_SUCCEEDED, State.STATE_FAILED, State.STATE_CANCELED})
+
+
+class Asapi:
+    """Answers requests. Raises `CallError`, `Refused` and `Fault` for what is wrong with them."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    # Control
+
+    async def account(self, request: Request) -> Response:
+        """Tell what may be asked for, and where."""
+        client, caller = await self._caller(request)
+        services = await client.catalog.services()
+        return JSONResponse(shapes.account(caller, services, self._base(request)))
+
+    async def register(self, request: Request) -> Response:
+        """Register an account, for which work can be asked for then."""
+        client, _, form = await self._form(request)
+        service, username = await _account_of(client, form)
+        try:
+            await client.catalog.register_account(service, username)
+        except AlreadyExists:
+            if not self._gateway.settings.asapi_register_again:
+                raise
+        return JSONResponse(_SUCCESS)
+
+    async def deregister(self, request: Request) -> Response:
+        """Forget an account."""
+        client, _, form = await self._form(request)
+        service, username = await _account_of(client, form)
+        try:
+            await client.catalog.deregister_account(service, username)
+        except NotFound:
+            raise Refused({"username": [NO_SUCH_ACCOUNT]}) from None
+        return JSONResponse(_SUCCESS)
+
+    async def submit(self, request: Request) -> Response:
+        """Submit a task. Fields that its action has no parameter for mean nothing."""
+        client, caller, form = await self._form(request)
+        names = values_of(form, "service", "action", "account")
+        service = shapes.service_of(await client.catalog.services(), names[0])
+        action = shapes.action_of(service, names[1])
+        delivery = shapes.delivery_of(caller)
+        try:
+            task = await client.tasks.submit(
+                action.slug,
+                arguments_of(action, form),
+                service=service.slug,
+                account=names[2],
+                delivery=delivery,
+            )
+        except InvalidValue as error:
+            raise invalid(str(error)) from None
+        submitted = {
+            "task_id": task.id,
+            "retrieval_protocol": shapes.protocol_of(delivery),
+            "stream": caller.stream,
+        }
+        return JSONResponse({**submitted, **_SUCCESS})
+
+    async def status(self, request: Request) -> Response:
+        """Tell how tasks stand."""
+        client, _, form = await self._form(request)
+        found = await _tasks(client, ids := ids_of(form))
+        endpoint = self._endpoint(request)
+        entries: dict[str, Any] = {}
+        for one in ids:
+            task = found.get(one.lower())
+            entries[one] = shapes.UNKNOWN if task is None else shapes.entry(task, endpoint)
+        return JSONResponse({**entries, **_SUCCESS})
+
+    async def consumed(self, request: Request) -> Response:
+        """Take note of results that have arrived, all but those that cannot have."""
+        client, _, form = await self._form(request)
+        ids = ids_of(form)
+        try:
+            await client.tasks.acknowledge(*ids)
+        except (NotFound, FailedPrecondition):
+            await _consume_some(client, ids)
+        return JSONResponse(_SUCCESS)
+
+    # Results
+
+    async def fetch(self, request: Request, task_id: str) -> Response:
+        """Hand a result out, once, or say what became of its task instead."""
+        client, _ = await self._caller(request)
+        if not is_id(task_id):
+            return failed(400, "invalid", f"Invalid task_id value: {task_id[:100]}")
+        try:
+            return await handing_out(client, task_id.lower())
+        except FailedPrecondition:
+            task = (await client.tasks.get(task_id.lower())).message
+            if task.status.state in _ENDED:
+                return JSONResponse(shapes.unsuccessful(task), 404)
+            raise
+
+    async def stream(self, request: Request) -> Response:
+        """Begin to stream the results of the caller's channel."""
+        client, caller, form = await self._form(request)
+        stream = request.query_params.get("stream") or form.get("stream", [""])[0]
+        if not stream or stream not in (caller.stream, caller.principal):
+            return failed(400, "invalid", f"Invalid stream value: {stream[:100]}")
+        return listening(client, stream)
+
+    # Requests
+
+    async def _caller(self, request: Request) -> tuple[Relayed, GetCallerResponse]:
+        """Return what asks for the caller, who is known to the servers then."""
+        shown = _TOKEN.fullmatch(request.headers.get("authorization", ""))
+        client = self._gateway.way.of(request, f"Bearer {shown[1]}" if shown else None)
+        return client, await client.server.caller()
+
+    async def _form(self, request: Request) -> tuple[Relayed, GetCallerResponse, Form]:
+        client, caller = await self._caller(request)
+        return client, caller, await form_of(request, self._gateway.settings.limits)
+
+    def _base(self, request: Request) -> str:
+        return self._gateway.links.base(request)
+
+    def _endpoint(self, request: Request) -> Callable[[str], str]:
+        base = self._base(request)
+        return lambda task_id: f"{base}/fetch/{task_id}/"
+
+
+async def _account_of(client: Relayed, form: Form) -> tuple[str, str]:
+    """Return the slug of the service and the username that a form names."""
+    service, username = values_of(form, "service", "username")
+    return shapes.service_of(await client.catalog.services(), service).slug, username
+
+
+async def _tasks(client: Relayed, ids: Sequence[str]) -> dict[str, Task]:
+    """Return those tasks that there are, by id."""
+    request = BatchGetTasksRequest(ids=list(dict.fromkeys(one.lower() for one in ids)))
+    found = await client.ask(request, BatchGetTasksResponse)
+    return {task.metadata.id: task for task in found.tasks}
+
+
+async def _consume_some(client: Relayed, ids: Sequence[str]) -> None:
+    """Acknowledge what can be. Raises `Refused` with the ids that are not to be consumed."""
+    tasks = await _tasks(client, ids)
+    refused: list[str] = []
+    delivered: list[str] = []
+    for one in ids:
+        task = tasks.get(one.lower())
+        if task is None or not _can_be_fetched(task):
+            refused.append(one)
+        elif task.status.HasField("delivery"):
+            delivered.append(one)
+    if delivered:
+        await client.tasks.acknowledge(*delivered)
+    if refused:
+        problems = [Problem(f"Invalid task_id value: {one}", "invalid") for one in refused]
+        raise Refused({"task_ids": problems})
+
+
+def _can_be_fetched(task: Task) -> bool:
+    ongoing = task.status.delivery.state >= DeliveryState.DELIVERY_STATE_ONGOING
+    return ongoing or task.status.state in _ENDED

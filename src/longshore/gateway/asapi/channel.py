@@ -1,0 +1,102 @@
+"""The channel: results as they come, for as long as somebody listens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Final
+
+from longshore.client import OutOfRange, Relayed, StreamTaken
+from longshore.client.reopening import Reopening, Stream
+from longshore.gateway.asapi.framing import HEARTBEAT, result, system
+from longshore.gateway.asapi.pouring import Outlet, Poured
+from longshore.v1.task_service_pb2 import StreamResultsRequest, StreamResultsResponse
+
+#: No proxy may hold back what is meant to arrive at once.
+_HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
+
+#: So long nothing may come before it is said that the channel lives.
+_SILENCE_SECONDS: Final = 5.0
+
+
+def listening(
+    client: Relayed, stream: str, *, silence_seconds: float = _SILENCE_SECONDS
+) -> Poured:
+    """Return the response that is a channel: first what nobody has acknowledged, then what
+    comes.
+
+    It never ends as complete: the client would be back at once, and again and again. When
+    another listener takes over it is told, and broken off, after which the client comes back
+    only after a while.
+    """
+
+    async def pour(outlet: Outlet) -> None:
+        await outlet.write(system("stream-started", "The stream has started."))
+        told = _Told(client, stream)
+        try:
+            async with aclosing(told.messages(silence_seconds)) as messages:
+                async for message in messages:
+                    await outlet.write(_framed(message))
+        except StreamTaken:
+            await outlet.write(system("stream-taken", "Another listener has taken over."))
+            await outlet.flush()
+            raise
+
+    return Poured(pour, "application/octet-stream", _HEADERS)
+
+
+def _framed(message: StreamResultsResponse | None) -> bytes:
+    if message is None or not message.HasField("task"):
+        return HEARTBEAT
+    return result(message)
+
+
+class _Told:
+    """What the servers say to one listener, whatever becomes of the connections to them."""
+
+    def __init__(self, client: Relayed, stream: str) -> None:
+        self._client = client
+        self._stream = stream
+        self._whole: int | None = None  #: The revision of the last result that was told whole.
+        self._reopening = Reopening[StreamResultsResponse](self._open, None)
+
+    async def messages(
+        self, silence_seconds: float
+    ) -> AsyncGenerator[StreamResultsResponse | None]:
+        """Yield what is said, and None after every so many seconds of silence.
+
+        A result of which the end did not come is begun anew, which is no matter to who puts its
+        chunks where they belong. Never ends but by a `CallError`.
+        """
+        try:
+            while True:
+                reading = asyncio.create_task(self._next())
+                try:
+                    while not (await asyncio.wait({reading}, timeout=silence_seconds))[0]:
+                        yield None
+                    message = await reading
+                finally:
+                    reading.cancel()
+                    await asyncio.wait({reading})
+                yield message
+                if message.HasField("task") and message.chunk == message.total_chunks:
+                    self._whole = message.revision
+        finally:
+            self._reopening.close()
+
+    async def _next(self) -> StreamResultsResponse:
+        """Return the next message. Raises `CallError` for what would be so for ever."""
+        while True:
+            try:
+                message = await self._reopening.next(self._whole)
+            except OutOfRange:
+                # Too long ago, or of a time that was lost: what nobody has acknowledged it is.
+                self._whole = None
+                continue
+            assert message is not None, "it is closed only when nobody waits"
+            return message
+
+    async def _open(self, after: int | None, wait: bool) -> Stream:
+        request = StreamResultsRequest(stream=self._stream, after_revision=after)
+        return await self._client.open(request)

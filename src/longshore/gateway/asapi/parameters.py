@@ -1,0 +1,88 @@
+"""Parameters: the texts of a form as the values that an action takes."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from longshore.gateway.asapi.errors import Problem, Refused, missing, not_allowed
+from longshore.gateway.asapi.forms import Form
+from longshore.gateway.faults import Malformed
+from longshore.gateway.requests import parsed_object
+from longshore.v1.catalog_service_pb2 import Parameter, ParameterType, ServiceAction
+
+_WHOLE: Final = re.compile(r"[+-]?[0-9]{1,16}")
+_TRUTHS: Final[Mapping[str, bool]] = {"true": True, "1": True, "false": False, "0": False}
+
+
+def arguments_of(action: ServiceAction, form: Form) -> dict[str, Any]:
+    """Return the arguments of an action, of the fields that it has parameters for.
+
+    What the texts mean is for the server to judge, but they have to be what they say they are.
+    Raises `Refused` with all that are missing or cannot be read.
+    """
+    arguments: dict[str, Any] = {}
+    problems: dict[str, list[Problem]] = {}
+    for parameter in action.parameters:
+        slug = parameter.slug
+        if slug not in form:
+            if not parameter.optional:
+                problems[slug] = [missing(slug)]
+            continue
+        try:
+            arguments[slug] = _value(parameter, form[slug])
+        except ValueError as error:
+            problems[slug] = [not_allowed(slug, str(error))]
+    if problems:
+        raise Refused(problems)
+    return arguments
+
+
+def _value(parameter: Parameter, texts: Sequence[str]) -> Any:
+    """Return what texts stand for. Raises `ValueError`."""
+    if parameter.type == ParameterType.PARAMETER_TYPE_LIST:
+        parts = [part.strip() for text in texts for part in text.split(",")]
+        return [part for part in parts if part]
+    if len(texts) > 1:
+        raise ValueError("it was sent more than once")
+    return _READERS.get(parameter.type, str)(texts[0])
+
+
+def _whole(text: str) -> int:
+    if not _WHOLE.fullmatch(text.strip()):
+        raise ValueError("a whole number is needed")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError("a number is needed")
+    return number
+
+
+def _truth(text: str) -> bool:
+    truth = _TRUTHS.get(text.strip().lower())
+    if truth is None:
+        raise ValueError("true or false is needed")
+    return truth
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        return parsed_object(text.encode())
+    except Malformed:
+        raise ValueError("a JSON object is needed") from None
+
+
+_READERS: Final[Mapping[ParameterType.ValueType, Callable[[str], Any]]] = {
+    ParameterType.PARAMETER_TYPE_INTEGER: _whole,
+    ParameterType.PARAMETER_TYPE_NUMBER: _number,
+    ParameterType.PARAMETER_TYPE_BOOLEAN: _truth,
+    ParameterType.PARAMETER_TYPE_OBJECT: _object,
+}

@@ -1,0 +1,89 @@
+"""Pouring: bodies that are written piece by piece, while it is known whether anybody is there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+import structlog
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from longshore.client import CallError
+
+log = structlog.get_logger()
+
+
+class Gone(Exception):
+    """Whom it is written for is there no more."""
+
+
+class Outlet:
+    """Where a body is written to."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.gone = False  #: Whether whoever was to read it has left.
+
+    async def write(self, data: bytes) -> None:
+        """Write the next bytes when those before are on their way. Raises `Gone`."""
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        if self.gone:
+            raise Gone
+
+    async def flush(self) -> None:
+        """Wait until all bytes are on their way. Raises `Gone`."""
+        await self.write(b"")
+        await asyncio.sleep(0)  # Who was cut off meanwhile is known to be gone by now.
+        await self.write(b"")
+
+
+class Poured(StreamingResponse):
+    """A response whose body a coroutine writes.
+
+    It ends as complete when the coroutine returns. If that raises a `CallError`, the connection
+    is broken off instead, by which the client can tell that something is missing; if the client
+    leaves, the coroutine is cancelled.
+    """
+
+    def __init__(
+        self,
+        pour: Callable[[Outlet], Awaitable[None]],
+        media_type: str,
+        headers: Mapping[str, str],
+    ) -> None:
+        super().__init__((), media_type=media_type, headers=headers)
+        self._pour = pour
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        head = {"status": self.status_code, "headers": self.raw_headers}
+        await send({"type": "http.response.start", **head})
+        if await self._poured(receive, send):
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _poured(self, receive: Receive, send: Send) -> bool:
+        """Return whether the body is complete."""
+        outlet = Outlet(send)
+        pouring = asyncio.ensure_future(self._pour(outlet))
+        leaving = asyncio.create_task(_left(outlet, receive))
+        try:
+            await asyncio.wait({pouring, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+            pouring.cancel()
+            await asyncio.wait({pouring, leaving})
+        try:
+            await pouring
+        except CallError as error:
+            log.info("broken_off", reason=error.reason, error=str(error))
+            return False
+        except (Gone, asyncio.CancelledError):
+            return False
+        return True
+
+
+async def _left(outlet: Outlet, receive: Receive) -> None:
+    """Wait until whoever reads has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    outlet.gone = True
