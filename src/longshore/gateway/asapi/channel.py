@@ -17,12 +17,10 @@ from longshore.v1.task_service_pb2 import StreamResultsRequest, StreamResultsRes
 _HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 #: So long nothing may come before it is said that the channel lives.
-_SILENCE_SECONDS: Final = 5.0
+SILENCE_SECONDS: Final = 5.0
 
 
-def listening(
-    client: Relayed, stream: str, *, silence_seconds: float = _SILENCE_SECONDS
-) -> Poured:
+def listening(client: Relayed, stream: str) -> Poured:
     """Return the response that is a channel: first what nobody has acknowledged, then what
     comes.
 
@@ -35,7 +33,7 @@ def listening(
         await outlet.write(system("stream-started", "The stream has started."))
         told = _Told(client, stream)
         try:
-            async with aclosing(told.messages(silence_seconds)) as messages:
+            async with aclosing(told.messages()) as messages:
                 async for message in messages:
                     await outlet.write(_framed(message))
         except StreamTaken:
@@ -61,10 +59,8 @@ class _Told:
         self._whole: int | None = None  #: The revision of the last result that was told whole.
         self._reopening = Reopening[StreamResultsResponse](self._open, None)
 
-    async def messages(
-        self, silence_seconds: float
-    ) -> AsyncGenerator[StreamResultsResponse | None]:
-        """Yield what is said, and None after every so many seconds of silence.
+    async def messages(self) -> AsyncGenerator[StreamResultsResponse | None]:
+        """Yield what is said, and None as often as nothing was for a while.
 
         A result of which the end did not come is begun anew, which is no matter to who puts its
         chunks where they belong. Never ends but by a `CallError`.
@@ -73,7 +69,7 @@ class _Told:
             while True:
                 reading = asyncio.create_task(self._next())
                 try:
-                    while not (await asyncio.wait({reading}, timeout=silence_seconds))[0]:
+                    while not (await asyncio.wait({reading}, timeout=SILENCE_SECONDS))[0]:
                         yield None
                     message = await reading
                 finally:

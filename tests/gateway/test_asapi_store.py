@@ -1,0 +1,223 @@
+"""asstore: a result is handed out once, whole, and stays as long as it has not been."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+import uuid_utils
+
+from tests.gateway.icloud import Entry, Icloud, icloud
+
+NOT_FOUND = {
+    "message": "No results were found for this task id.",
+    "success": False,
+    "error": "task-result-not-found",
+}
+
+
+@pytest.fixture(scope="module")
+async def cloud(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Icloud]:
+    viewer = Entry(name="viewer", roles=("viewer",))
+    async with icloud(tmp_path_factory.mktemp("store"), viewer=viewer) as found:
+        yield found
+
+
+async def done(cloud: Icloud, who: str = "stan", /, **fields: Any) -> str:
+    """Submit, and return the id of the task that has ended."""
+    task_id = await cloud.submit(who, **fields)
+    await cloud.ended(task_id, who)
+    return task_id
+
+
+async def test_a_result_is_handed_out_once(cloud: Icloud) -> None:
+    task_id = await done(cloud, text="hello")
+    answer = await cloud.get(f"/fetch/{task_id}/")
+    assert answer.status_code == 200
+    assert answer.content == b'{"text":"hello"}'
+    headers = dict(answer.headers)
+    assert headers.pop("date")
+    assert headers.pop("x-request-id")
+    assert headers == {
+        "content-type": "application/json",
+        "cache-control": "no-store",
+        "transfer-encoding": "chunked",
+    }
+    again = await cloud.get(f"/fetch/{task_id}/")
+    assert (again.status_code, again.json()) == (404, NOT_FOUND)
+    entry = await cloud.entry(task_id)
+    assert entry == {
+        "status": "Publish complete",
+        "retrieval_protocol": "asstore",
+        "retrieval_endpoint": f"{cloud.world.url}/asapi/fetch/{task_id}/",
+        "result_retrieved": True,
+        "success": True,
+    }
+
+
+async def test_the_endpoint_counts_as_it_is_told(cloud: Icloud) -> None:
+    task_id = await done(cloud)
+    endpoint = (await cloud.entry(task_id))["retrieval_endpoint"]
+    async with httpx.AsyncClient(headers=cloud.shown("stan")) as client:
+        assert (await client.get(endpoint)).status_code == 200
+        assert (await client.get(endpoint.rstrip("/"))).status_code == 404
+
+
+async def test_files_are_handed_out_as_they_are(cloud: Icloud) -> None:
+    task_id = await done(cloud, action="save", mebibytes="3")
+    answer = await cloud.get(f"/fetch/{task_id}/")
+    assert answer.headers["content-type"] == "application/x-tar"
+    assert answer.content == b"".join(bytes([index]) * 1024 * 1024 for index in range(3))
+    assert (await cloud.get(f"/fetch/{task_id}/")).status_code == 404
+
+
+async def read_some(cloud: Icloud, task_id: str, count: int) -> None:
+    """Ask for a result, read a few bytes, and go."""
+    loop = asyncio.get_running_loop()
+    token = cloud.tokens["stan"]
+    head = (
+        f"GET /asapi/fetch/{task_id}/ HTTP/1.1\r\nHost: x\r\nAuthorization: Token {token}\r\n"
+    )
+    with socket.socket() as client:
+        client.setblocking(False)
+        host, port = cloud.world.url.removeprefix("http://").split(":")
+        await loop.sock_connect(client, (host, int(port)))
+        await loop.sock_sendall(client, f"{head}\r\n".encode())
+        read = await loop.sock_recv(client, 17)
+        assert read == b"HTTP/1.1 200 OK\r\n"
+        while count > 0:
+            count -= len(await loop.sock_recv(client, min(count, 8_192)))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"action": "large", "characters": "1000000"}, {"action": "save", "mebibytes": "12"}],
+)
+@pytest.mark.parametrize("count", [0, 100_000])
+async def test_what_is_cut_off_can_be_fetched_again(
+    cloud: Icloud, fields: dict[str, str], count: int
+) -> None:
+    task_id = await done(cloud, **fields)
+    for _ in range(3):
+        await read_some(cloud, task_id, count)
+    entry = await cloud.entry(task_id)
+    assert entry["result_retrieved"] is False
+    answer = await cloud.get(f"/fetch/{task_id}/")
+    assert answer.status_code == 200
+    assert len(answer.content) >= 1_000_000
+    assert (await cloud.entry(task_id))["result_retrieved"] is True
+
+
+async def test_what_was_not_consumed_yet_is_not_found(cloud: Icloud) -> None:
+    task_id = await cloud.submit(action="wait", name="early")
+    for path in (task_id, str(uuid_utils.uuid7())):
+        answer = await cloud.get(f"/fetch/{path}/")
+        assert (answer.status_code, answer.json()) == (404, NOT_FOUND)
+    cloud.gate("early").set()
+    await cloud.ended(task_id)
+    assert (await cloud.get(f"/fetch/{task_id}/")).json() == {"name": "early"}
+
+
+@pytest.mark.parametrize("wrong", ["x", "12", "success", "a%2Fb"])
+async def test_what_can_be_no_id_is_invalid(cloud: Icloud, wrong: str) -> None:
+    answer = await cloud.get(f"/fetch/{wrong}/")
+    if "%" in wrong:
+        assert answer.status_code == 404
+        return
+    assert answer.status_code == 400
+    assert answer.json() == {
+        "message": f"Invalid task_id value: {wrong}",
+        "success": False,
+        "error": "invalid",
+    }
+
+
+async def test_numbers_of_tasks_are_no_ids_here(cloud: Icloud) -> None:
+    await done(cloud)
+    assert (await cloud.get("/fetch/1/")).status_code == 400
+
+
+async def test_what_failed_says_so_and_consumes_nothing(cloud: Icloud) -> None:
+    task_id = await done(cloud, action="fail", why="the phone is off")
+    for _ in range(2):
+        answer = await cloud.get(f"/fetch/{task_id}/")
+        assert answer.status_code == 404
+        assert answer.json() == {
+            "message": "the phone is off",
+            "success": False,
+            "error": "task-failed",
+        }
+    assert (await cloud.entry(task_id))["result_retrieved"] is False
+    consumed = await cloud.post("/results-consumed/", task_ids=task_id)
+    assert consumed.json() == {"success": True}
+    assert (await cloud.entry(task_id))["result_retrieved"] is True
+
+
+async def test_what_was_canceled_says_so(cloud: Icloud) -> None:
+    task_id = await cloud.submit(action="wait", name="canceled")
+    async with cloud.world.client(cloud.tokens["stan"]) as client:
+        await client.tasks.cancel(task_id, "not needed", force=True)
+    assert (await cloud.ended(task_id))["success"] is False
+    answer = await cloud.get(f"/fetch/{task_id}/")
+    assert answer.status_code == 404
+    assert answer.json()["error"] == "task-canceled"
+
+
+async def test_results_are_consumed_by_saying_so_as_often_as_one_likes(cloud: Icloud) -> None:
+    first, second = await done(cloud), await done(cloud)
+    for _ in range(2):
+        answer = await cloud.post("/results-consumed/", task_ids=f"{first},{second}")
+        assert (answer.status_code, answer.json()) == (200, {"success": True})
+        assert (await cloud.entry(first))["result_retrieved"] is True
+        assert (await cloud.get(f"/fetch/{second}/")).status_code == 404
+
+
+async def test_of_results_that_are_consumed_only_those_that_are_none_are_refused(
+    cloud: Icloud,
+) -> None:
+    there, unknown = await done(cloud), str(uuid_utils.uuid7())
+    waiting = await cloud.submit(action="wait", name="later")
+    answer = await cloud.post("/results-consumed/", task_ids=[unknown, there, waiting])
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "errors": {
+            "task_ids": [
+                [f"Invalid task_id value: {unknown}", "invalid"],
+                [f"Invalid task_id value: {waiting}", "invalid"],
+            ]
+        },
+        "success": False,
+    }
+    assert (await cloud.entry(there))["result_retrieved"] is True
+    cloud.gate("later").set()
+
+
+async def test_what_was_asked_for_without_a_delivery_stays(cloud: Icloud) -> None:
+    async with cloud.world.client(cloud.tokens["stan"]) as client:
+        task = await client.tasks.submit("echo", {"text": "stays"}, service="icloud")
+        await task.result()
+        for _ in range(2):
+            assert (await cloud.get(f"/fetch/{task.id}/")).json() == {"text": "stays"}
+        answer = await cloud.post("/results-consumed/", task_ids=task.id)
+        assert answer.json() == {"success": True}
+        entry = await cloud.entry(task.id)
+        assert (entry["retrieval_protocol"], entry["result_retrieved"]) == ("asstore", False)
+
+
+async def test_a_result_stays_if_its_consumer_may_not_consume(cloud: Icloud) -> None:
+    task_id = await done(cloud)
+    with pytest.raises(httpx.RemoteProtocolError):
+        await cloud.get(f"/fetch/{task_id}/", "viewer")
+    assert (await cloud.entry(task_id))["result_retrieved"] is False
+
+
+async def test_many_results_are_fetched_at_once(cloud: Icloud) -> None:
+    ids = [await cloud.submit(text=str(index)) for index in range(50)]
+    for one in ids:
+        await cloud.ended(one)
+    answers = await asyncio.gather(*(cloud.get(f"/fetch/{one}/") for one in ids))
+    assert [one.json()["text"] for one in answers] == [str(index) for index in range(50)]
