@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -22,7 +23,7 @@ from longshore.v1.server_service_pb2 import (
     SERVER_MODE_SUSPENDED,
 )
 from tests.gateway.harness import Entry, GatewaySettings, Mount, gateway
-from tests.gateway.vitam import Vitam, new_worker
+from tests.gateway.vitam import MUCH, Vitam, gate, new_worker
 
 #: As the page of the contract has it.
 SAMPLE: dict[str, Any] = {
@@ -71,6 +72,7 @@ async def vitams(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict
         "ada": Entry(name="ada", roles=("submitter",), tenants=("default", "0")),
         "bob": Entry(name="bob", roles=("submitter", "operator"), tenants=("7",)),
         "eve": Entry(name="eve", roles=("viewer",)),
+        "hand": Entry(name="hand", roles=("worker",), tenants=("0",)),
     }
     folder = tmp_path_factory.mktemp("vitam")
     async with gateway(folder, None, "vitam", **entries) as (world, tokens):
@@ -666,6 +668,48 @@ async def test_a_file_is_a_result_as_its_worker_named_it(vitam: Vitam) -> None:
     answer = await vitam.ask("GET", done["result_link"])
     assert answer.headers["content-type"] == "text/html"
     assert answer.content == b"<p>\xe9t\xe9</p>"
+
+
+async def test_a_result_can_be_fetched_again_after_it_was_cut(vitam: Vitam) -> None:
+    task = await vitam.submit("save_much", {})
+    link = (await vitam.ended(task["id"]))["result_link"]
+    for _ in range(3):
+        headers = {"X-Vitam-Key": vitam.token}
+        async with vitam.world.http.stream("GET", link, headers=headers) as cut:
+            async for piece in cut.aiter_raw():
+                assert MUCH.startswith(piece)
+                break
+    whole = await vitam.ask("GET", link)
+    assert whole.headers["content-type"] == "application/x-data"
+    assert whole.content == MUCH
+
+
+async def test_a_tenant_by_its_number_has_work_and_workers_of_its_own(
+    vitams: dict[str, Vitam], vitam: Vitam
+) -> None:
+    stopping, welcomed = asyncio.Event(), asyncio.Event()
+    run = new_worker().run(
+        vitam.world.server_address,
+        token=vitams["hand"].token,
+        tenant="0",
+        stopping=stopping,
+        welcomed=welcomed,
+    )
+    working = asyncio.create_task(run)
+    await asyncio.wait_for(welcomed.wait(), 30)
+    begun, going_on = gate("tenant")
+    zero = {"X-Tenant-Id": "0"}
+    actions = [{"action": "wait", "arguments": {"name": "'tenant'"}}]
+    task_id = (await vitam.ask("POST", "/tasks", {"actions": actions}, zero)).json()["id"]
+    await asyncio.wait_for(begun.wait(), 30)
+    assert (await vitam.ask("GET", f"/tasks/{task_id}")).status_code == 404
+    running = (await vitam.ask("GET", f"/tasks/{task_id}", headers=zero)).json()
+    assert running["state"] == "running"
+    going_on.set()
+    stopping.set()
+    await working
+    done = (await vitam.ask("GET", f"/tasks/{task_id}", headers=zero)).json()
+    assert done["state"] == "done"
 
 
 async def test_a_result_that_somebody_acknowledged_has_no_link_any_more(vitam: Vitam) -> None:

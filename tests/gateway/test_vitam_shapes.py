@@ -11,9 +11,10 @@ from grpc import StatusCode
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longshore.client.errors import call_error
 from longshore.core.errors import InvalidFilter, LimitExceeded
 from longshore.core.operations import Kind
-from longshore.gateway.vitam.errors import NotMet
+from longshore.gateway.vitam.errors import NotMet, body_of, of_call, of_status
 from longshore.gateway.vitam.paging import Listing, is_token, listing_at
 from longshore.gateway.vitam.query import compiled, request_filter
 from longshore.gateway.vitam.shapes import async_status, callback_uri, collection_list
@@ -128,6 +129,36 @@ def test_work_may_choose_any_http_code(code: str, state: str) -> None:
     error = failure(StatusCode.INTERNAL, "ACTION_FAILED", http_code=code)
     shown = async_status(a_task("FAILED", error=error), BASE)["error"]
     assert (shown["http_code"], shown["state"]) == (int(code), state)
+
+
+@pytest.mark.parametrize(
+    "code, reason, http_code",
+    [
+        (StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED", 401),
+        (StatusCode.PERMISSION_DENIED, "ROLE_MISSING", 401),
+        (StatusCode.PERMISSION_DENIED, "TENANT_NOT_PERMITTED", 401),
+        (StatusCode.NOT_FOUND, "OPERATION_NOT_FOUND", 404),
+        (StatusCode.NOT_FOUND, "ACTION_NOT_FOUND", 404),
+        (StatusCode.NOT_FOUND, "RESULT_CONSUMED", 404),
+        (StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED", 409),
+        (StatusCode.FAILED_PRECONDITION, "WRONG_STATE", 409),
+        (StatusCode.INVALID_ARGUMENT, "INVALID_FILTER", 412),
+        (StatusCode.INVALID_ARGUMENT, "PAYLOAD_TOO_LARGE", 412),
+        (StatusCode.INVALID_ARGUMENT, "INVALID_PAGE_TOKEN", 404),
+        (StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED", 429),
+        (StatusCode.UNAVAILABLE, "MAINTENANCE", 503),
+        (StatusCode.UNAVAILABLE, "OUTCOME_UNKNOWN", 503),
+        (StatusCode.DEADLINE_EXCEEDED, "", 503),
+        (StatusCode.UNIMPLEMENTED, "", 501),
+        (StatusCode.DATA_LOSS, "FILE_DAMAGED", 500),
+        (StatusCode.INTERNAL, "INTERNAL", 500),
+    ],
+)
+def test_a_refused_call_has_one_status(code: StatusCode, reason: str, http_code: int) -> None:
+    problem = of_call(call_error(failure(code, reason, correlation_id="c-1")))
+    assert (problem.http_code, problem.state) == (http_code, of_status(http_code).state)
+    assert "c-1" in problem.description or reason == "ACTION_NOT_FOUND"
+    assert set(body_of(problem)) == {"http_code", "code", "state", "message", "description"}
 
 
 def test_a_callback_says_which_task_and_how_it_ended() -> None:

@@ -14,6 +14,9 @@ from tests.gateway.harness import World
 
 BASE = "/vitam/v1"
 
+#: More than a connection holds on its way.
+MUCH = bytes(range(256)) * 80_000
+
 #: What a test lets go on, and what waits for it.
 gates: dict[str, asyncio.Event] = {}
 started: dict[str, asyncio.Event] = {}
@@ -49,6 +52,10 @@ def new_worker() -> Worker:
     @worker.action
     async def save(context: Context) -> None:
         await context.save_file("page.html", b"<p>\xe9t\xe9</p>", content_type="text/html")
+
+    @worker.action
+    async def save_much(context: Context) -> None:
+        await context.save_file("much", MUCH, content_type="application/x-data")
 
     @worker.action
     async def fail() -> None:

@@ -32,11 +32,23 @@ Handler: TypeAlias = Callable[[Request, Any], Coroutine[Any, Any, Response]]
 
 _TITLE: Final = "API-Vitam Version Alpha - Worker interne"
 
+_DESCRIPTION: Final = """
+A POST may stand for a PUT or a GET by `X-Http-Method-Override`, for clients that send no body
+with a GET. Tenants are numbers. The whole step description is the context of its actions:
+`arguments` are read from it by location paths (`otherInfo/files[1]/name`), and `post_assign`
+writes to it. An action is one of any service, or `service/action`.
+
+Queries are predicates joined by `&`: a field, one of `=` `!=` `<` `<=` `>` `>=`, and a value in
+single quotes, with `*` at its ends for anything. Fields are `name`, `since` and those of an async
+status. `next` gets the next part of a list, as the member of a body or as the id of a task.
+"""
+
 
 def application(gateway: Gateway) -> FastAPI:
     """Return the application of the contract, whose paths begin where it is mounted."""
     made = FastAPI(
         title=_TITLE,
+        description=_DESCRIPTION,
         version="v1",
         openapi_url=None,
         redirect_slashes=False,
