@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, Final
@@ -188,10 +189,8 @@ class _Launch:
 
     async def cancel(self, request: Request, launch_id: str) -> Response:
         own = self._gateway.way.itself(request)
-        try:
+        with suppress(FailedPrecondition):  # It has ended, and stays as it is.
             await own.launches.cancel(whole(launch_id, "launch"))
-        except FailedPrecondition:
-            return Response()  # It has ended, and stays as it is.
         return Response()
 
     async def files(self, request: Request, launch_id: str) -> StreamingResponse:
