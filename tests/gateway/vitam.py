@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import re
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
 from grpc import StatusCode
 
 from longshore.worker import Context, PermanentError, Worker
-from tests.gateway.harness import World
+from tests.gateway.harness import Entry, World, gateway
 
 BASE = "/vitam/v1"
 
 #: More than a connection holds on its way.
 MUCH = bytes(range(256)) * 80_000
+
+NOBODY = "01a2078d-833a-702f-a60e-f89f7d383b17"
+
+MILLISECONDS = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z")
 
 #: What a test lets go on, and what waits for it.
 gates: dict[str, asyncio.Event] = {}
@@ -129,3 +136,49 @@ class Vitam:
         step = await self.submit("wait", {"name": f"'{name}'"})
         await asyncio.wait_for(begun.wait(), 30)
         return str(step["id"])
+
+
+@asynccontextmanager
+async def speaking(folder: Path) -> AsyncGenerator[dict[str, Vitam]]:
+    """Run a gateway and a worker; yield who speaks for which principal."""
+    entries = {
+        "ada": Entry(name="ada", roles=("submitter",), tenants=("default", "0")),
+        "bob": Entry(name="bob", roles=("submitter", "operator"), tenants=("7",)),
+        "eve": Entry(name="eve", roles=("viewer",)),
+        "hand": Entry(name="hand", roles=("worker",), tenants=("0",)),
+    }
+    async with gateway(folder, None, "vitam", **entries) as (world, tokens):
+        await world.work(new_worker())
+        yield {name: Vitam(world, token) for name, token in tokens.items()}
+
+
+def refusal(http_code: int, description: str, state: str, message: str) -> dict[str, Any]:
+    return {
+        "http_code": http_code,
+        "code": "ingest",
+        "state": state,
+        "message": message,
+        "description": description,
+    }
+
+
+def unauthorized(description: str) -> dict[str, Any]:
+    return refusal(401, description, "Unauthorized", "Unauthorized, authentication in error")
+
+
+def absent(description: str) -> dict[str, Any]:
+    message = "Not Found, requested resource does not exist"
+    return refusal(404, description, "Item_Not_Found", message)
+
+
+def conflict(description: str) -> dict[str, Any]:
+    message = "Conflict, operation requested is in conflict with existing data"
+    return refusal(409, description, "Conflict", message)
+
+
+def unmet(description: str) -> dict[str, Any]:
+    message = (
+        "Precondition Failed, some predicates are incorrect, therefore the operation is not"
+        " possible"
+    )
+    return refusal(412, description, "Precondition_Failed", message)
