@@ -260,7 +260,7 @@ async def test_other_methods_media_types_and_sizes_are_refused(tmp_path: Path) -
         headers = {"authorization": f"Bearer {here.tokens['ada']}"}
         answer = await http.put(PATH, json=asked(), headers=headers)
         failed(answer, 405, "method_not_allowed", "Method Not Allowed")
-        assert answer.headers["allow"] in ("POST", "GET")
+        assert answer.headers["allow"] == "GET, POST"
         answer = await http.post(PATH, data={"a": "b"}, headers=headers)
         failed(answer, 415, "content_type", "application/json is needed")
         answer = await here.post(asked(extIPID="x" * 1_000))

@@ -249,8 +249,13 @@ async def test_who_shows_no_good_token_is_denied(tmp_path: Path) -> None:
 async def test_an_api_key_is_needed_where_one_is_configured(tmp_path: Path) -> None:
     async with clinic(tmp_path) as here:
         failed(await here.get(UNKNOWN, "mia"), 401, "access_denied", "Api key is not set")
-        answer = await here.get(UNKNOWN, "mia", api_key="wrong")
-        failed(answer, 401, "access_denied", "Invalid api key")
+        for wrong in ("wrong", here.api_key[:-1], "ключ"):
+            headers = httpx.Headers(
+                {"authorization": f"Bearer {here.tokens['mia']}", "api-key": wrong},
+                encoding="utf-8",
+            )
+            answer = await here.world.http.get(f"{PATH}/{UNKNOWN}", headers=headers)
+            failed(answer, 401, "access_denied", "Invalid api key")
         answer = await here.get(UNKNOWN, "mia", api_key=here.api_key)
         failed(answer, 404, "not_found", "Task not found")
         answer = await here.get(UNKNOWN, "ada", api_key="whatever")

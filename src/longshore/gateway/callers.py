@@ -15,6 +15,7 @@ from longshore.gateway.faults import Malformed
 #: Headers that are passed on as they came.
 _PASSED: Final = ("api-key", "x-tenant-id", "traceparent")
 
+_CREDENTIALS: Final = frozenset({"api-key", "authorization"})
 _UNSENDABLE: Final = re.compile(r"[^ -~]")
 
 
@@ -36,8 +37,7 @@ class Way:
         if tenant is not None:
             metadata["x-tenant-id"] = _text("x-tenant-id", tenant)
         if authorization:
-            # No credential has such characters: it is refused as every wrong one.
-            metadata["authorization"] = _UNSENDABLE.sub("?", authorization)
+            metadata["authorization"] = _text("authorization", authorization)
         return self.relay.acting(metadata)
 
     def itself(self, request: Request | None = None, *, tenant: str = "") -> Relayed:
@@ -56,7 +56,12 @@ def _metadata(request: Request) -> dict[str, str]:
 
 
 def _text(name: str, value: str) -> str:
-    """Return what a header says. Raises `Malformed` if gRPC has no such characters."""
+    """Return what a header says. Raises `Malformed` if gRPC has no such characters.
+
+    No credential has them either: one that does is refused by servers, as every wrong one.
+    """
+    if name in _CREDENTIALS:
+        return _UNSENDABLE.sub("?", value)
     if _UNSENDABLE.search(value):
         raise Malformed("only printable ASCII characters are allowed", name)
     return value

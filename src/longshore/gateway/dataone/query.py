@@ -123,7 +123,10 @@ class ListQuery(Shape):
     sort: Annotated[
         str,
         AfterValidator(_sort),
-        Field(description="A field after `+`, ascending, or `-`, descending."),
+        Field(
+            description="A field after `+`, ascending, or `-`, descending.",
+            json_schema_extra={"pattern": f"^[+ -]?({'|'.join(_SORTED)})$"},
+        ),
     ] = "-id"
     cursor: Annotated[str, Field(description="Where a page begins, as `next` says.")] = ""
     id: _Long | _Unset = None

@@ -37,6 +37,8 @@ _CREDENTIALS: Final = [
     for scheme in ("bearer", "basic")
 ]
 
+_NOT_EMPTY: Final = {"type": "string", "minLength": 1}
+
 
 def _taking(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {media_type: {"schema": schema}}}}
@@ -68,7 +70,7 @@ _LOGIN: Final[dict[str, Any]] = {
         {
             "type": "object",
             "required": ["username", "password"],
-            "properties": {"username": {"type": "string"}, "password": {"type": "string"}},
+            "properties": {"username": _NOT_EMPTY, "password": _NOT_EMPTY},
         },
     ),
 }

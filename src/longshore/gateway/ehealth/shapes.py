@@ -66,7 +66,9 @@ class AsyncJob(BaseModel):
         description="When to ask again, or when it ended.",
         json_schema_extra={"format": "date-time"},
     )
-    links: list[Link]
+    links: list[Link] = Field(
+        description="The member `links` of the job's result; of a failed job, why it failed."
+    )
 
 
 class AsyncJobState(BaseModel):
