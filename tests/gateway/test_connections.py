@@ -110,13 +110,15 @@ class Desk:
 
         return StreamingResponse(pieces())
 
-    async def stream(self, _request: Request) -> Response:
+    async def stream(self, request: Request) -> Response:
         async def lines() -> AsyncGenerator[bytes]:
             yield b'{"revision":"1"}\n'
             self.began.set()
             await asyncio.Event().wait()
 
-        return StreamingResponse(lines(), media_type="application/x-ndjson")
+        kind = request.query_params["kind"]
+        headers = {"x-accel-buffering": "no"} if kind.endswith("octet-stream") else {}
+        return StreamingResponse(lines(), media_type=kind, headers=headers)
 
     async def busy(self, request: Request) -> Response:
         return Response(status_code=request.path_params["status"])
@@ -332,17 +334,28 @@ async def test_what_is_asked_is_answered_before_the_gateway_leaves(
             await http.get(world.url)
 
 
-async def test_a_stream_comes_to_a_good_end_when_the_gateway_leaves(
-    tmp_path: Path, desk: Desk
+@pytest.mark.parametrize(
+    "kind, resumed",
+    [
+        ("application/x-ndjson", True),
+        ("text/event-stream", True),
+        ("application/octet-stream", False),
+    ],
+)
+async def test_a_stream_comes_to_its_end_when_the_gateway_leaves(
+    tmp_path: Path, desk: Desk, kind: str, resumed: bool
 ) -> None:
     async with httpx.AsyncClient() as http:
         async with gateway(tmp_path, GatewaySettings(limits=QUICK), "none") as (world, _):
-            asking = asyncio.create_task(http.get(f"{world.url}/stream"))
+            asking = asyncio.create_task(http.get(f"{world.url}/stream?kind={kind}"))
             await desk.began.wait()
             began = time.monotonic()
-        answer = await asking
-    assert answer.text == '{"revision":"1"}\n'
-    assert time.monotonic() - began < 0.9  # less than the grace
+        assert time.monotonic() - began < 0.9  # less than the grace
+        if resumed:
+            assert (await asking).text == '{"revision":"1"}\n'
+        else:
+            with pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"):
+                await asking
 
 
 async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:

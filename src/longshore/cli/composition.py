@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import os
-import signal
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
 from longshore.access.keeper import Keeper
-from longshore.cli.inside import Door, Inside, insider, reachable
-from longshore.cli.memory import keep_freed_memory
+from longshore.cli.credentials import Credentials
+from longshore.cli.gateways import gateway_running
+from longshore.cli.inside import GATEWAY, Door, Inside, insider, reachable
+from longshore.cli.memory import collect_garbage_rarely, keep_freed_memory
 from longshore.cli.output import say
 from longshore.cli.serving import Serving
+from longshore.cli.stopping import stopped_by_signals
 from longshore.core.principals import Role
 from longshore.engine.engine import Engine
 from longshore.server.app import Server
@@ -34,11 +35,11 @@ async def run_server(serving: Serving) -> None:
 
     Raises what `serving.prepare` raises, `StoreUnavailable` when the store cannot be had, or
     fails, `FilesUnavailable` when the place of files cannot be had, `InvalidPrincipals`,
-    `CannotListen` and `CannotServeTls`.
+    `CannotListen`, `CannotServeTls` and `CannotServe`.
     """
-    _collect_garbage_rarely()
+    collect_garbage_rarely()
     keep_freed_memory()
-    stopped = _stopped_by_signals()
+    stopped = stopped_by_signals()
     store, blobs = SqliteStore(serving.path, ProtoCodec()), ObstoreBlobs(serving.place_of_files)
     engine = Engine(store, blobs, serving.settings)
     async with (
@@ -53,14 +54,15 @@ async def run_server(serving: Serving) -> None:
                 await serving.prepare(door)
             for worker in serving.workers:
                 inside.start(worker)
-            ends: list[asyncio.Future[Any]] = [stopped, engine.failed, *inside.running]
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            if engine.failed.done():
-                # Those who wait are told so before the connections are closed.
-                await server.drain(_LAST_WORDS_SECONDS)
-                engine.failed.result()
-            log.info("draining", grace_seconds=serving.grace_seconds)
-            await server.retire()
+            async with _gateway(serving, server, keeper):
+                ends: list[asyncio.Future[Any]] = [stopped, engine.failed, *inside.running]
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                if engine.failed.done():
+                    # Those who wait are told so before the connections are closed.
+                    await server.drain(_LAST_WORDS_SECONDS)
+                    engine.failed.result()
+                log.info("draining", grace_seconds=serving.grace_seconds)
+                await server.retire()
             await inside.drain()
         await server.drain(serving.grace_seconds)
     log.info("stopped")
@@ -79,8 +81,28 @@ def _server(serving: Serving, engine: Engine, keeper: Keeper | None) -> Server:
         tls=protection.tls,
         limits=protection.limits,
         reflection=protection.who_may_reflect(serving.listen),
-        inside=bool(serving.workers),
+        inside=bool(serving.workers or serving.gateway),
     )
+
+
+@asynccontextmanager
+async def _gateway(
+    serving: Serving, server: Server, keeper: Keeper | None
+) -> AsyncGenerator[None]:
+    """Run the gateway inside, if there is to be one; it comes in as workers inside do."""
+    if serving.gateway is None:
+        yield
+        return
+    credentials = Credentials(
+        token=None if keeper is None else keeper.with_token(GATEWAY),
+        tls=None,
+        insecure=True,  # it does not leave this process's machine
+    )
+    address = reachable(server.inside_address)
+    grace = serving.grace_seconds
+    async with gateway_running(serving.gateway, address, credentials, grace) as url:
+        say(f"longshore gateway listening on {url}")
+        yield
 
 
 def _door(serving: Serving, server: Server, keeper: Keeper | None) -> Door:
@@ -90,29 +112,3 @@ def _door(serving: Serving, server: Server, keeper: Keeper | None) -> Door:
         role = Role.ADMIN if serving.prepare else Role.WORKER
         token = keeper.with_token(insider(serving.workers, role))
     return Door(reachable(server.inside_address), token)
-
-
-def _collect_garbage_rarely() -> None:
-    """Leave alone what lives as long as the process, and look less often at what does not.
-
-    Nearly all that a call makes is freed by its count of references; a batch of a thousand
-    changes would else be walked through several times while it lives.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
-
-
-def _stopped_by_signals() -> asyncio.Future[None]:
-    """Return a future that SIGTERM or SIGINT completes; the next one ends the process."""
-    loop = asyncio.get_running_loop()
-    stopped: asyncio.Future[None] = loop.create_future()
-
-    def stop(number: int) -> None:
-        if stopped.done():
-            os._exit(128 + number)
-        stopped.set_result(None)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop, number)
-    return stopped

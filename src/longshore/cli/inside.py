@@ -14,6 +14,16 @@ from longshore.worker import Worker
 _FROM_INSIDE: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104
 
 
+#: Who the gateway inside is: it takes callbacks of all tenants, and speaks for those who know
+#: the id of something where a dialect is open to them.
+GATEWAY: Final = Principal(
+    "longshore.gateway",
+    with_implied([Role.VIEWER, Role.SUBMITTER, Role.WORKER]),
+    (ANY,),
+    queues=("longshore.callbacks",),
+)
+
+
 class Door(NamedTuple):
     """The way into a server from its own process."""
 

@@ -27,6 +27,7 @@ _COMMANDS: Final = {
     "explain": "longshore.cli.operations:explain",
     "fetch": "longshore.cli.fetching:fetch",
     "files": "longshore.cli.files:files",
+    "gateway": "longshore.cli.gateway:gateway",
     "get": "longshore.cli.operations:get",
     "history": "longshore.cli.operations:history",
     "launches": "longshore.cli.launches:launches",

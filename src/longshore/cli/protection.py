@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +28,10 @@ _NO_TLS: Final = (
     "there is no TLS, so the network could read all, credentials too: serve with --tls-cert and "
     "--tls-key, which `longshore certs dev` makes to try it with"
 )
+NO_HTTPS: Final = (
+    "there is no TLS for HTTP, so the network could read all, credentials too: serve with "
+    "--http-cert and --http-key, or stay on loopback behind a proxy that has them"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,24 +46,26 @@ class Protection:
 
     def missing(self, listen: str) -> list[str]:
         """Return what strangers are not kept out by, in words; nothing where none can come."""
+        return self._missing(listen, _NO_TLS, tls=self.tls is not None)
+
+    def missing_http(self, listen: str, *, https: bool) -> list[str]:
+        """Return the same for where HTTP is spoken."""
+        return self._missing(listen, NO_HTTPS, tls=https)
+
+    def _missing(self, listen: str, no_tls: str, *, tls: bool) -> list[str]:
         if is_loopback(listen):
             return []
-        found: list[str] = []
-        if self.principals is None:
-            found.append(_NO_PRINCIPALS)
-        if self.tls is None:
-            found.append(_NO_TLS)
-        return found
+        no_principals = self.principals is None
+        return [*([_NO_PRINCIPALS] if no_principals else []), *([] if tls else [no_tls])]
 
     def check(self, listen: str) -> None:
         """Refuse to let anyone in. Raises `click.UsageError` that says what to do."""
-        missing = self.missing(listen)
-        if missing and not self.insecure:
-            raise click.UsageError(
-                f"--listen {listen} would let anyone on the network in. "
-                + "".join(f"{one[0].upper()}{one[1:]}. " for one in missing)
-                + "Or listen on 127.0.0.1, or say --insecure if the network is yours alone."
-            )
+        refuse_strangers(f"--listen {listen}", self.missing(listen), insecure=self.insecure)
+
+    def check_http(self, listen: str, *, https: bool) -> None:
+        """Do the same for where HTTP is spoken. Raises `click.UsageError`."""
+        missing = self.missing_http(listen, https=https)
+        refuse_strangers(f"--http {listen}", missing, insecure=self.insecure)
 
     def who_may_reflect(self, listen: str) -> Reflection:
         """Return who is told what can be called."""
@@ -67,6 +73,16 @@ class Protection:
             return Reflection.OFF
         is_open = self.reflection == "on" or is_loopback(listen)
         return Reflection.OPEN if is_open else Reflection.KNOWN
+
+
+def refuse_strangers(option: str, missing: Sequence[str], *, insecure: bool) -> None:
+    """Raise `click.UsageError` that says what to do, if anything is missing."""
+    if missing and not insecure:
+        raise click.UsageError(
+            f"{option} would let anyone on the network in. "
+            + "".join(f"{one[0].upper()}{one[1:]}. " for one in missing)
+            + "Or listen on 127.0.0.1, or say --insecure if the network is yours alone."
+        )
 
 
 def protected(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 import structlog
@@ -14,6 +15,8 @@ from longshore.cli.commands import examples
 from longshore.cli.composition import run_server
 from longshore.cli.demonstration import apply_demonstration, demonstration_worker
 from longshore.cli.faults import local_faults
+from longshore.cli.gateway_options import take_gateway, with_gateway
+from longshore.cli.gateways import CannotServe, need_gateway
 from longshore.cli.loading import load_worker
 from longshore.cli.logs import configure, log_level_option
 from longshore.cli.parameters import Span
@@ -24,6 +27,7 @@ from longshore.cli.settings import config_option, setting
 from longshore.client.connection import DEFAULT_SERVER
 from longshore.core.errors import FilesUnavailable, StoreUnavailable
 from longshore.engine.settings import EngineSettings
+from longshore.gateway.settings import GatewaySettings
 from longshore.server.app import CannotListen
 from longshore.server.tls import CannotServeTls
 
@@ -36,6 +40,7 @@ log = structlog.get_logger()
         "serve --store sqlite:/var/lib/longshore.db --worker hello:worker",
         "serve --listen 0.0.0.0:50051 --principals principals.toml "
         "--tls-cert server.pem --tls-key server.key",
+        "serve --http 127.0.0.1:8080 --callback-allow 127.0.0.0/8",
     )
 )
 @setting("--listen", default=DEFAULT_SERVER, metavar="HOST:PORT", help="Port 0: any free one.")
@@ -70,6 +75,13 @@ log = structlog.get_logger()
     help="How long a worker that is not heard of keeps its work; at least three beats.",
 )
 @setting("--history", type=Span(), default="7d", help="How far back watches can start.")
+@setting(
+    "--http",
+    metavar="HOST:PORT",
+    help="Speak HTTP there, as `longshore gateway` does. Default: nowhere.",
+    show_default=False,
+)
+@with_gateway
 @protected
 @audit_log_option
 @log_level_option
@@ -84,9 +96,11 @@ def serve(
     beat: timedelta,
     time_to_live: timedelta,
     history: timedelta,
+    http: str | None,
     protection: Protection,
     audit_log: Path | None,
     log_level: str,
+    **options: Any,
 ) -> None:
     """Serve. The first line of output names the address; logs go to stderr.
 
@@ -106,12 +120,13 @@ def serve(
         grace_seconds=grace.total_seconds(),
         workers=workers,
         prepare=apply_demonstration if demo else None,
+        gateway=_gateway(http, options),
     )
     if audit_log is not None:
         with local_faults("written", audit_log):
             audit_to(audit_log)
-    for missing in protection.missing(listen):
-        log.warning("insecure", listen=listen, missing=missing)
+    for missing in serving.missing:
+        log.warning("insecure", missing=missing)
     try:
         run_async(run_server(serving))
     except (
@@ -120,8 +135,17 @@ def serve(
         InvalidPrincipals,
         CannotListen,
         CannotServeTls,
+        CannotServe,
     ) as error:
         raise click.ClickException(str(error)) from None
+
+
+def _gateway(http: str | None, options: dict[str, Any]) -> GatewaySettings | None:
+    settings = take_gateway(options, http or "127.0.0.1:0")
+    if http is None:
+        return None
+    need_gateway()
+    return settings
 
 
 def _settings(beat: timedelta, time_to_live: timedelta, history: timedelta) -> EngineSettings:

@@ -11,6 +11,7 @@ import click
 from longshore.cli.inside import Door
 from longshore.cli.protection import Protection
 from longshore.engine.settings import EngineSettings
+from longshore.gateway.settings import GatewaySettings
 from longshore.worker import Worker
 
 Preparation: TypeAlias = Callable[[Door], Awaitable[None]]
@@ -29,6 +30,7 @@ class Serving:
     grace_seconds: float = 30.0
     workers: Sequence[Worker] = ()  #: To run inside.
     prepare: Preparation | None = None  #: What is done before they start.
+    gateway: GatewaySettings | None = None  #: What speaks HTTP inside.
 
     def __post_init__(self) -> None:
         host, _, port = self.listen.rpartition(":")
@@ -39,6 +41,18 @@ class Serving:
         if not self.store.removeprefix("sqlite:") or not self.store.startswith("sqlite:"):
             raise click.UsageError(f"--store {self.store}: write sqlite:PATH")
         self.protection.check(self.listen)
+        if self.gateway is not None:
+            https = self.gateway.tls is not None
+            self.protection.check_http(self.gateway.listen, https=https)
+
+    @property
+    def missing(self) -> list[str]:
+        """What strangers are not kept out by, in words."""
+        found = self.protection.missing(self.listen)
+        if self.gateway is not None:
+            https = self.gateway.tls is not None
+            found += self.protection.missing_http(self.gateway.listen, https=https)
+        return list(dict.fromkeys(found))
 
     @property
     def path(self) -> str:

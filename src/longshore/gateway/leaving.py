@@ -8,19 +8,20 @@ from typing import Any, Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-#: What is sent in whole pieces, and by which the reader takes up again where it was.
-_LASTING: Final = ("application/x-ndjson", "text/event-stream")
+#: What is sent in whole pieces, and after which the reader takes up again where it was.
+_RESUMED: Final = ("application/x-ndjson", "text/event-stream")
 
 
 class Leaving:
-    """Ends lasting streams, between two of their pieces, when it is told to.
+    """Ends lasting streams when it is told to; all else comes to its own end.
 
-    Whatever else is being answered is left to come to its own end.
+    Those that are resumed end as if they were complete, between two of their pieces. Others last
+    if they say that no proxy may hold them back; they are broken off.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._lasting: set[asyncio.Task[Any]] = set()
+        self._lasting: dict[asyncio.Task[Any], bool] = {}  #: Whether each is resumed.
         self._left = False
 
     def leave(self) -> None:
@@ -35,10 +36,8 @@ class Leaving:
 
         async def told(message: Message) -> None:
             await send(message)
-            if message["type"] == "http.response.start" and _lasts(message):
-                self._lasting.add(task)
-                if self._left:
-                    task.cancel()
+            if message["type"] == "http.response.start":
+                self._note(task, Headers(raw=list(message["headers"])))
 
         try:
             await self._app(scope, receive, told)
@@ -46,11 +45,15 @@ class Leaving:
             if not self._left or task not in self._lasting:
                 raise
             task.uncancel()
-            await send({"type": "http.response.body", "body": b""})
+            if self._lasting[task]:
+                await send({"type": "http.response.body", "body": b""})
         finally:
-            self._lasting.discard(task)
+            self._lasting.pop(task, None)
 
-
-def _lasts(start: Message) -> bool:
-    kind = Headers(raw=list(start["headers"])).get("content-type", "")
-    return kind.partition(";")[0].strip() in _LASTING
+    def _note(self, task: asyncio.Task[Any], headers: Headers) -> None:
+        kind = headers.get("content-type", "").partition(";")[0].strip()
+        is_resumed = kind in _RESUMED
+        if is_resumed or headers.get("x-accel-buffering") == "no":
+            self._lasting[task] = is_resumed
+            if self._left:
+                task.cancel()
