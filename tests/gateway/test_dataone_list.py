@@ -236,7 +236,9 @@ async def test_next_repeats_everything_and_is_encoded_as_a_whole(tmp_path: Path)
         assert "next" not in second
         other = await here.get(f"maxItems=1&sort=-id&cursor={cursor[0]}")
         assert (other.status_code, other.json()["errorType"]) == (400, "request_syntax")
-        assert (await here.get("cursor=nonsense")).status_code == 400
+        nonsense = await here.get("cursor=nonsense")
+        assert nonsense.status_code == 400
+        assert nonsense.json()["message"].startswith("cursor: ")
 
 
 async def test_a_large_page_is_whole_although_messages_are_not_so_large(tmp_path: Path) -> None:

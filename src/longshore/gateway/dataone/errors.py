@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -55,6 +56,18 @@ _TYPES: Final = MappingProxyType(
 _CHALLENGE: Final = 'Bearer realm="Data One", Basic realm="Data One", charset="UTF-8"'
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
+#: What servers call what was sent, and what it is called here.
+_FIELDS: Final = MappingProxyType(
+    {
+        "spec.contract": "contractName",
+        "spec.action": "actionName",
+        "spec.variables": "actionVariables",
+        "spec.external_id": "extIPID",
+        "page_token": "cursor",
+    }
+)
+_FIELD: Final = re.compile("|".join(map(re.escape, _FIELDS)))
+
 #: What is said where no server speaks: how they are reached is nobody's business.
 _SILENCE: Final = "the service cannot answer at present"
 
@@ -62,7 +75,8 @@ _SILENCE: Final = "the service cannot answer at present"
 async def _of_call(_: Request, error: Exception) -> Response:
     assert isinstance(error, CallError)
     status = _REASONS.get(error.reason) or _CODES.get(error.code, 500)
-    message = str(error) if error.reason or status < 500 else _SILENCE
+    told = _FIELD.sub(lambda found: _FIELDS[found[0]], str(error))
+    message = told if error.reason or status < 500 else _SILENCE
     retry = error.retry_after
     return _failure(status, message, {"retry-after": str(math.ceil(retry))} if retry else {})
 
