@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+import orjson
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from longshore.client import (
     AlreadyExists,
@@ -45,7 +46,7 @@ class Asapi:
         """Tell what may be asked for, and where."""
         client, caller = await self._caller(request)
         services = await client.catalog.services()
-        return JSONResponse(shapes.account(caller, services, self._base(request)))
+        return _json(shapes.account(caller, services, self._base(request)))
 
     async def register(self, request: Request) -> Response:
         """Register an account, for which work can be asked for then."""
@@ -56,7 +57,7 @@ class Asapi:
         except AlreadyExists:
             if not self._gateway.settings.asapi_register_again:
                 raise
-        return JSONResponse(_SUCCESS)
+        return _json(_SUCCESS)
 
     async def deregister(self, request: Request) -> Response:
         """Forget an account."""
@@ -66,7 +67,7 @@ class Asapi:
             await client.catalog.deregister_account(service, username)
         except NotFound:
             raise Refused({"username": [NO_SUCH_ACCOUNT]}) from None
-        return JSONResponse(_SUCCESS)
+        return _json(_SUCCESS)
 
     async def submit(self, request: Request) -> Response:
         """Submit a task. Fields that its action has no parameter for mean nothing."""
@@ -90,7 +91,7 @@ class Asapi:
             "retrieval_protocol": shapes.protocol_of(delivery),
             "stream": caller.stream,
         }
-        return JSONResponse({**submitted, **_SUCCESS})
+        return _json({**submitted, **_SUCCESS})
 
     async def status(self, request: Request) -> Response:
         """Tell how tasks stand."""
@@ -101,7 +102,7 @@ class Asapi:
         for one in ids:
             task = found.get(one.lower())
             entries[one] = shapes.UNKNOWN if task is None else shapes.entry(task, endpoint)
-        return JSONResponse({**entries, **_SUCCESS})
+        return _json({**entries, **_SUCCESS})
 
     async def consumed(self, request: Request) -> Response:
         """Take note of results that have arrived, all but those that cannot have."""
@@ -111,13 +112,14 @@ class Asapi:
             await client.tasks.acknowledge(*ids)
         except (NotFound, FailedPrecondition):
             await _consume_some(client, ids)
-        return JSONResponse(_SUCCESS)
+        return _json(_SUCCESS)
 
     # Results
 
-    async def fetch(self, request: Request, task_id: str) -> Response:
+    async def fetch(self, request: Request) -> Response:
         """Hand a result out, once, or say what became of its task instead."""
         client, _ = await self._caller(request)
+        task_id = request.path_params["task_id"]
         if not is_id(task_id):
             return failed(400, "invalid", f"Invalid task_id value: {task_id[:100]}")
         try:
@@ -125,7 +127,7 @@ class Asapi:
         except FailedPrecondition:
             task = (await client.tasks.get(task_id.lower())).message
             if task.status.state in _ENDED:
-                return JSONResponse(shapes.unsuccessful(task), 404)
+                return _json(shapes.unsuccessful(task), 404)
             raise
 
     async def stream(self, request: Request) -> Response:
@@ -154,6 +156,10 @@ class Asapi:
     def _endpoint(self, request: Request) -> Callable[[str], str]:
         base = self._base(request)
         return lambda task_id: f"{base}/fetch/{task_id}/"
+
+
+def _json(document: Mapping[str, Any], status: int = 200) -> Response:
+    return Response(orjson.dumps(document), status, media_type="application/json")
 
 
 async def _account_of(client: Relayed, form: Form) -> tuple[str, str]:

@@ -13,6 +13,8 @@ from longshore.gateway.asapi.framing import HEARTBEAT, result, system
 from longshore.gateway.asapi.pouring import Outlet, Poured
 from longshore.v1.task_service_pb2 import StreamResultsRequest, StreamResultsResponse
 
+MEDIA_TYPE: Final = "application/octet-stream"
+
 #: No proxy may hold back what is meant to arrive at once.
 _HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
@@ -41,7 +43,7 @@ def listening(client: Relayed, stream: str) -> Poured:
             await outlet.flush()
             raise
 
-    return Poured(pour, "application/octet-stream", _HEADERS)
+    return Poured(pour, MEDIA_TYPE, _HEADERS)
 
 
 def _framed(message: StreamResultsResponse | None) -> bytes:

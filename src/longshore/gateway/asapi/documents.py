@@ -149,11 +149,11 @@ def form(more: bool = False, **fields: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def query(name: str, description: str) -> dict[str, Any]:
-    """Return what says which parameter a query has."""
+def parameter(name: str, place: str, description: str) -> dict[str, Any]:
+    """Return what says which parameter there is in a `query` or a `path`."""
     schema = {"type": "string"}
-    parameter = {"name": name, "in": "query", "description": description, "schema": schema}
-    return {"parameters": [parameter]}
+    described = {"name": name, "in": place, "description": description, "schema": schema}
+    return {"parameters": [{**described, "required": True}]}
 
 
 def _failures(*statuses: int) -> Responses:

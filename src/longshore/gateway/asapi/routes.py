@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from longshore.client import CallError
 from longshore.gateway.asapi import errors
 from longshore.gateway.asapi.calls import Asapi
+from longshore.gateway.asapi.channel import MEDIA_TYPE
 from longshore.gateway.asapi.documents import (
     Account,
     Statuses,
@@ -21,7 +22,7 @@ from longshore.gateway.asapi.documents import (
     answering_bytes,
     answering_form,
     form,
-    query,
+    parameter,
 )
 from longshore.gateway.dialects import Gateway
 from longshore.gateway.faults import Fault
@@ -59,7 +60,8 @@ def _add_routes(app: FastAPI, asapi: Asapi) -> None:
         account="A registered account.",
     )
     ids = form(task_ids=_IDS)
-    stream = query("stream", "The id of the stream, as a submit tells it.")
+    task_id = parameter("task_id", "path", "The id of the task.")
+    stream = parameter("stream", "query", "The id of the stream, as a submit tells it.")
 
     def get(path: str, call: Callable[..., Any], responses: Any, **extra: Any) -> None:
         _add(app, "GET", path, call, responses, extra)
@@ -73,9 +75,9 @@ def _add_routes(app: FastAPI, asapi: Asapi) -> None:
     post("/submit-task", asapi.submit, Submitted, task)
     post("/task-status", asapi.status, Statuses, ids)
     post("/results-consumed", asapi.consumed, Success, ids)
-    get("/fetch/{task_id}", asapi.fetch, answering_bytes("application/json", 400, 404))
-    binary = answering_bytes("application/octet-stream", 400, 413, 415)
-    get("/stream", asapi.stream, binary, **stream)
+    fetched = answering_bytes("application/json", 400, 404)
+    get("/fetch/{task_id}", asapi.fetch, fetched, **task_id)
+    get("/stream", asapi.stream, answering_bytes(MEDIA_TYPE, 400, 413, 415), **stream)
 
 
 def _add(

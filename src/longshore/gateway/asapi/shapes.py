@@ -16,13 +16,14 @@ STORE: Final = "asstore"
 CHANNEL: Final = "aschannel"
 
 UNKNOWN: Final = {"success": False, "error": "No task with this ID was found."}
+_ONGOING: Final = "Publish ongoing, with result available"
 _UNSUCCESSFUL: Final = "Task did not complete successfully."
 
 _WAITING: Final = frozenset({State.STATE_QUEUED, State.STATE_SUSPENDED})
 _UNDER_WAY: Final = {
     DeliveryState.DELIVERY_STATE_PENDING: "Work complete",
-    DeliveryState.DELIVERY_STATE_ONGOING: "Publish ongoing, with result available",
-    DeliveryState.DELIVERY_STATE_COMPLETE: "Publish ongoing, with result available",
+    DeliveryState.DELIVERY_STATE_ONGOING: _ONGOING,
+    DeliveryState.DELIVERY_STATE_COMPLETE: _ONGOING,
 }
 
 
@@ -75,8 +76,7 @@ def entry(task: Task, endpoint: Callable[[str], str]) -> dict[str, Any]:
         return _in_flight("Pending")
     if state == State.STATE_RUNNING:
         told = _UNDER_WAY.get(delivery, "In progress")
-        available = delivery >= DeliveryState.DELIVERY_STATE_ONGOING
-        return _available(task, told, endpoint) if available else _in_flight(told)
+        return _available(task, told, endpoint) if told == _ONGOING else _in_flight(told)
     if state == State.STATE_SUCCEEDED:
         return _available(task, "Publish complete", endpoint)
     if (state, delivery) == (State.STATE_FAILED, DeliveryState.DELIVERY_STATE_FAILED):
