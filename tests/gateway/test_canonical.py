@@ -166,7 +166,7 @@ async def _results(ask: Asked) -> None:
 
 
 async def _jobs(ask: Asked) -> None:
-    spec = {"contract": "post:office", "action": "hello", "variables": {}}
+    spec = {"contract": "post:office", "action": "hello"}
     held = {"spec": spec, "options": {"suspended": True}}
     job = (await ask("POST", "/v1/jobs", held))["job"]
     one = f"/v1/jobs/{job['metadata']['id']}"
@@ -297,7 +297,7 @@ async def test_what_is_wrong_with_a_body_is_told_by_field(here: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "field"),
+    "body, field",
     [
         ({"spec": {"actions": 1}}, "spec.actions"),
         ({"spec": {"name": 1}}, "spec.name"),
@@ -325,7 +325,7 @@ async def test_values_that_a_field_cannot_have_are_refused_where_they_stand(
 
 
 @pytest.mark.parametrize(
-    ("content", "kind", "status"),
+    "content, kind, status",
     [
         (b"{", "application/json", 400),
         (b"[]", "application/json", 400),
@@ -371,7 +371,7 @@ async def test_a_path_counts_more_than_the_body(here: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "fields"),
+    "query, fields",
     [
         ("nonsense=1&spec.name=x", {"nonsense": "UNKNOWN", "spec.name": "UNKNOWN"}),
         ("page_size=many", {"page_size": "INVALID"}),
@@ -414,7 +414,7 @@ async def test_refusals_of_the_server_come_with_their_details(here: Site) -> Non
 
 
 @pytest.mark.parametrize(
-    ("verb", "path", "body", "status", "reason"),
+    "verb, path, body, status, reason",
     [
         ("GET", "/v1/tasks/nobody", None, 404, "OPERATION_NOT_FOUND"),
         ("GET", "/v1/tasks/%2e%2e%2fx", None, 404, "OPERATION_NOT_FOUND"),
@@ -429,7 +429,7 @@ async def test_refusals_of_the_server_come_with_their_details(here: Site) -> Non
         ),
     ],
 )
-async def test_codes_of_grpc_become_statuses_of_http(  # noqa: PLR0917
+async def test_codes_of_grpc_become_statuses_of_http(
     here: Site, verb: str, path: str, body: Any, status: int, reason: str
 ) -> None:
     answer = await here.ask(verb, path, body)

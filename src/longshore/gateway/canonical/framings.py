@@ -32,6 +32,10 @@ class Framing(Protocol):
         """Return the bytes of a message."""
         ...
 
+    def end(self) -> bytes:
+        """Return what is still to be sent when the stream has come to a good end."""
+        ...
+
     def failure(self, status: Status) -> bytes | None:
         """Return what says that the stream has failed; None: it can only be cut."""
         ...
@@ -62,6 +66,9 @@ class Lines:
     def message(self, message: Message) -> bytes:
         return b'{"result":%s}\n' % printed(message)
 
+    def end(self) -> bytes:
+        return b""
+
     def failure(self, status: Status) -> bytes | None:
         return b'{"error":%s}\n' % printed(status)
 
@@ -86,6 +93,9 @@ class Events:
         head = b"id: %d\n" % revision if revision else b""
         return b'%sdata: {"result":%s}\n\n' % (head, printed(message))
 
+    def end(self) -> bytes:
+        return b""
+
     def failure(self, status: Status) -> bytes | None:
         return b'data: {"error":%s}\n\n' % printed(status)
 
@@ -94,12 +104,15 @@ class Raw:
     """The bytes of a file, with what is known of it in the headers.
 
     Files are others': whatever they hold, a browser runs nothing of it as if it came from here.
+    Whether the bytes are those that were stored is known at the end: the last piece is held back
+    until then, so that nobody takes what is damaged for the whole.
     """
 
     silence: bytes | None = None
 
     def __init__(self) -> None:
         self._headers: dict[str, str] | None = None
+        self._held = b""
 
     def headers(self) -> Mapping[str, str]:
         return {
@@ -114,8 +127,11 @@ class Raw:
     def message(self, message: Any) -> bytes:
         if self._headers is None:
             self._headers = _facts(message)
-        data: bytes = message.data
+        data, self._held = self._held, message.data
         return data
+
+    def end(self) -> bytes:
+        return self._held
 
     def failure(self, status: Status) -> bytes | None:
         return None

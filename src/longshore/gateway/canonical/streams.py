@@ -31,7 +31,7 @@ async def send_stream(stream: Stream, framing: Framing, scope: Scope, send: Send
     `CallError` if the call fails before anything was sent.
     """
     async with aclosing(_chunks(stream, framing)) as chunks:
-        first = await anext(chunks, b"")
+        first = await anext(chunks)
         headers = [(name.encode(), text.encode()) for name, text in framing.headers().items()]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         if scope["method"] != "HEAD":
@@ -65,6 +65,8 @@ async def _chunks(stream: Stream, framing: Framing) -> AsyncGenerator[bytes, Non
             if last is None:
                 raise Cut from error
             yield last
+        else:
+            yield framing.end()
 
 
 async def _messages(stream: Stream) -> AsyncGenerator[Any, None]:

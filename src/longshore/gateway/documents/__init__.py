@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 from longshore.gateway.canonical.bindings import bindings
 from longshore.gateway.dialects import Gateway
 from longshore.gateway.documents.openapi import document
-from longshore.gateway.documents.page import page
+from longshore.gateway.documents.page import whole_page
 
 
 def document_routes(gateway: Gateway, dialects: Mapping[str, FastAPI]) -> list[BaseRoute]:
@@ -31,6 +31,6 @@ def document_routes(gateway: Gateway, dialects: Mapping[str, FastAPI]) -> list[B
 
 
 async def _page(_request: Request) -> Response:
-    html, policy = page()
+    html, policy = whole_page()
     headers = {"content-security-policy": policy, "x-content-type-options": "nosniff"}
     return Response(html, headers=headers, media_type="text/html")

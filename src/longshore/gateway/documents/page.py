@@ -17,7 +17,7 @@ class Page(NamedTuple):
 
 
 @cache
-def page() -> Page:
+def whole_page() -> Page:
     """Return the page with its style and its script inside."""
     style, script = _read("page.css"), _read("page.js")
     html = _read("page.html").replace("/*STYLE*/", style).replace("/*SCRIPT*/", script)
