@@ -168,7 +168,7 @@ class _CallbackFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Callba
     CALLBACK_FORMAT_UNSPECIFIED: _CallbackFormat.ValueType  # 0
     """In a submit, the same as `CALLBACK_FORMAT_NATIVE`."""
     CALLBACK_FORMAT_NATIVE: _CallbackFormat.ValueType  # 1
-    """The operation as the JSON of this contract."""
+    """The operation as the JSON of this contract: a `GetOperationResponse`."""
     CALLBACK_FORMAT_MDWORKBENCH: _CallbackFormat.ValueType  # 2
     """The launch as the MDWorkbench dialect shows it."""
     CALLBACK_FORMAT_VITAM: _CallbackFormat.ValueType  # 3
@@ -180,7 +180,7 @@ class CallbackFormat(_CallbackFormat, metaclass=_CallbackFormatEnumTypeWrapper):
 CALLBACK_FORMAT_UNSPECIFIED: CallbackFormat.ValueType  # 0
 """In a submit, the same as `CALLBACK_FORMAT_NATIVE`."""
 CALLBACK_FORMAT_NATIVE: CallbackFormat.ValueType  # 1
-"""The operation as the JSON of this contract."""
+"""The operation as the JSON of this contract: a `GetOperationResponse`."""
 CALLBACK_FORMAT_MDWORKBENCH: CallbackFormat.ValueType  # 2
 """The launch as the MDWorkbench dialect shows it."""
 CALLBACK_FORMAT_VITAM: CallbackFormat.ValueType  # 3
@@ -563,7 +563,11 @@ Global___RetryPolicy: _TypeAlias = RetryPolicy  # noqa: Y015
 class Callback(_message.Message):
     """An HTTP request made once an operation has ended. It is a task of its own,
     submitted by the same commit as the end, and repeated until answered or given
-    up.
+    up: an answer of 2xx is success; 4xx other than 408, 425 and 429 gives up; after
+    all else it is made again, not before what `Retry-After` says. Redirects are not
+    followed. It arrives at least once: `webhook-id` is the same at every attempt,
+    and `webhook-signature` is that of the Standard Webhooks specification, if the
+    gateway has a secret.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -577,7 +581,7 @@ class Callback(_message.Message):
     """
     method: _builtins.str
     """The HTTP method: `GET`, `POST`, `PUT`, `PATCH`, `OPTIONS` or `HEAD`. Default
-    `POST`.
+    `POST`. Only `POST`, `PUT` and `PATCH` have a body.
     """
     format: Global___CallbackFormat.ValueType
     """What is sent. Default `CALLBACK_FORMAT_NATIVE`."""
