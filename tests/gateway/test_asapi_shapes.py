@@ -171,6 +171,7 @@ def test_every_failure_has_an_answer(code: StatusCode) -> None:
         document = json.loads(bytes(answer.body))
         assert set(document) == {"message", "success", "error"}
         assert document["message"]
+        assert document["error"]
         problems = errors.problems_of(error)
         if problems is not None:
             body = json.loads(bytes(errors.refused(problems, with_error=True).body))

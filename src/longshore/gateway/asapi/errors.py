@@ -163,7 +163,7 @@ def answer_to(error: CallError) -> Response:
     """Return the answer to what the form is not at fault for."""
     told = _told(error)
     if isinstance(told, _Pair):
-        told = _Refusal(400, told.problem.code)
+        told = _Refusal(400, told.problem.code or "invalid")
     headers: dict[str, str] = {}
     if told.status == 401:
         headers["www-authenticate"] = "Token"
