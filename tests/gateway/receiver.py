@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-Answer: TypeAlias = bytes | Callable[[int], bytes]
+Answer: TypeAlias = bytes | Callable[[int], bytes | Awaitable[bytes]]
 
 
 @dataclass(slots=True)
@@ -65,6 +65,7 @@ async def receiver(
             made.calls.append(call)
             made.arrived.notify_all()
         told = made.answer if isinstance(made.answer, bytes) else made.answer(len(made.calls))
+        told = told if isinstance(told, bytes) else await told
         try:
             writer.write(told)
             await writer.drain()

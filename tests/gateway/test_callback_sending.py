@@ -18,9 +18,7 @@ from longshore.gateway.callbacks.signing import InvalidSecret, key_of, marks
 from longshore.gateway.settings import CallbackRules
 from tests.gateway.outbound import LOOPBACK, resolver
 from tests.gateway.receiver import receiver
-from tests.tools.certificates import Authority, authority
-
-__all__ = ["authority"]
+from tests.tools.certificates import Authority
 
 NAMES = {"quay.example": ["127.0.0.1"]}
 

@@ -11,7 +11,6 @@ from collections.abc import AsyncGenerator, Generator, Iterable
 from typing import Final
 
 import uvicorn
-from starlette.types import ASGIApp
 
 from longshore.gateway.app import applications
 from longshore.gateway.certificates import tls_context
@@ -29,15 +28,23 @@ class CannotListen(OSError):
 
 
 class _Server(uvicorn.Server):
-    """One that leaves signals to whoever runs it, and tells when it listens."""
+    """One that leaves signals to whoever runs it, and tells when it listens.
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    When it stops it listens no more before it ends what would last for ever.
+    """
+
+    def __init__(self, config: uvicorn.Config, app: Leaving) -> None:
         super().__init__(config)
         self.listens = asyncio.Event()
+        self._app = app
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.listens.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.leave()  # Streams hear of it when the sockets are closed: at the next turn.
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -70,30 +77,27 @@ async def serving(gateway: Gateway, grace_seconds: float = 30.0) -> AsyncGenerat
     finally:
         for server in servers.values():
             server.should_exit = True
-        for app in apps.values():
-            app.leave()
         await asyncio.gather(*tasks)
 
 
 def _server(
-    app: ASGIApp, limits: Limits, tls: ssl.SSLContext | None, grace_seconds: float
+    app: Leaving, limits: Limits, tls: ssl.SSLContext | None, grace_seconds: float
 ) -> _Server:
-    return _Server(
-        uvicorn.Config(
-            app,
-            http=bounded(limits),
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=math.ceil(grace_seconds),
-            ssl_context_factory=None if tls is None else lambda _config, _default: tls,
-        )
+    config = uvicorn.Config(
+        app,
+        http=bounded(limits),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=math.ceil(grace_seconds),
+        ssl_context_factory=None if tls is None else lambda _config, _default: tls,
     )
+    return _Server(config, app)
 
 
 def _all_bound(listen: str, ports: Iterable[int | None]) -> dict[int | None, socket.socket]:
