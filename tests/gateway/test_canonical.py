@@ -5,12 +5,14 @@ import io
 import zipfile
 from collections.abc import AsyncGenerator
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 import pytest_asyncio
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc.status_pb2 import Status
+from structlog.testing import capture_logs
 
 from longshore.gateway.canonical.bindings import Routes, bindings
 from longshore.gateway.canonical.printing import printed
@@ -350,6 +352,19 @@ async def test_bodies_that_are_no_json_are_refused(
     assert (answer.status_code, answer.json()["code"]) == (status, 3), answer.text
     reason = answer.json()["details"][0]["reason"]
     assert reason == ("PAYLOAD_TOO_LARGE" if status == 413 else "INVALID_FIELD")
+
+
+async def test_who_leaves_in_the_midst_of_a_body_is_no_fault(here: Site) -> None:
+    place = urlsplit(here.world.url)
+    with capture_logs() as logs:
+        _, writer = await asyncio.open_connection(place.hostname, place.port)
+        writer.write(b"POST /v1/tasks HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{")
+        await writer.drain()
+        writer.close()
+        async with asyncio.timeout(10):
+            while not logs:
+                await asyncio.sleep(0.01)
+    assert [(one["event"], one["status"]) for one in logs] == [("request", 0)]
 
 
 async def test_a_body_that_is_empty_and_other_kinds_of_json_are_fine(here: Site) -> None:

@@ -44,13 +44,12 @@ def operations(spec: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]
 
 
 def references(value: Any) -> Iterator[str]:
+    plain: Any = value
     if isinstance(value, list):
-        items: list[Any] = value
-        for one in items:
+        for one in plain:
             yield from references(one)
     elif isinstance(value, dict):
-        fields: dict[str, Any] = value
-        for name, one in fields.items():
+        for name, one in plain.items():
             if name == "$ref" and isinstance(one, str):
                 yield one
             yield from references(one)
@@ -142,7 +141,9 @@ def test_dialects_that_were_moved_are_described_where_they_are() -> None:
         "two": Mount("", port=8001),
         "three": Mount("/x", host="old.example.org"),
     }
-    spec = document(bindings(), dict.fromkeys(mounts, made), mounts)
+    settings = GatewaySettings(mounts=mounts, public_url="https://work.example.org/")
+    spec = document(bindings(), dict.fromkeys(mounts, made), settings)
+    assert spec["servers"] == [{"url": "https://work.example.org"}]
     assert spec["paths"]["/"]["get"]["operationId"] == "one_root"
     assert spec["paths"]["/#two"]["servers"][0]["url"] == "http://{host}:8001"
     assert spec["paths"]["/x/"]["servers"] == [{"url": "//old.example.org"}]
@@ -152,7 +153,7 @@ def test_dialects_that_were_moved_are_described_where_they_are() -> None:
 
 def test_components_of_a_dialect_have_names_of_their_own() -> None:
     into: dict[str, Any] = {"paths": {}, "components": {"schemas": {"A": {}}}, "tags": []}
-    own = {
+    own: dict[str, Any] = {
         "info": {"title": "Odd"},
         "security": [{"key": []}],
         "paths": {"/a": {"get": {"x": {"$ref": "#/components/schemas/A"}}}},
@@ -234,5 +235,6 @@ async def test_the_document_does_not_need_a_credential(world: World) -> None:
 
 
 def test_a_gateway_without_dialects_describes_the_contract_alone() -> None:
-    spec = document(bindings(), {}, {})
+    spec = document(bindings(), {}, GatewaySettings())
+    assert spec["servers"] == [{"url": "/"}]
     assert all(path.startswith("/v1/") for path in spec["paths"])

@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 from google.protobuf.message import Message
 from google.rpc.code_pb2 import Code
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -44,6 +44,8 @@ class Canonical:
             response = of_call(error)
         except Fault as fault:
             response = of_fault(fault)
+        except ClientDisconnect:
+            return  # In the midst of its body.
         except Exception:
             log.exception("request failed", request_id=request.state.request_id)
             response = told(status(Code.INTERNAL, "internal error"))

@@ -22,7 +22,7 @@ def document_routes(gateway: Gateway, dialects: Mapping[str, FastAPI]) -> list[B
 
     @cache
     def made() -> bytes:
-        return orjson.dumps(document(bindings(), dialects, gateway.settings.mounts))
+        return orjson.dumps(document(bindings(), dialects, gateway.settings))
 
     async def openapi(_request: Request) -> Response:
         return Response(made(), media_type="application/json")

@@ -12,7 +12,7 @@ from longshore.gateway.canonical.bindings import Binding
 from longshore.gateway.documents.dialects import merge
 from longshore.gateway.documents.operations import paths_of, tags_of
 from longshore.gateway.documents.schemas import Schemas
-from longshore.gateway.settings import Mount
+from longshore.gateway.settings import GatewaySettings
 
 _DESCRIPTION: Final = """\
 Durable asynchronous work behind one contract: submit, get an answer once it is safely on disk, and
@@ -45,7 +45,7 @@ _TENANT: Final[Mapping[str, Any]] = {
 def document(
     bindings: Iterable[Binding],
     dialects: Mapping[str, FastAPI],
-    mounts: Mapping[str, Mount],
+    settings: GatewaySettings,
 ) -> dict[str, Any]:
     """Return the document. Dialects are where they are mounted."""
     schemas = Schemas()
@@ -58,6 +58,8 @@ def document(
             "description": _DESCRIPTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
+        # Without one: where the document was got from.
+        "servers": [{"url": settings.public_url.rstrip("/") or "/"}],
         "security": [{"bearer": []}, {"basic": []}],
         "tags": tags_of(bindings),
         "paths": paths_of(bindings, schemas),
@@ -68,5 +70,5 @@ def document(
         },
     }
     for name, dialect in dialects.items():
-        merge(made, name, dialect.openapi(), mounts[name])
+        merge(made, name, dialect.openapi(), settings.mounts[name])
     return made
