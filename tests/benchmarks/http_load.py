@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Final, cast
+from urllib.parse import urlsplit
 
 _END_OF_HEADERS: Final = b"\r\n\r\n"
 _LENGTH: Final = b"\r\ncontent-length: "
@@ -72,9 +73,9 @@ class Posts:
 
 
 @asynccontextmanager
-async def posts(address: str, path: str, body: bytes, width: int) -> AsyncGenerator[Posts]:
-    """Connect as often as requests shall be under way at once."""
-    host, _, port = address.rpartition(":")
+async def posts(url: str, path: str, body: bytes, width: int) -> AsyncGenerator[Posts]:
+    """Connect to `http://HOST:PORT` as often as requests shall be under way at once."""
+    host, _, port = urlsplit(url).netloc.rpartition(":")
     loop = asyncio.get_running_loop()
     made = [await loop.create_connection(Connection, host, int(port)) for _ in range(width)]
     connections = [connection for _, connection in made]

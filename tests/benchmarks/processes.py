@@ -92,10 +92,17 @@ async def echo_server(response: bytes) -> AsyncGenerator[Running]:
 
 
 @asynccontextmanager
-async def http_server(behind: str) -> AsyncGenerator[Running]:
-    """Run the gateway of a server, or the bare `echo`."""
-    command = [sys.executable, "-m", "tests.benchmarks.http_server", behind]
+async def longshore_gateway(server: str) -> AsyncGenerator[Running]:
+    """Run `longshore gateway` for a server, on a free port of loopback."""
+    command = [_LONGSHORE, "gateway", "--server", server, "--http", "127.0.0.1:0", *_QUIET]
     async with _process(*command) as running:
+        yield running
+
+
+@asynccontextmanager
+async def http_echo() -> AsyncGenerator[Running]:
+    """Run the bare HTTP server that answers with what it is sent."""
+    async with _process(sys.executable, "-m", "tests.benchmarks.http_echo") as running:
         yield running
 
 
