@@ -29,6 +29,7 @@ class Kind(enum.IntEnum):
 END_STREAM, ACK, END_HEADERS = 1, 1, 4
 
 NO_WINDOW = b"\0\x04\0\0\0\0"  #: The setting that nothing may be sent on any stream.
+A_WINDOW = b"\0\x04\0\0\xff\xff"  #: … and that some may be, which is usual.
 
 
 class Frame(NamedTuple):

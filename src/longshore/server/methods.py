@@ -151,7 +151,7 @@ def _stream(door: _Door, serve: Callable[[Any, Call], AsyncGenerator[Any, None]]
                 request = await door.request(context)
                 async with contextlib.aclosing(serve(request, call)) as messages:
                     async for message in messages:
-                        await context.write(message)
+                        await call.write(message)
         except Exception as error:  # noqa: BLE001  Whatever it is becomes a status.
             await _refuse(visitor, error)
 

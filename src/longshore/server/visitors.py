@@ -19,6 +19,7 @@ from longshore.core.errors import (
     Violation,
 )
 from longshore.core.limits import NAME_CHARACTERS
+from longshore.server.open_streams import OpenStream
 from longshore.server.roles import Needed
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -42,6 +43,7 @@ class Visitor:
         "path",
         "principal",
         "request_id",
+        "stream",
         "tenant",
     )
 
@@ -54,6 +56,7 @@ class Visitor:
         self.tenant: str = self.metadata.get(_TENANT) or ""
         self.request_id: str = self.metadata.get(_REQUEST_ID) or ""
         self.principal: str | None = None  #: Its name, once it is known.
+        self.stream: OpenStream | None = None  #: While it is served as one.
 
     def introduce(self) -> None:
         """Tell the request id back, or one that is made here.
@@ -74,12 +77,11 @@ class Visitor:
     @property
     def authorization(self) -> str | None:
         """What it shows; None if it shows nothing. Raises `Unauthenticated` for several."""
-        shown: str | None = self.metadata.get("authorization") or None
         pairs: Any = self.context.invocation_metadata() or ()
         repeats = len(pairs) != len(self.metadata)
-        if shown and repeats and sum(name == "authorization" for name, _ in pairs) > 1:
+        if repeats and sum(name == "authorization" for name, _ in pairs) > 1:
             raise Unauthenticated("there is more than one credential")
-        return shown
+        return self.metadata.get("authorization") or None
 
 
 def _flaw(name: str, text: str, limit: int) -> LongshoreError | None:
