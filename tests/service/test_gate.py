@@ -560,12 +560,12 @@ async def test_headers_that_are_too_long_are_refused(
 
 @pytest.mark.parametrize("name", ["x-tenant-id", "x-request-id", "authorization"])
 async def test_headers_that_are_no_text_are_refused_and_do_no_harm(
-    world: World, principals: Principals, name: str
+    world: World, principals: Principals, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     path = "/longshore.v1.ServerService/GetStatus"
     said = tuple(pair for pair in principals.says("ada") if pair[0] != name)
     with capture_logs() as logs:
-        for junk in ("\u20ac", "a\nb", "\x7f", "\x00"):
+        for junk in ("\u20ac", "a\nb", "\x7f", "\x00", f"{principals.says('ada')[0][1]}\udca0"):
             asked = wire.call(path, 1, (*said, (name, junk)))
             async with wire.wired(
                 world.server.address, wire.HELLO, asked, wire.message(b"")
@@ -579,6 +579,7 @@ async def test_headers_that_are_no_text_are_refused_and_do_no_harm(
     }
     for entry in logs:
         assert entry.get("request_id", "plain").isprintable()
+    assert principals.tokens["ada"] not in caplog.text
 
 
 async def ended(one: wire.Wire) -> None:

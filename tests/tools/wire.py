@@ -49,8 +49,12 @@ HELLO = PREFACE + frame(Kind.SETTINGS)
 
 
 def header(name: str, value: str) -> bytes:
-    """Return a header as HPACK writes it without any table and any Huffman code."""
-    return b"\0" + b"".join(_length(len(text)) + text.encode() for text in (name, value))
+    """Return a header as HPACK writes it without any table and any Huffman code.
+
+    Surrogates stand for bytes that are no text, as `surrogateescape` has it.
+    """
+    encoded = (text.encode(errors="surrogateescape") for text in (name, value))
+    return b"\0" + b"".join(_length(len(text)) + text for text in encoded)
 
 
 def _length(number: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import urllib.parse
 from collections.abc import Mapping
@@ -27,6 +28,8 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 _TENANT: Final = "x-tenant-id"
 _REQUEST_ID: Final = "x-request-id"
 _HEADER_CHARACTERS: Final = 128  #: Of an x-request-id, which other systems may have made.
+
+_GRPC: Final = "grpc._cython.cygrpc"  #: What logs of the library are under.
 
 #: What a header may hold; gRPC reads more than it writes.
 _TEXT: Final = re.compile("[ -~]*")
@@ -91,6 +94,15 @@ def _flaw(name: str, text: str, limit: int) -> LongshoreError | None:
     if not _TEXT.fullmatch(text):
         return InvalidFields([Violation(name, "only printable ASCII characters are allowed")])
     return None
+
+
+def keep_headers_out_of_logs() -> None:
+    """Let gRPC not write down headers that are no text: somebody's credential may be one."""
+    logging.getLogger(_GRPC).addFilter(_tells_no_header)
+
+
+def _tells_no_header(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith("Invalid encoding on")
 
 
 @lru_cache(maxsize=4_096)
