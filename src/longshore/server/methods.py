@@ -110,12 +110,13 @@ def _unary(door: _Door, serve: Callable[[Any, Call], Awaitable[Any]]) -> _Handle
         visitor = Visitor(path, needed, context)
         try:
             call = recognize(visitor) or await identify(visitor)
-            response = await serve(await request(context), call)
+            asked = await request(context)
+            response = await serve(asked, call)
         except Exception as error:  # noqa: BLE001  Whatever it is becomes a status.
             await _refuse(visitor, error)
         else:
             if audited:
-                audit.done(visitor)
+                audit.done(visitor, asked)
             return response
 
     return handle
