@@ -268,11 +268,15 @@ async def upload(
 
 
 async def save(
-    world: World, assignment: worker_service_pb2.WorkAssignment, path: str, *chunks: bytes
+    world: World,
+    assignment: worker_service_pb2.WorkAssignment,
+    path: str,
+    *chunks: bytes,
+    tenant: str = "default",
 ) -> operation_pb2.File:
     """Save a file as the worker that holds a lease."""
-    number, token = assignment.number, assignment.lease_token
-    return await upload(world, *chunks, path=path, number=number, lease_token=token)
+    leased = {"number": assignment.number, "lease_token": assignment.lease_token}
+    return await upload(world, *chunks, tenant=tenant, path=path, **leased)
 
 
 async def publish(world: World, services: Sequence[Service] | None = None) -> None:
