@@ -21,9 +21,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
 from longshore.access.jwts import LEEWAY
+from longshore.core.limits import MIB
 from longshore.server.limits import AccessLimits
 from longshore.v1 import task_service_pb2 as tasks
-from longshore.v1.file_service_pb2 import FileHeader, UploadFileRequest
+from longshore.v1.file_service_pb2 import DownloadFileRequest, FileHeader, UploadFileRequest
 from longshore.v1.operation_service_pb2 import WatchOperationsRequest
 from longshore.v1.server_service_pb2 import GetCallerRequest, GetStatusRequest
 from longshore.v1.worker_service_pb2 import Hello, WorkRequest
@@ -38,6 +39,7 @@ from tests.service.harness import (
     stevedore,
     submission,
 )
+from tests.service.harness import upload as upload_file
 from tests.tools import wire
 from tests.tools.issuer import Signer, key_set
 from tests.tools.principals import Principals
@@ -475,6 +477,27 @@ async def test_streams_that_have_ended_are_not_counted(
                 await ending(guest, principals)
             await comes_to_have_room(world.saying(*principals.says("ada")), 2)
     assert not [entry for entry in logs if entry["event"] == "internal_error"]
+
+
+async def test_readers_that_die_while_they_are_written_to_are_nobodys_fault(
+    tmp_path: Path, principals: Principals, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = principals.add("ada")
+    limits = limited(streams_per_principal=30)
+    with capture_logs() as logs:
+        async with guarded(tmp_path / "longshore.db", principals, **limits) as world:
+            ada = world.saying(*said)
+            file = await upload_file(ada, *[b"x" * MIB] * 20)
+            path = "/longshore.v1.FileService/DownloadFile"
+            asked = DownloadFileRequest(file_id=file.file_id).SerializeToString()
+            call = (wire.HELLO, wire.call(path, 1, said), wire.message(asked))
+            for _ in range(30):
+                async with wire.wired(world.server.address, *call) as [one]:
+                    await one.until(Kind.DATA, stream=1)
+                    one.cut()
+            await comes_to_have_room(ada, 30)
+    assert not [entry for entry in logs if entry["event"] == "internal_error"]
+    assert not caplog.records
 
 
 async def test_streams_that_were_refused_are_not_counted(

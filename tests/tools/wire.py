@@ -158,6 +158,10 @@ class Wire:
         await self.until(Kind.SETTINGS)
         await self.until(Kind.SETTINGS, flags=ACK)
 
+    def cut(self) -> None:
+        """Break the connection, as a machine does that dies."""
+        self._writer.transport.abort()
+
     async def close(self) -> None:
         if self._reading is not None:
             self._reading.cancel()

@@ -7,6 +7,7 @@ it fails, and the access log are seen to here once for all.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -181,6 +182,15 @@ def _conversation(door: _Door, serve: Callable[[Call], Awaitable[Any]]) -> _Hand
 async def _refuse(visitor: Visitor, error: Exception) -> None:
     """End a call with the status that says what went wrong."""
     if isinstance(error, grpc.aio.AbortError):
+        raise error
+    try:
+        await _tell(visitor, error)
+    except grpc.aio.InternalError:  # So it was a write that has failed: nobody is there.
+        raise asyncio.CancelledError from None
+
+
+async def _tell(visitor: Visitor, error: Exception) -> None:
+    if isinstance(error, grpc.aio.InternalError):
         raise error
     status = status_of(error)
     code = _CODES[status.code]
