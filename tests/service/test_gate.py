@@ -23,6 +23,7 @@ from structlog.testing import capture_logs
 from longshore.access.jwts import LEEWAY
 from longshore.core.limits import MIB
 from longshore.server.limits import AccessLimits
+from longshore.server.tls import Tls
 from longshore.v1 import task_service_pb2 as tasks
 from longshore.v1.file_service_pb2 import DownloadFileRequest, FileHeader, UploadFileRequest
 from longshore.v1.operation_service_pb2 import WatchOperationsRequest
@@ -41,6 +42,7 @@ from tests.service.harness import (
 )
 from tests.service.harness import upload as upload_file
 from tests.tools import wire
+from tests.tools.certificates import Authority
 from tests.tools.issuer import Signer, key_set
 from tests.tools.principals import Principals
 from tests.tools.wire import Kind
@@ -427,6 +429,34 @@ async def comes_to_have_room(world: World, count: int) -> list[Open]:
     with pytest.raises(grpc.aio.AioRpcError, match="streams at once"):
         await watch(world)
     return opened
+
+
+async def test_a_certificate_says_who_calls_unless_the_call_says_it_itself(
+    tmp_path: Path, principals: Principals
+) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.issue("press.example.org", subject="press")
+    principals.add("press", "submitter", certificates=["press.example.org"])
+    principals.add("ada")
+    tls = Tls(*authority.issue("localhost"), authority.ca)
+    shown = grpc.ssl_channel_credentials(
+        authority.ca.read_bytes(), pair.key.read_bytes(), pair.certificate.read_bytes()
+    )
+    async with guarded(tmp_path / "longshore.db", principals, tls=tls) as served:
+        address = f"localhost:{served.server.address.rpartition(':')[2]}"
+        async with grpc.aio.secure_channel(address, shown) as connection:
+            world = served.over(connection)
+            caller = await world.servers.GetCaller(GetCallerRequest())
+            assert (caller.principal, list(caller.roles)) == ("press", ["viewer", "submitter"])
+            ada = world.saying(*principals.says("ada"))
+            assert (await ada.servers.GetCaller(GetCallerRequest())).principal == "ada"
+            wrong = world.saying(("authorization", "Bearer lsk_x_y"))
+            assert await is_unknown(wrong)
+            theirs = await watch(world)
+            principals.change("press", certificates=["other.example.org"])
+            assert (await theirs.end()).code == StatusCode.UNAUTHENTICATED
+            assert await is_unknown(world)
+            assert not await is_unknown(ada)
 
 
 #: A connection that is shared with no other channel.
