@@ -192,10 +192,13 @@ class Wire:
             self.send(frame(Kind.PING, found.payload, flags=ACK))
 
 
-async def opened(address: str, *pieces: bytes, polite: bool = True, read: bool = True) -> Wire:
-    """Connect and send something. Who does not read hears nothing."""
-    host, _, port = address.rpartition(":")
-    wire = Wire(*await asyncio.open_connection(host, int(port)))
+async def opened(
+    address: str, *pieces: bytes, polite: bool = True, read: bool = True, host: str = ""
+) -> Wire:
+    """Connect, from this host, and send something. Who does not read hears nothing."""
+    near = (host, 0) if host else None
+    far, _, port = address.rpartition(":")
+    wire = Wire(*await asyncio.open_connection(far, int(port), local_addr=near))
     wire.polite = polite
     wire.send(*pieces)
     if read:
