@@ -208,5 +208,7 @@ async def test_listening_for_anyone_is_refused_or_warned_of(tmp_path: Path) -> N
         assert await refused.ended() == 2
     async with Program(*words, "--insecure") as warned:
         await warned.said("longshore listening on 0.0.0.0:", warned.out)
-        await warned.said("listening_without_credentials", warned.err)
+        await warned.said(
+            "there are no principals, so anyone on the network could do everything", warned.err
+        )
         assert await warned.terminate() == 0

@@ -64,3 +64,35 @@ async def test_who_leaves_early_closes_the_producer_and_hears_of_no_fault() -> N
     async with aclosing(ahead(producer.produce())) as chunks:
         assert await anext(chunks) == b"a"
     assert producer.closed
+
+
+async def test_the_producer_is_closed_however_often_its_reader_is_cancelled() -> None:
+    begun, stopping, may_end = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    closed = asyncio.Event()
+
+    async def stubborn() -> AsyncGenerator[bytes]:
+        yield b"a"
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            stopping.set()
+            await may_end.wait()
+            closed.set()
+
+    async def read() -> None:
+        async with aclosing(ahead(stubborn())) as chunks:
+            async for _ in chunks:
+                await asyncio.Event().wait()
+
+    reader = asyncio.create_task(read())
+    await begun.wait()
+    reader.cancel()
+    await stopping.wait()
+    reader.cancel()
+    await asyncio.sleep(0)
+    assert not reader.done()
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await reader
+    assert closed.is_set()

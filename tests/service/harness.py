@@ -29,6 +29,7 @@ from longshore.server.app import Server
 from longshore.server.codec import ProtoCodec
 from longshore.server.limits import DEFAULT, AccessLimits
 from longshore.server.reflection import Reflection
+from longshore.server.tls import Tls
 from longshore.stores.blobs import ObstoreBlobs
 from longshore.stores.sqlite.store import SqliteStore
 from longshore.v1 import operation_pb2, task_service_pb2, worker_service_pb2
@@ -92,6 +93,10 @@ class World:
         channel: Any = _Introduced(self.channel, metadata)
         return World(self.engine, self.server, channel)
 
+    def over(self, channel: grpc.aio.Channel) -> World:
+        """Return the same world over another connection."""
+        return World(self.engine, self.server, channel)
+
 
 class _Introduced:
     """A channel whose calls all say something before what they say themselves."""
@@ -125,10 +130,12 @@ async def serving(
     access: Access | None = None,
     limits: AccessLimits = DEFAULT,
     reflection: Reflection = Reflection.OPEN,
+    tls: Tls | None = None,
 ) -> AsyncGenerator[World]:
     """Serve a store until the block ends, by a clock of its own if one is given.
 
-    Without an `access` anybody may do everything.
+    Without an `access` anybody may do everything. With `tls` the stubs of this world reach
+    nobody: see `World.over`.
     """
     clock = clock or SystemClock()
     blobs = blobs or ObstoreBlobs(f"{store}.files")
@@ -136,7 +143,12 @@ async def serving(
     async with (
         engine,
         Server(
-            engine, "127.0.0.1:0", access=access, limits=limits, reflection=reflection
+            engine,
+            "127.0.0.1:0",
+            access=access,
+            limits=limits,
+            reflection=reflection,
+            tls=tls,
         ) as server,
         grpc.aio.insecure_channel(server.address) as channel,
     ):
@@ -268,11 +280,15 @@ async def upload(
 
 
 async def save(
-    world: World, assignment: worker_service_pb2.WorkAssignment, path: str, *chunks: bytes
+    world: World,
+    assignment: worker_service_pb2.WorkAssignment,
+    path: str,
+    *chunks: bytes,
+    tenant: str = "default",
 ) -> operation_pb2.File:
     """Save a file as the worker that holds a lease."""
-    number, token = assignment.number, assignment.lease_token
-    return await upload(world, *chunks, path=path, number=number, lease_token=token)
+    leased = {"number": assignment.number, "lease_token": assignment.lease_token}
+    return await upload(world, *chunks, tenant=tenant, path=path, **leased)
 
 
 async def publish(world: World, services: Sequence[Service] | None = None) -> None:

@@ -24,6 +24,7 @@ class Principals:
         self.file = file
         self.tokens: dict[str, str] = {}  #: By the principal's name: what it shows.
         self._entries: dict[str, dict[str, Any]] = {}
+        self._issuers: list[dict[str, Any]] = []
         self._write()
 
     def add(
@@ -53,6 +54,12 @@ class Principals:
         del self._entries[name]
         self._write()
 
+    def trust(self, name: str, **fields: Any) -> None:
+        """Add an issuer, as `tests.tools.issuer` signs unless fields say otherwise."""
+        usual = {"issuer": "https://id.example.org", "audience": "longshore"}
+        self._issuers.append({"name": name, **usual, "role_claim": "roles", **fields})
+        self._write()
+
     def says(self, name: str, tenant: str = "") -> Said:
         """Return what a principal says with its calls."""
         shown = ("authorization", f"Bearer {self.tokens[name]}")
@@ -60,5 +67,6 @@ class Principals:
 
     def _write(self) -> None:
         beside = self.file.with_suffix(".new")
-        beside.write_text(tomlkit.dumps({"principals": list(self._entries.values())}))
+        tables = {"principals": list(self._entries.values()), "issuers": self._issuers}
+        beside.write_text(tomlkit.dumps(tables))
         beside.replace(self.file)

@@ -29,6 +29,7 @@ class Kind(enum.IntEnum):
 END_STREAM, ACK, END_HEADERS = 1, 1, 4
 
 NO_WINDOW = b"\0\x04\0\0\0\0"  #: The setting that nothing may be sent on any stream.
+A_WINDOW = b"\0\x04\0\0\xff\xff"  #: … and that some may be, which is usual.
 
 
 class Frame(NamedTuple):
@@ -48,8 +49,12 @@ HELLO = PREFACE + frame(Kind.SETTINGS)
 
 
 def header(name: str, value: str) -> bytes:
-    """Return a header as HPACK writes it without any table and any Huffman code."""
-    return b"\0" + b"".join(_length(len(text)) + text.encode() for text in (name, value))
+    """Return a header as HPACK writes it without any table and any Huffman code.
+
+    Surrogates stand for bytes that are no text, as `surrogateescape` has it.
+    """
+    encoded = (text.encode(errors="surrogateescape") for text in (name, value))
+    return b"\0" + b"".join(_length(len(text)) + text for text in encoded)
 
 
 def _length(number: int) -> bytes:
@@ -153,6 +158,10 @@ class Wire:
         await self.until(Kind.SETTINGS)
         await self.until(Kind.SETTINGS, flags=ACK)
 
+    def cut(self) -> None:
+        """Break the connection, as a machine does that dies."""
+        self._writer.transport.abort()
+
     async def close(self) -> None:
         if self._reading is not None:
             self._reading.cancel()
@@ -183,10 +192,13 @@ class Wire:
             self.send(frame(Kind.PING, found.payload, flags=ACK))
 
 
-async def opened(address: str, *pieces: bytes, polite: bool = True, read: bool = True) -> Wire:
-    """Connect and send something. Who does not read hears nothing."""
-    host, _, port = address.rpartition(":")
-    wire = Wire(*await asyncio.open_connection(host, int(port)))
+async def opened(
+    address: str, *pieces: bytes, polite: bool = True, read: bool = True, host: str = ""
+) -> Wire:
+    """Connect, from this host, and send something. Who does not read hears nothing."""
+    near = (host, 0) if host else None
+    far, _, port = address.rpartition(":")
+    wire = Wire(*await asyncio.open_connection(far, int(port), local_addr=near))
     wire.polite = polite
     wire.send(*pieces)
     if read:

@@ -162,6 +162,7 @@ def test_what_is_wrong_of_a_principal_is_named(
         ('"jwks.json"', '"http://example.org/keys"', "issuers[0].keys: must be an https URL"),
         ('"jwks.json"', '"file:///etc/keys"', "issuers[0].keys: must be an https URL"),
         ('"jwks.json"', '"https://[/keys"', "issuers[0].keys: must be an https URL"),
+        ('"jwks.json"', '"https://a:b@c.org/"', "issuers[0].keys: must be an https URL"),
         ('"jwks.json"', '""', "issuers[0].keys: must not be empty"),
         ('"submitter"', '"root"', "issuers[0].roles.users: 'root' is no role"),
         ('{ users = "submitter" }', "{}", "issuers[0].roles: must not be empty"),

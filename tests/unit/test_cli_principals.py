@@ -226,6 +226,10 @@ def test_an_unknown_principal_is_named_with_those_that_are_alike(
         (("add", "anonymous", "--role", "viewer"), "'anonymous' is reserved"),
         (("add", "b", "--role", "viewer", "--action", "a/b/c"), "'a/b/c' is no action"),
         (("revoke", "aaaaaaaaaa"), "principals.toml has no token 'aaaaaaaaaa'"),
+        (
+            ("revoke", "lsk_aaaaaaaaaa_hush"),
+            "principals.toml has no such token, and that is no",
+        ),
         (("list", "--principals", "no.toml"), "no.toml: cannot be read: No such file"),
         (("add", "b", "--role", "viewer", "--principals", "no/a.toml"), "cannot be used"),
     ],

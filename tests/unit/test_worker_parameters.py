@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, Field, Secret, SecretStr
+from pydantic import BaseModel, BeforeValidator, Field, Secret, SecretStr
 
 from longshore.v1.catalog_service_pb2 import Parameter, ParameterType
 from longshore.worker import Context, File
@@ -295,4 +295,23 @@ def test_all_faults_are_named_at_once_and_no_values() -> None:
         ("arguments.secret", "MISSING"),
         ("arguments.extra", "UNKNOWN"),
     }
+    assert "hunter2" not in str(raised.value)
+
+
+def _is_a_pass_phrase(value: str) -> str:
+    raise ValueError(f"{value!r} is no pass phrase")
+
+
+def test_of_a_password_no_words_of_its_validator_are_told() -> None:
+    def use(
+        phrase: Annotated[SecretStr, BeforeValidator(_is_a_pass_phrase)],
+        keys: dict[str, SecretStr],
+    ) -> None: ...
+
+    with pytest.raises(InvalidArguments) as raised:
+        call(use, phrase="hunter2", keys={"hunter2": 3})
+    assert [(one.field, one.description) for one in raised.value.violations] == [
+        ("arguments.phrase", "is not taken (value_error)"),
+        ("arguments.keys", "is not taken (string_type)"),
+    ]
     assert "hunter2" not in str(raised.value)

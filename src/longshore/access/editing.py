@@ -17,7 +17,7 @@ from tomlkit import TOMLDocument, inline_table
 
 from longshore.access import passwords, tables
 from longshore.access.replacing import edited
-from longshore.access.tokens import NewToken, new_api_key, new_token, parts
+from longshore.access.tokens import NewToken, is_id, new_api_key, new_token, parts
 
 _PRINCIPALS: Final = "principals"
 _TOKENS: Final = "tokens"
@@ -44,10 +44,13 @@ class UnknownPrincipal(CannotEdit):
 
 
 class UnknownToken(CannotEdit):
-    """No principal has a token of that id."""
+    """No principal has a token of that id. What is no id is not repeated: it may be a secret."""
 
     def __init__(self, file: Path, token_id: str) -> None:
-        super().__init__(f"{file.name} has no token {token_id!r}")
+        named = (
+            f"token {token_id!r}" if is_id(token_id) else "such token, and that is no id of one"
+        )
+        super().__init__(f"{file.name} has no {named}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,6 +119,7 @@ def check_url(text: str) -> None:
         safe = parts.scheme == "https" and bool(parts.hostname)
         near = parts.scheme == "http" and parts.hostname in _LOOPBACK
         fits = (safe or near) and parts.port != 0 and text.isprintable() and " " not in text
+        fits = fits and "@" not in parts.netloc  # Nobody would send the password.
     except ValueError:
         fits = False
     if not fits:

@@ -135,7 +135,8 @@ class Argument(click.ParamType[tuple[str, Any]]):
         try:
             return json.loads(text)
         except ValueError as error:
-            self.fail(f"{key}: {text!r} is no JSON: {error}", param, ctx)
+            # Without the text: it may be a password.
+            self.fail(f"{key}: what is given is no JSON: {error}", param, ctx)
 
 
 class Json(click.ParamType[Any]):

@@ -20,9 +20,24 @@ async def ahead(chunks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
                 yield chunk
         finally:
             fetching.cancel()
-            await asyncio.wait([fetching])
+            await _over(fetching)
             if not fetching.cancelled():
                 fetching.exception()  # Nobody is left to be told.
+
+
+async def _over(fetching: asyncio.Task[bytes | None]) -> None:
+    """Wait for the end of a task, however often the wait itself is cancelled.
+
+    A reader that goes away is cancelled, and perhaps once more when its write has failed.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while not fetching.done():
+        try:
+            await asyncio.wait([fetching])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
 
 
 async def _next(chunks: AsyncGenerator[bytes]) -> bytes | None:

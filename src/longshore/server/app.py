@@ -33,6 +33,7 @@ from longshore.server.server_service import ServerService
 from longshore.server.submissions import Submissions
 from longshore.server.task_service import TaskService
 from longshore.server.tls import Tls
+from longshore.server.visitors import keep_headers_out_of_logs
 from longshore.server.watches import Watches
 from longshore.server.worker_service import WorkerService
 
@@ -83,6 +84,7 @@ class Server:
         self.inside_address = ""
 
     async def __aenter__(self) -> Self:
+        keep_headers_out_of_logs()
         directory = Directory(self._engine.catalog)
         messages = Messages(directory)
         submissions = Submissions(directory)

@@ -52,9 +52,6 @@ _OPTIONS: Final[Options] = (
     # chance, and all from three thousand: one burst of one caller is enough.
     ("grpc.server.max_pending_requests", _PENDING),
     ("grpc.server.max_pending_requests_hard_limit", 2 * _PENDING),
-    # Clients keep to the bound on streams that they were told. With this they would also be
-    # held to it for streams that have ended and are being tidied away, which they cannot know.
-    ("grpc.http.overload_protection", 0),
 )
 
 
@@ -66,7 +63,9 @@ def core_options(limits: AccessLimits) -> Options:
         ("grpc.http2.settings_timeout", SETTINGS_SECONDS * 1_000),
         ("grpc.max_connection_idle_ms", IDLE_SECONDS * 1_000),
         # On one connection a principal may have all its streams, and as many calls besides:
-        # whoever has too many is told so by us, instead of waiting in its own library.
+        # whoever has too many is told so by us, instead of waiting in its own library. Calls
+        # count until they are tidied away, also those that were cancelled at once: else one
+        # connection could fill the queue of all with them.
         ("grpc.max_concurrent_streams", 2 * limits.streams_per_principal),
         ("grpc.max_allowed_incoming_connections", _connections()),
     )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import AbstractContextManager
-from typing import Final, NamedTuple
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple, cast
+
+import grpc.aio
 
 from longshore.core.access import Access, Identity, Presented
 from longshore.core.callers import Caller
@@ -45,6 +48,18 @@ class Call(NamedTuple):
     @property
     def context(self) -> Context:
         return self.visitor.context
+
+    async def write(self, message: Any) -> None:
+        """Send a message of a stream. Raises what has ended the stream meanwhile."""
+        assert self.visitor.stream is not None
+        await self.visitor.stream.write(self.visitor.context, message)
+
+    async def read(self) -> bytes | None:
+        """Return the next message of a stream, None at its end. Raises what has ended it."""
+        assert self.visitor.stream is not None
+        message = await self.visitor.context.read()
+        self.visitor.stream.check()
+        return None if message is grpc.aio.EOF else cast("bytes", message)
 
     @property
     def traceparent(self) -> str | None:
@@ -138,14 +153,17 @@ class Gate:
         shown = call.visitor.metadata.get("api-key") or ""
         return self._access.matches_api_key(call.principal, shown)
 
-    def stream(self, call: Call) -> AbstractContextManager[None]:
+    @contextmanager
+    def stream(self, call: Call) -> Generator[None]:
         """Count a stream while it is served, and end it when its caller is revoked.
 
         Raises `RateLimited` if there are too many, and then what has ended it.
         """
         name = call.principal.name
         owner = (name, "" if name else call.visitor.address)
-        return self._streams.entered(owner, lambda: self._look(call), call.identity.expires)
+        expires, visitor = call.identity.expires, call.visitor
+        with self._streams.entered(owner, lambda: self._look(call), expires) as visitor.stream:
+            yield
 
     def _look(self, call: Call) -> None:
         """Raise what a caller would be told now, that was let in once."""

@@ -7,6 +7,7 @@ it fails, and the access log are seen to here once for all.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -110,12 +111,13 @@ def _unary(door: _Door, serve: Callable[[Any, Call], Awaitable[Any]]) -> _Handle
         visitor = Visitor(path, needed, context)
         try:
             call = recognize(visitor) or await identify(visitor)
-            response = await serve(await request(context), call)
+            asked = await request(context)
+            response = await serve(asked, call)
         except Exception as error:  # noqa: BLE001  Whatever it is becomes a status.
             await _refuse(visitor, error)
         else:
             if audited:
-                audit.done(visitor)
+                audit.done(visitor, asked)
             return response
 
     return handle
@@ -151,7 +153,7 @@ def _stream(door: _Door, serve: Callable[[Any, Call], AsyncGenerator[Any, None]]
                 request = await door.request(context)
                 async with contextlib.aclosing(serve(request, call)) as messages:
                     async for message in messages:
-                        await context.write(message)
+                        await call.write(message)
         except Exception as error:  # noqa: BLE001  Whatever it is becomes a status.
             await _refuse(visitor, error)
 
@@ -180,6 +182,15 @@ def _conversation(door: _Door, serve: Callable[[Call], Awaitable[Any]]) -> _Hand
 async def _refuse(visitor: Visitor, error: Exception) -> None:
     """End a call with the status that says what went wrong."""
     if isinstance(error, grpc.aio.AbortError):
+        raise error
+    try:
+        await _tell(visitor, error)
+    except grpc.aio.InternalError:  # So it was a write that has failed: nobody is there.
+        raise asyncio.CancelledError from None
+
+
+async def _tell(visitor: Visitor, error: Exception) -> None:
+    if isinstance(error, grpc.aio.InternalError):
         raise error
     status = status_of(error)
     code = _CODES[status.code]

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Generator
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+import grpc.aio
 
 from longshore.core.errors import RateLimited, Unauthenticated
 
@@ -22,13 +24,33 @@ class OpenStream:
         #: Why it was ended by `OpenStreams.look_again`.
         self.refusal: Exception | None = None
         self.look = look  #: Raises what ends it.
+        self.stopped = False  #: Whether what serves it was cancelled for its refusal.
+        self._writing = False
         self._task = asyncio.current_task()
 
     def end(self, refusal: Exception) -> None:
-        """Stop what serves it; that finds the reason in `refusal`."""
+        """Stop what serves it; that finds the reason in `refusal`.
+
+        A message that waits for its reader cannot be taken back, and before it has gone no
+        status can follow.
+        """
         if self.refusal is None and self._task is not None:
             self.refusal = refusal
-            self._task.cancel()
+            if not self._writing:
+                self.stopped = True
+                self._task.cancel()
+
+    async def write(self, context: grpc.aio.ServicerContext[Any, Any], message: Any) -> None:
+        """Send a message. Raises what has ended the stream meanwhile."""
+        self._writing = True
+        await context.write(message)
+        self._writing = False
+        self.check()
+
+    def check(self) -> None:
+        """Raise what has ended the stream."""
+        if self.refusal is not None:
+            raise self.refusal
 
 
 class OpenStreams:
@@ -43,7 +65,7 @@ class OpenStreams:
     @contextlib.contextmanager
     def entered(
         self, owner: Owner, look: Callable[[], None], expires: float | None
-    ) -> Generator[None]:
+    ) -> Generator[OpenStream]:
         """Count a stream of somebody's while it is served by the task that runs.
 
         Raises `RateLimited`, and what `look` has raised since it was told to look again.
@@ -58,9 +80,9 @@ class OpenStreams:
         if expires is not None:
             self._expiring.add(stream)
         try:
-            yield
+            yield stream
         except asyncio.CancelledError:
-            if stream.refusal is None:
+            if stream.refusal is None or not stream.stopped:
                 raise
             task = asyncio.current_task()
             assert task is not None

@@ -10,7 +10,6 @@ import enum
 from collections.abc import AsyncGenerator, Iterable
 from typing import Any, ClassVar
 
-import grpc.aio
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_reflection.v1alpha import reflection, reflection_pb2
@@ -18,7 +17,6 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 
 from longshore.server.decoding import decode
 from longshore.server.gate import Call
-from longshore.server.visitors import Context
 
 
 class Reflection(enum.Enum):
@@ -39,9 +37,9 @@ class ReflectionV1Alpha:
         self._servicer: Any = reflection.aio.ReflectionServicer(names, pool=_pool_with_v1())
 
     async def ServerReflectionInfo(self, call: Call) -> None:
-        requests = _requests(call.context)
+        requests = _requests(call)
         async for response in self._servicer.ServerReflectionInfo(requests, call.context):
-            await call.context.write(response)
+            await call.write(response)
 
 
 class ReflectionV1(ReflectionV1Alpha):
@@ -50,8 +48,8 @@ class ReflectionV1(ReflectionV1Alpha):
     SERVICE: ClassVar[str] = "grpc.reflection.v1.ServerReflection"
 
 
-async def _requests(context: Context) -> AsyncGenerator[ServerReflectionRequest]:
-    while (data := await context.read()) is not grpc.aio.EOF:
+async def _requests(call: Call) -> AsyncGenerator[ServerReflectionRequest]:
+    while (data := await call.read()) is not None:
         yield decode(ServerReflectionRequest, data)
 
 

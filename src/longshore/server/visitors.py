@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import urllib.parse
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from longshore.core.errors import (
     Violation,
 )
 from longshore.core.limits import NAME_CHARACTERS
+from longshore.server.open_streams import OpenStream
 from longshore.server.roles import Needed
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -26,6 +28,8 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 _TENANT: Final = "x-tenant-id"
 _REQUEST_ID: Final = "x-request-id"
 _HEADER_CHARACTERS: Final = 128  #: Of an x-request-id, which other systems may have made.
+
+_GRPC: Final = "grpc._cython.cygrpc"  #: What logs of the library are under.
 
 #: What a header may hold; gRPC reads more than it writes.
 _TEXT: Final = re.compile("[ -~]*")
@@ -42,6 +46,7 @@ class Visitor:
         "path",
         "principal",
         "request_id",
+        "stream",
         "tenant",
     )
 
@@ -54,6 +59,7 @@ class Visitor:
         self.tenant: str = self.metadata.get(_TENANT) or ""
         self.request_id: str = self.metadata.get(_REQUEST_ID) or ""
         self.principal: str | None = None  #: Its name, once it is known.
+        self.stream: OpenStream | None = None  #: While it is served as one.
 
     def introduce(self) -> None:
         """Tell the request id back, or one that is made here.
@@ -74,12 +80,11 @@ class Visitor:
     @property
     def authorization(self) -> str | None:
         """What it shows; None if it shows nothing. Raises `Unauthenticated` for several."""
-        shown: str | None = self.metadata.get("authorization") or None
         pairs: Any = self.context.invocation_metadata() or ()
         repeats = len(pairs) != len(self.metadata)
-        if shown and repeats and sum(name == "authorization" for name, _ in pairs) > 1:
+        if repeats and sum(name == "authorization" for name, _ in pairs) > 1:
             raise Unauthenticated("there is more than one credential")
-        return shown
+        return self.metadata.get("authorization") or None
 
 
 def _flaw(name: str, text: str, limit: int) -> LongshoreError | None:
@@ -89,6 +94,15 @@ def _flaw(name: str, text: str, limit: int) -> LongshoreError | None:
     if not _TEXT.fullmatch(text):
         return InvalidFields([Violation(name, "only printable ASCII characters are allowed")])
     return None
+
+
+def keep_headers_out_of_logs() -> None:
+    """Let gRPC not write down headers that are no text: somebody's credential may be one."""
+    logging.getLogger(_GRPC).addFilter(_tells_no_header)
+
+
+def _tells_no_header(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith("Invalid encoding on")
 
 
 @lru_cache(maxsize=4_096)

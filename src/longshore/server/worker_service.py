@@ -8,7 +8,6 @@ import contextlib
 import secrets
 from typing import ClassVar, Final
 
-import grpc.aio
 from google.protobuf.duration_pb2 import Duration
 
 from longshore.core.errors import InvalidFields, Violation
@@ -21,7 +20,6 @@ from longshore.server import worker_messages
 from longshore.server.checks import page_size
 from longshore.server.decoding import decode
 from longshore.server.gate import Call
-from longshore.server.visitors import Context
 from longshore.v1.worker_service_pb2 import (
     ListWorkersRequest,
     ListWorkersResponse,
@@ -48,7 +46,7 @@ class WorkerService:
     async def Work(self, call: Call) -> None:
         settings = self._engine.settings
         silence_seconds = 3 * settings.beat_seconds
-        first = await _first(call.context, silence_seconds)
+        first = await _first(call, silence_seconds)
         secret = _secret_of(first.hello.session_id)
         hello = worker_messages.hello_of(first.hello, call.caller, call.principal, secret)
         hello = hello._replace(draining=first.draining)
@@ -60,8 +58,8 @@ class WorkerService:
                 beat_interval=_span(settings.beat_seconds),
                 time_to_live=_span(settings.time_to_live_seconds),
             )
-            await call.context.write(WorkResponse(welcome=welcome))
-            stream = _Stream(session, call.context, silence_seconds)
+            await call.write(WorkResponse(welcome=welcome))
+            stream = _Stream(session, call, silence_seconds)
             closed = await stream.run(settings.beat_seconds)
             # One that still holds work has not said goodbye: its connection broke.
             if closed and session.draining and not session.held:
@@ -96,9 +94,9 @@ class WorkerService:
 class _Stream:
     """Both directions of one worker's stream."""
 
-    def __init__(self, session: LiveSession, context: Context, silence_seconds: float) -> None:
+    def __init__(self, session: LiveSession, call: Call, silence_seconds: float) -> None:
         self._session = session
-        self._context = context
+        self._call = call
         self._silence_seconds = silence_seconds
         self._room = asyncio.Semaphore(_REPORTS_IN_FLIGHT)
 
@@ -115,7 +113,7 @@ class _Stream:
                 if listening.done():
                     break
                 for message in worker_messages.responses_of(outgoing):
-                    await self._context.write(message)
+                    await self._call.write(message)
                 if outgoing.end:
                     return False
             return await listening
@@ -143,7 +141,7 @@ class _Stream:
         """Return the next message that reports something, noting that the worker lives."""
         while True:
             async with asyncio.timeout(self._silence_seconds):
-                request = await _read(self._context)
+                request = await _read(self._call)
             if request is None:
                 return None
             self._session.heard()
@@ -159,21 +157,21 @@ class _Stream:
             self._room.release()
 
 
-async def _first(context: Context, silence_seconds: float) -> WorkRequest:
+async def _first(call: Call, silence_seconds: float) -> WorkRequest:
     """Return the first message of a stream, which introduces the worker."""
     request = None
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(silence_seconds):
-            request = await _read(context)
+            request = await _read(call)
     if request is None or not request.HasField("hello"):
         missing = "the first message of a stream says hello"
         raise InvalidFields([Violation("hello", missing, "MISSING")])
     return request
 
 
-async def _read(context: Context) -> WorkRequest | None:
-    data = await context.read()
-    return None if data is grpc.aio.EOF else decode(WorkRequest, data)
+async def _read(call: Call) -> WorkRequest | None:
+    data = await call.read()
+    return None if data is None else decode(WorkRequest, data)
 
 
 def _secret_of(session_id: str) -> bytes:

@@ -75,4 +75,4 @@ async def _within(folder: Path, uri: str, transfers: Transfers) -> Path:
     try:
         return await asyncio.to_thread(below, folder, path.rpartition("/")[2] or file_id)
     except UnsafePath as error:
-        raise ActionError(f"file {uri!r}: {error}") from None
+        raise ActionError(f"file {web.shown(uri)!r}: {error}") from None

@@ -10,7 +10,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from longshore.worker.web import is_address
+from longshore.worker.web import is_address, shown
 
 #: In the JSON schema of what is a file.
 FORMAT: Final = "file"
@@ -101,7 +101,7 @@ class File:
         return self._reader.chunks(self.uri)
 
     def __repr__(self) -> str:
-        return f"File({self.uri!r})"
+        return f"File({shown(self.uri)!r})"
 
     @classmethod
     def __get_pydantic_core_schema__(

@@ -207,7 +207,7 @@ def checked(
                 arguments[name] = parameter.check(values[name], reader)
             except ValidationError as error:
                 if values[name] is not None or not parameter.optional:
-                    faults += _faults(name, error)
+                    faults += _faults(parameter, error)
         elif not parameter.optional:
             faults.append(Violation(f"arguments.{name}", "is missing", "MISSING"))
     if len(arguments) < len(values):
@@ -221,9 +221,17 @@ def checked(
     return arguments
 
 
-def _faults(name: str, error: ValidationError) -> list[Violation]:
-    """Return pydantic's findings without the values, which may be secret."""
+def _faults(parameter: Parameter, error: ValidationError) -> list[Violation]:
+    """Return pydantic's findings without the values.
+
+    The words of a validator may repeat a value, and the way to it may be made of keys: of a
+    password no more is told than of what kind the first fault is.
+    """
+    name = parameter.name
     found = error.errors(include_url=False, include_context=False, include_input=False)
+    if parameter.password:
+        why = f"is not taken ({found[0]['type']})"
+        return [Violation(f"arguments.{name}", why, "INVALID")]
     return [
         Violation(".".join(["arguments", name, *map(str, one["loc"])]), one["msg"], "INVALID")
         for one in found

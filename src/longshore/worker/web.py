@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import AsyncGenerator, Generator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -19,6 +20,9 @@ from longshore.worker.saving import FileInfo
 if TYPE_CHECKING:
     from obstore import GetResult
 
+#: Where an address begins and whom it asks, without who asks; its path; and what follows.
+_ADDRESS: Final = re.compile(r"(?i)(\bhttps?://)(?:[^\s/?#]*@)?([^\s?#]*)([?#]\S*)?")
+
 _SCHEMES: Final = ("http", "https")
 _LONGEST: Final = timedelta(days=1)
 _SILENCE: Final = timedelta(minutes=1)
@@ -29,14 +33,27 @@ def is_address(uri: str) -> bool:
     scheme, separator, _ = uri.partition("://")
     if not separator:
         return False
-    if scheme.lower() not in _SCHEMES or not urlsplit(uri).hostname:
+    if scheme.lower() not in _SCHEMES or not _host(uri):
         raise ValueError("the address of a file begins with http:// or https:// and a host")
     return True
+
+
+def _host(uri: str) -> str | None:
+    """Return whom an address asks; the library's words about a bad one repeat its password."""
+    try:
+        return urlsplit(uri).hostname
+    except ValueError:
+        return None
 
 
 def name_of(uri: str) -> str:
     """Return the last part of an address; may be empty."""
     return unquote(urlsplit(uri).path.rpartition("/")[2])
+
+
+def shown(text: str) -> str:
+    """Return a text whose addresses are without passwords, queries and fragments."""
+    return _ADDRESS.sub(lambda found: found[1] + found[2] + ("?…" if found[3] else ""), text)
 
 
 async def look(uri: str) -> FileInfo:
@@ -79,9 +96,10 @@ def _told(uri: str) -> Generator[None]:
     except (PermissionDeniedError, UnauthenticatedError):
         raise _failure(uri, "it is not permitted", StatusCode.PERMISSION_DENIED) from None
     except BaseError as error:
-        why = str(error).partition("\n")[0]
+        why = shown(str(error).partition("\n")[0])
         raise _failure(uri, why, StatusCode.UNAVAILABLE) from None
 
 
 def _failure(uri: str, why: str, code: StatusCode) -> ActionError:
-    return ActionError(f"{uri} cannot be read: {why}", code=code, metadata={"uri": uri})
+    address = shown(uri)
+    return ActionError(f"{address} cannot be read: {why}", code=code, metadata={"uri": address})

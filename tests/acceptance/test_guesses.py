@@ -1,0 +1,93 @@
+"""Who guesses credentials is answered ever later; who has one, or is elsewhere, is not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+
+from tests.acceptance.office import Office, reason_of
+from tests.acceptance.processes import Program, Server
+from tests.acceptance.waiting import within
+from tests.tools import wire
+from tests.tools.wire import END_STREAM, Kind
+
+CALLER = "/longshore.v1.ServerService/GetCaller"
+
+#: What the fourth guess waits at least, and nobody else.
+STEP_SECONDS = 0.25
+
+
+async def token_of(file: Path, name: str) -> str:
+    words = ("principals", "add", name, "--role", "viewer", "--principals", file)
+    async with Program(*words) as program:
+        assert await program.ended() == 0, program.err
+    return program.out[0]
+
+
+async def show(office: Office, token: str) -> tuple[str, float]:
+    """Show a token; return the reason of the refusal, if any, and how long it took."""
+    began = time.monotonic()
+    channel: Any = office.channel
+    said = [("authorization", f"Bearer {token}")]
+    try:
+        await within(channel.unary_unary(CALLER)(b"", metadata=said), "who calls")
+    except grpc.aio.AioRpcError as error:
+        return reason_of(error), time.monotonic() - began
+    return "", time.monotonic() - began
+
+
+async def shown_from(host: str, address: str, token: str) -> bool:
+    """Show a token from another address of this machine; return whether it is known."""
+    authorization = ("authorization", f"Bearer {token}")
+    one = await wire.opened(
+        address, wire.HELLO, wire.call(CALLER, 1, [authorization]), host=host
+    )
+    try:
+        one.send(wire.message(b""))
+        await one.until(Kind.HEADERS, stream=1, flags=END_STREAM)
+        return bool(one.count(Kind.DATA))
+    finally:
+        await one.close()
+
+
+async def test_guesses_are_slowed_and_others_are_not(store: Path, tmp_path: Path) -> None:
+    file = tmp_path / "principals.toml"
+    ada, grace = await token_of(file, "ada"), await token_of(file, "grace")
+    guesses = [f"{ada[:-12]}xyzzy{number:07}" for number in range(12)]
+    async with (
+        Server(store, "--principals", file) as server,
+        Office(server.address) as office,
+    ):
+        assert (await show(office, ada))[0] == ""
+        for guess in guesses[:3]:
+            assert (await show(office, guess))[0] == "UNAUTHENTICATED"
+        reason, seconds = await show(office, guesses[3])
+        assert reason == "UNAUTHENTICATED"
+        assert seconds >= STEP_SECONDS
+        guessing = [asyncio.create_task(show(office, guess)) for guess in guesses[4:]]
+        refused, waiting = await within(
+            asyncio.wait(guessing, return_when=asyncio.FIRST_COMPLETED), "a refusal"
+        )
+        # Known here, and unknown yet but from elsewhere: neither waits for those who guess.
+        began = time.monotonic()
+        assert (await show(office, ada))[0] == ""
+        assert await shown_from("127.0.0.2", server.address, grace)
+        assert not await shown_from("127.0.0.3", server.address, guesses[0])
+        assert time.monotonic() - began < 5
+        assert {one.result()[0] for one in refused} <= {"RATE_LIMITED", "UNAUTHENTICATED"}
+        assert waiting
+        answers = [reason for reason, _ in await within(asyncio.gather(*guessing), "guesses")]
+        assert set(answers) == {"RATE_LIMITED", "UNAUTHENTICATED"}
+    said = "\n".join(server.err)
+    failures = [json.loads(line) for line in server.err if '"authentication_failed"' in line]
+    assert len(failures) == 5 + answers.count("UNAUTHENTICATED")
+    assert {one["address"] for one in failures} == {"127.0.0.1", "127.0.0.3"}
+    assert {one["principal"] for one in failures} == {"ada"}
+    assert all(one["reason"] for one in failures)
+    assert not re.search(r"xyzzy|lsk_", said)
