@@ -8,7 +8,7 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +103,8 @@ class Shell:
         """Return what a command prints. Fails the test if the command fails."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(f"{command}\necho done=$?\n".encode())
+        # Not everything that is printed ends with the end of a line.
+        self._process.stdin.write(f"{command}\nprintf '\\ndone=%s\\n' $?\n".encode())
         printed: list[str] = []
         while True:
             line = (await within(self._process.stdout.readline(), command)).decode()
@@ -137,13 +138,18 @@ async def shell(checkout: Path, server: str) -> AsyncIterator[Shell]:
 
 
 async def test_every_command_of_the_readme_succeeds(
-    shell: Shell, server: str, checkout: Path, unused_tcp_port: int
+    shell: Shell, server: str, unused_tcp_port_factory: Callable[[], int]
 ) -> None:
     printed: dict[str, str] = {}
-    secured = f"127.0.0.1:{unused_tcp_port}"
+    others = {
+        address: f"127.0.0.1:{unused_tcp_port_factory()}"
+        for address in ("127.0.0.1:50052", "127.0.0.1:8080")
+    }
     for block in blocks("console"):
         for command in commands(block):
-            typed = command.replace("127.0.0.1:50052", secured)
+            typed = command
+            for address, own in others.items():
+                typed = typed.replace(address, own)
             printed[command] = await shell.type(typed)
             if command.endswith("&") and "worker" in command:
                 await service_is_offered(server, "hello")
@@ -164,6 +170,11 @@ async def test_every_command_of_the_readme_succeeds(
     assert "not any more" in next(
         text for one, text in printed.items() if one.startswith("while longshore status")
     )
+    posted = next(text for one, text in printed.items() if one.endswith("/v1/tasks:run"))
+    assert "STATE_SUCCEEDED" in posted
+    assert "STATE_SUCCEEDED" in next(text for one, text in printed.items() if "filter=" in one)
+    assert "data: {" in next(text for one, text in printed.items() if "event-stream" in one)
+    assert "<service" in next(text for one, text in printed.items() if "/xml" in one)
     assert "1 passed" in next(text for one, text in printed.items() if one.startswith("pytest"))
 
 
