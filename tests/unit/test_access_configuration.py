@@ -31,6 +31,7 @@ queues = ["longshore.callbacks", "heavy"]
 values = {{ "archive/ingest/data" = ["sms", "photos"], "/greet/name" = ["you"] }}
 delivery = "channel"
 stream = "0f6d"
+go_between = true
 password = "{PASSWORD}"
 certificates = ["CN=press,O=Longshore", "press.example.org"]
 api_key = "{API_KEY.hash}"
@@ -85,6 +86,7 @@ def test_a_principal_is_what_the_file_says(file: Path) -> None:
         queues=("longshore.callbacks", "heavy"),
         delivery=Delivery.CHANNEL,
         stream="0f6d",
+        go_between=True,
     )
     assert configured.certificates == ("CN=press,O=Longshore", "press.example.org")
     assert (configured.password, configured.api_key) == (PASSWORD, API_KEY.hash)
@@ -147,6 +149,7 @@ def test_files_that_say_the_same_are_equal(file: Path, tmp_path: Path) -> None:
         ("created", "made", "principals[0].tokens[0].made: unknown key; known are id, hash, "),
         (TOKEN.id, "short", "principals[0].tokens[0].id: must be 10 characters"),
         ("08:00:00Z\nexp", "08:00:00\nexp", "principals[0].tokens[0].created: needs a time z"),
+        ("true", '"yes"', "principals[0].go_between: must be true or false"),
         ("2026-11-23T08:00:00Z", '"now"', "principals[0].tokens[0].created: must be a time"),
     ],
 )

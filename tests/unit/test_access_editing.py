@@ -36,6 +36,7 @@ PRESS = Entry(
     values={"archive/ingest/data": ["sms", "photos"], "/greet/name": ["Ada"]},
     delivery="channel",
     stream="0f6d",
+    go_between=True,
     certificates=["CN=press,O=Longshore", "press.example.org"],
 )
 
@@ -88,6 +89,7 @@ def test_all_that_is_said_of_a_principal_stands_in_the_file_as_a_server_reads_it
         "values": {"archive/ingest/data": ["sms", "photos"], "/greet/name": ["Ada"]},
         "delivery": "channel",
         "stream": "0f6d",
+        "go_between": True,
         "certificates": ["CN=press,O=Longshore", "press.example.org"],
     }
     read(file)

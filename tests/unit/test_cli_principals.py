@@ -90,6 +90,7 @@ def test_every_option_stands_in_the_file(file: Path) -> None:
         *("--tenant", "*", "--action", "archive/*", "--queue", "longshore.callbacks"),
         *("--value", "archive/ingest/data=sms", "--value", "archive/ingest/data=photos"),
         *("--delivery", "channel", "--stream", "0f6d", "--no-token"),
+        "--go-between",
         *("--certificate", "CN=press,O=Longshore", "--certificate", "press.example.org"),
     )
     assert kept(file, "press") == {
@@ -101,6 +102,7 @@ def test_every_option_stands_in_the_file(file: Path) -> None:
         "values": {"archive/ingest/data": ["sms", "photos"]},
         "delivery": "channel",
         "stream": "0f6d",
+        "go_between": True,
         "certificates": ["CN=press,O=Longshore", "press.example.org"],
     }
 

@@ -21,6 +21,7 @@ from longshore.access.issuers import Issuer
 
 #: What pydantic says of Python's types, as people say it of TOML's.
 _WORDS: Final = {
+    "bool_type": "must be true or false",
     "datetime_type": "must be a time, such as 2026-11-23T08:00:00Z",
     "dict_type": "must be a table",
     "missing": "is missing",

@@ -66,6 +66,7 @@ class Entry:
     values: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
     delivery: str = ""
     stream: str = ""
+    go_between: bool = False
     certificates: Sequence[str] = ()
 
 
@@ -181,6 +182,7 @@ def _entry_row(entry: Entry) -> dict[str, Any]:
         "values": values,
         "delivery": entry.delivery,
         "stream": entry.stream,
+        "go_between": entry.go_between,
         "certificates": list(entry.certificates),
     }
     return {key: value for key, value in row.items() if value}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from longshore.access.fields import (
     ActionName,
@@ -69,6 +69,7 @@ class ConfiguredPrincipal(Rights):
     name: PrincipalName
     roles: Annotated[tuple[RoleName, ...], Field(min_length=1)]
     stream: Plain | None = None
+    go_between: StrictBool = False
     password: PasswordHash | None = Field(None, repr=False)
     certificates: tuple[CertificateName, ...] = ()
     api_key: SecretHash | None = Field(None, repr=False)
@@ -84,4 +85,5 @@ class ConfiguredPrincipal(Rights):
             self.queues,
             self.delivery,
             self.stream or "",
+            self.go_between,
         )

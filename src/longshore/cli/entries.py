@@ -74,6 +74,11 @@ _ENTRY: Final = (
     ),
     click.option("--stream", default="", help="The id of its channel. Default: its name."),
     click.option(
+        "--go-between",
+        is_flag=True,
+        help="It asks for others, as a gateway does, and is believed from where they call.",
+    ),
+    click.option(
         "--certificate",
         "certificates",
         multiple=True,
@@ -97,6 +102,7 @@ def makes_entry(command: Callable[..., Any]) -> Callable[..., Any]:
         values: tuple[tuple[str, str], ...],
         delivery: str | None,
         stream: str,
+        go_between: bool,
         certificates: tuple[str, ...],
         **options: Any,
     ) -> Any:
@@ -112,6 +118,7 @@ def makes_entry(command: Callable[..., Any]) -> Callable[..., Any]:
             values=permitted,
             delivery=delivery or "",
             stream=stream,
+            go_between=go_between,
             certificates=certificates,
         )
         return command(entry=entry, **options)

@@ -29,7 +29,8 @@ log = structlog.get_logger()
 _NO_PRINCIPAL: Final = (
     "the gateway has no principal of its own, so its server is open to everybody and so would "
     "it be: make one with `longshore principals add gateway --role worker --role viewer "
-    "--role submitter --tenant '*' --queue longshore.callbacks`, and say --token-file"
+    "--role submitter --tenant '*' --queue longshore.callbacks --go-between`, and say "
+    "--token-file"
 )
 
 

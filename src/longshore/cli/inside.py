@@ -21,6 +21,7 @@ GATEWAY: Final = Principal(
     with_implied([Role.VIEWER, Role.SUBMITTER, Role.WORKER]),
     (ANY,),
     queues=("longshore.callbacks",),
+    go_between=True,
 )
 
 

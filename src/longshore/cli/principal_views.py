@@ -59,6 +59,8 @@ def _sheet(principal: ConfiguredPrincipal) -> Iterator[tuple[str, str]]:
     if principal.delivery is not Delivery.NONE:
         yield "delivery", principal.delivery.name.lower()
     yield "stream", principal.stream or ""
+    if principal.go_between:
+        yield "go-between", "yes"
     yield "credentials", "\n".join(_credentials(principal)) or "none"
 
 

@@ -81,6 +81,8 @@ class Principal(NamedTuple):
     queues: tuple[str, ...] = ()
     delivery: Delivery = Delivery.NONE
     stream: str = ""  #: The id of its stream of results; empty: its name.
+    #: Whether it asks for others, and is believed from which addresses these call.
+    go_between: bool = False
 
     @property
     def stream_id(self) -> str:
