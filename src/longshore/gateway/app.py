@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from fastapi import FastAPI
-from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Host, Mount, Router
+from starlette.routing import BaseRoute, Host, Router
 from starlette.types import ASGIApp
 
 from longshore.gateway.access_log import AccessLog
@@ -15,6 +15,7 @@ from longshore.gateway.canonical import canonical_routes
 from longshore.gateway.dialects import Dialect, Gateway
 from longshore.gateway.documents import document_routes
 from longshore.gateway.health import health_routes
+from longshore.gateway.mounting import Below
 
 
 def applications(gateway: Gateway) -> dict[int | None, ASGIApp]:
@@ -23,7 +24,10 @@ def applications(gateway: Gateway) -> dict[int | None, ASGIApp]:
     Dialects on a port of their own are served there only; the others share the first with
     canonical JSON, the documents and health.
     """
-    dialects = {name: _dialect(name)(gateway) for name in gateway.settings.mounts}
+    dialects = {
+        name: _dialect(name)(replace(gateway, links=gateway.links.of(name)))
+        for name in gateway.settings.mounts
+    }
     ports = {mount.port for mount in gateway.settings.mounts.values()} | {None}
     return {port: _application(port, dialects, gateway) for port in ports}
 
@@ -41,7 +45,7 @@ def _application(
     if port is None:
         shown = [*health_routes(gateway), *document_routes(gateway, dialects)]
         routes = [*shown, *routes, *canonical_routes(gateway)]
-    return AccessLog(Starlette(routes=routes))
+    return AccessLog(Router(routes, redirect_slashes=False))
 
 
 def _mounted(
@@ -51,6 +55,6 @@ def _mounted(
     mounts = gateway.settings.mounts
     here = [name for name in dialects if mounts[name].port == port]
     for name in sorted(here, key=lambda one: (not mounts[one].host, -len(mounts[one].path))):
-        mount = Mount(mounts[name].path, dialects[name])
+        below = Below(mounts[name].path, dialects[name])
         host = mounts[name].host
-        yield Host(host, Router([mount])) if host else mount
+        yield Host(host, Router([below], redirect_slashes=False)) if host else below

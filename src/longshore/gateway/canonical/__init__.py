@@ -8,13 +8,14 @@ they are.
 
 from __future__ import annotations
 
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute
 
 from longshore.gateway.canonical.application import Canonical
 from longshore.gateway.canonical.bindings import bindings
 from longshore.gateway.dialects import Gateway
+from longshore.gateway.mounting import Below
 
 
 def canonical_routes(gateway: Gateway) -> list[BaseRoute]:
     """Return a route for all paths: those that nothing is at are refused in the same shape."""
-    return [Mount("", Canonical(gateway, bindings()))]
+    return [Below("", Canonical(gateway, bindings()))]
