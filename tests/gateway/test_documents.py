@@ -5,6 +5,7 @@ import hashlib
 import re
 from collections.abc import AsyncGenerator, Iterator
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,7 +16,8 @@ from fastapi import FastAPI
 from longshore.gateway.canonical.bindings import bindings
 from longshore.gateway.documents.dialects import merge
 from longshore.gateway.documents.openapi import document
-from longshore.gateway.settings import MOUNTS, GatewaySettings, Mount
+from longshore.gateway.links import Links
+from longshore.gateway.settings import MOUNTS, GatewaySettings, Mount, TlsFiles
 from tests.gateway.canonical import ADA
 from tests.gateway.harness import World, gateway
 
@@ -145,10 +147,17 @@ def test_dialects_that_were_moved_are_described_where_they_are() -> None:
     spec = document(bindings(), dict.fromkeys(mounts, made), settings)
     assert spec["servers"] == [{"url": "https://work.example.org"}]
     assert spec["paths"]["/"]["get"]["operationId"] == "one_root"
-    assert spec["paths"]["/#two"]["servers"][0]["url"] == "http://{host}:8001"
-    assert spec["paths"]["/x/"]["servers"] == [{"url": "//old.example.org"}]
+    assert spec["paths"]["/#two"]["servers"] == [{"url": "https://work.example.org:8001"}]
+    assert spec["paths"]["/x/"]["servers"] == [{"url": "https://old.example.org"}]
     assert spec["paths"]["/"]["get"]["security"] == [{}]
     assert spec["tags"][-1] == {"name": "three", "description": "Odd\n\nAn API."}
+    tls = TlsFiles(Path("cert.pem"), Path("key.pem"))
+    for files, scheme in (None, "http"), (tls, "https"):
+        spec = document(
+            bindings(), dict.fromkeys(mounts, made), GatewaySettings(mounts=mounts, tls=files)
+        )
+        assert spec["paths"]["/#two"]["servers"][0]["url"] == f"{scheme}://{{host}}:8001"
+        assert spec["paths"]["/x/"]["servers"] == [{"url": "//old.example.org"}]
 
 
 def test_components_of_a_dialect_have_names_of_their_own() -> None:
@@ -159,7 +168,8 @@ def test_components_of_a_dialect_have_names_of_their_own() -> None:
         "paths": {"/a": {"get": {"x": {"$ref": "#/components/schemas/A"}}}},
         "components": {"schemas": {"A": {"type": "string"}}, "securitySchemes": {"key": {}}},
     }
-    merge(into, "odd", own, Mount("/odd"))
+    settings = GatewaySettings(mounts={"odd": Mount("/odd")})
+    merge(into, "odd", own, Links(settings, "odd"))
     assert into["components"] == {
         "schemas": {"A": {}, "odd.A": {"type": "string"}},
         "securitySchemes": {"odd.key": {}},

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Host, Router
 from starlette.types import ASGIApp
 
@@ -45,7 +46,9 @@ def _application(
     if port is None:
         shown = [*health_routes(gateway), *document_routes(gateway, dialects)]
         routes = [*shown, *routes, *canonical_routes(gateway)]
-    return AccessLog(Router(routes, redirect_slashes=False))
+    application = Starlette(routes=routes)
+    application.router.redirect_slashes = False
+    return AccessLog(application)
 
 
 def _mounted(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +16,7 @@ from longshore.gateway.callbacks.worker import callback_worker
 from longshore.gateway.callers import Way
 from longshore.gateway.dialects import Gateway
 from longshore.gateway.links import Links
-from longshore.gateway.serving import serving
+from longshore.gateway.serving import address_of, all_bound, serving
 from longshore.gateway.settings import GatewaySettings
 
 _ALL_TENANTS: Final = "*"
@@ -51,19 +51,24 @@ async def running(
     are under way, each within the grace. Raises `CannotListen` and `InvalidValue`.
     """
     own = entrance.caller()
-    async with Relay(
-        entrance.servers,
-        timeout=settings.limits.wait.total_seconds(),
-        tls=entrance.tls,
-        insecure=entrance.insecure,
-    ) as relay:
+    async with AsyncExitStack() as stack:
+        sockets = all_bound(settings)
+        for bound in sockets.values():
+            stack.enter_context(bound)
+        # What nobody has asked for, such as a callback, is linked to where it listens.
+        settings = replace(settings, listen=address_of(sockets))
+        relay = await stack.enter_async_context(
+            Relay(
+                entrance.servers,
+                timeout=settings.limits.wait.total_seconds(),
+                tls=entrance.tls,
+                insecure=entrance.insecure,
+            )
+        )
         way = Way(relay, lambda: dict(own.metadata()))
         gateway = Gateway(settings, way, Links(settings))
-        async with (
-            calling_back(gateway, entrance, grace_seconds),
-            serving(gateway, grace_seconds) as address,
-        ):
-            yield address
+        await stack.enter_async_context(calling_back(gateway, entrance, grace_seconds))
+        yield await stack.enter_async_context(serving(gateway, grace_seconds, sockets))
 
 
 @asynccontextmanager

@@ -7,8 +7,8 @@ import contextlib
 import math
 import socket
 import ssl
-from collections.abc import AsyncGenerator, Generator, Iterable
-from typing import Final
+from collections.abc import AsyncGenerator, Generator, Mapping
+from typing import Final, TypeAlias
 
 import uvicorn
 
@@ -17,10 +17,14 @@ from longshore.gateway.certificates import tls_context
 from longshore.gateway.connections import bounded
 from longshore.gateway.dialects import Gateway
 from longshore.gateway.leaving import Leaving
-from longshore.gateway.settings import Limits
+from longshore.gateway.settings import GatewaySettings, Limits
 
 #: So much of an answer the system holds that it has not begun to send; more is of no use to it.
 _UNSENT_BYTES: Final = 64 * 1024
+
+
+Sockets: TypeAlias = Mapping[int | None, socket.socket]
+"""Bound sockets by port; None: that of the gateway."""
 
 
 class CannotListen(OSError):
@@ -52,15 +56,18 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(gateway: Gateway, grace_seconds: float = 30.0) -> AsyncGenerator[str]:
+async def serving(
+    gateway: Gateway, grace_seconds: float = 30.0, sockets: Sockets | None = None
+) -> AsyncGenerator[str]:
     """Serve until the block ends, then answer what was asked within the grace.
 
     Yields the address of the gateway as HOST:PORT, with the port that was chosen for port 0.
-    Raises `CannotListen`, and `InvalidValue` if certificates cannot be used.
+    `sockets` are those that were bound before. Raises `CannotListen`, and `InvalidValue` if
+    certificates cannot be used.
     """
     tls = tls_context(gateway.settings.tls) if gateway.settings.tls else None
     apps = {port: Leaving(app) for port, app in applications(gateway).items()}
-    sockets = _all_bound(gateway.settings.listen, apps)
+    sockets = sockets or all_bound(gateway.settings)
     servers = {
         port: _server(app, gateway.settings.limits, tls, grace_seconds)
         for port, app in apps.items()
@@ -72,8 +79,7 @@ async def serving(gateway: Gateway, grace_seconds: float = 30.0) -> AsyncGenerat
     try:
         for server in servers.values():
             await server.listens.wait()
-        host, port, *_ = sockets[None].getsockname()
-        yield f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        yield address_of(sockets)
     finally:
         for server in servers.values():
             server.should_exit = True
@@ -100,18 +106,24 @@ def _server(
     return _Server(config, app)
 
 
-def _all_bound(listen: str, ports: Iterable[int | None]) -> dict[int | None, socket.socket]:
-    """Return a socket for each port, all or none; None is the one of `listen`."""
-    host, _, shared = listen.rpartition(":")
+def all_bound(settings: GatewaySettings) -> Sockets:
+    """Return a socket for each port, all or none. Raises `CannotListen`."""
+    host, _, shared = settings.listen.rpartition(":")
     bound: dict[int | None, socket.socket] = {}
     try:
-        for port in ports:
+        for port in {None} | {mount.port for mount in settings.mounts.values()}:
             bound[port] = _bound(host.strip("[]"), int(shared) if port is None else port)
     except CannotListen:
         for one in bound.values():
             one.close()
         raise
     return bound
+
+
+def address_of(sockets: Sockets) -> str:
+    """Return where a gateway listens as HOST:PORT."""
+    host, port, *_ = sockets[None].getsockname()
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _bound(host: str, port: int) -> socket.socket:

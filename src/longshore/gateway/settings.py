@@ -91,7 +91,8 @@ class GatewaySettings:
 
     listen: str = "127.0.0.1:8080"
     tls: TlsFiles | None = None
-    #: As clients see it, `https://work.example.org`; empty: as a request was sent.
+    #: As clients see it, `https://work.example.org`; empty: as a request was sent. Of dialects
+    #: with a host name or a port of their own it tells the rest.
     public_url: str = ""
     #: Proxies whose `X-Forwarded-…` headers are believed.
     trusted_proxies: tuple[Network, ...] = ()

@@ -58,7 +58,7 @@ async def _mdworkbench(ended: Ended) -> Content:
     if not ended.operation.HasField("launch"):
         raise Unfit("only launches are told of as MDWorkbench does")
     entries = await log_of(ended.asking, launch.metadata.id)
-    base = ended.gateway.links.standing("mdworkbench")
+    base = ended.gateway.links.of("mdworkbench").standing()
     shown = details(launch, entries, base, datetime.now(UTC))
     return Content(ended.url, _JSON, rendered("launch", shown, Media.JSON))
 
@@ -67,7 +67,7 @@ async def _vitam(ended: Ended) -> Content:
     task = ended.operation.task
     if not ended.operation.HasField("task"):
         raise Unfit("only tasks are told of as Vitam does")
-    shown = async_status(task, ended.gateway.links.standing("vitam"))
+    shown = async_status(task, ended.gateway.links.of("vitam").standing())
     body = json.dumps(shown, ensure_ascii=False, separators=(",", ":")).encode()
     return Content(callback_uri(ended.url, task), _JSON, body)
 

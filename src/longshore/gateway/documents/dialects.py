@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from longshore.gateway.settings import Mount
+from longshore.gateway.links import Links
 
 #: What a path item has besides operations.
 _NO_OPERATIONS: Final = frozenset({"parameters", "servers", "summary", "description", "$ref"})
 _PREFIX: Final = "#/components/"
 
 
-def merge(into: dict[str, Any], name: str, own: dict[str, Any], mount: Mount) -> None:
+def merge(into: dict[str, Any], name: str, own: dict[str, Any], links: Links) -> None:
     """Add the document of a dialect. Its components and operations are called `name.…`."""
+    mount, server = links.mount, _server(links)
     own = _renamed(own, name)
     into["tags"].append({"name": name, "description": _about(own["info"])})
     for path, item in own.get("paths", {}).items():
         place = _free(into["paths"], f"{mount.path}{path}" or "/", name)
-        into["paths"][place] = _item(item, name, mount, own)
+        into["paths"][place] = _item(item, name, server, own)
     for group, components in own.get("components", {}).items():
         known = into["components"].setdefault(group, {})
         known.update({f"{name}.{key}": value for key, value in components.items()})
@@ -33,13 +34,15 @@ def _free(paths: dict[str, Any], path: str, name: str) -> str:
     return path if path not in paths else f"{path}#{name}"
 
 
-def _item(item: dict[str, Any], name: str, mount: Mount, own: dict[str, Any]) -> dict[str, Any]:
+def _item(
+    item: dict[str, Any], name: str, server: dict[str, Any] | None, own: dict[str, Any]
+) -> dict[str, Any]:
     """Return a path item whose operations stand alone outside of their document."""
     made = {
         key: value if key in _NO_OPERATIONS else _operation(value, name, own)
         for key, value in item.items()
     }
-    if server := _server(mount):
+    if server:
         made["servers"] = [server]
     return made
 
@@ -56,14 +59,18 @@ def _operation(operation: dict[str, Any], name: str, own: dict[str, Any]) -> dic
     return made
 
 
-def _server(mount: Mount) -> dict[str, Any] | None:
-    """Return where a dialect is that is not everywhere."""
+def _server(links: Links) -> dict[str, Any] | None:
+    """Return where a dialect is that is not where all are."""
+    mount, settings = links.mount, links.settings
+    if not mount.host and mount.port is None:
+        return None
+    if settings.public_url:
+        return {"url": links.public()}
     if mount.host:
         return {"url": f"//{mount.host}"}
-    if mount.port is not None:
-        variables = {"host": {"default": "localhost"}}
-        return {"url": f"http://{{host}}:{mount.port}", "variables": variables}
-    return None
+    variables = {"host": {"default": "localhost"}}
+    scheme = "https" if settings.tls else "http"
+    return {"url": f"{scheme}://{{host}}:{mount.port}", "variables": variables}
 
 
 def _renamed(value: Any, name: str) -> Any:

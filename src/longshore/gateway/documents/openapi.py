@@ -12,6 +12,7 @@ from longshore.gateway.canonical.bindings import Binding
 from longshore.gateway.documents.dialects import merge
 from longshore.gateway.documents.operations import paths_of, tags_of
 from longshore.gateway.documents.schemas import Schemas
+from longshore.gateway.links import Links
 from longshore.gateway.settings import GatewaySettings
 
 _DESCRIPTION: Final = """\
@@ -70,5 +71,5 @@ def document(
         },
     }
     for name, dialect in dialects.items():
-        merge(made, name, dialect.openapi(), settings.mounts[name])
+        merge(made, name, dialect.openapi(), Links(settings, name))
     return made
