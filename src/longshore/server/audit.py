@@ -61,4 +61,5 @@ def _who(visitor: Visitor) -> dict[str, str | None]:
         "tenant": visitor.tenant,
         "request_id": visitor.request_id,
         "address": visitor.address,
+        **({"through": visitor.through} if visitor.through else {}),
     }

@@ -16,6 +16,7 @@ from longshore.core.errors import Unauthenticated
 from longshore.core.principals import ANONYMOUS, ANY, Principal, Role
 from longshore.server.arrivals import Arrivals
 from longshore.server.certificates import certificate_of
+from longshore.server.go_betweens import GoBetweens
 from longshore.server.limits import AccessLimits
 from longshore.server.open_streams import OpenStreams
 from longshore.server.rates import Rates
@@ -86,6 +87,7 @@ class Gate:
         self._certificates = certificates
         self._reflection_is_open = reflection_is_open
         self.arrivals = Arrivals(limits.request_seconds)
+        self._go_betweens = GoBetweens(access)
         self._streams = OpenStreams(limits.streams_per_principal)
         self._by_principal = _rates(limits.calls_per_principal)
         self._by_address = _rates(limits.calls_per_address)
@@ -103,6 +105,14 @@ class Gate:
         `InvalidFields` and `LimitExceeded`.
         """
         visitor.introduce()
+        if visitor.relayed:
+            self._go_betweens.recognize(visitor)
+            if visitor.unproven:
+                return None
+        return self._admit(visitor)
+
+    def _admit(self, visitor: Visitor) -> Call | None:
+        """Let in, once it is known from where it comes, whoever can be let in at once."""
         if self._by_address is not None:
             self._by_address.take(visitor.address)
         if not visitor.needed:
@@ -115,6 +125,10 @@ class Gate:
     async def identify(self, visitor: Visitor) -> Call:
         """Check a credential and let its owner in. Raises what `recognize` raises."""
         assert self._access is not None
+        if visitor.unproven:
+            await self._go_betweens.check(visitor)
+            if call := self._admit(visitor):
+                return call
         presented = self._presented(visitor)
         identity = await self._access.identify(presented, visitor.address)
         return self._let_in(visitor, identity)
@@ -123,7 +137,7 @@ class Gate:
         header = visitor.authorization
         if header is not None:
             return header
-        if self._certificates:
+        if self._certificates and not visitor.relayed:
             certificate = certificate_of(visitor.context.auth_context())
             if certificate is not None:
                 return certificate

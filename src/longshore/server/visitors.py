@@ -29,6 +29,9 @@ _TENANT: Final = "x-tenant-id"
 _REQUEST_ID: Final = "x-request-id"
 _HEADER_CHARACTERS: Final = 128  #: Of an x-request-id, which other systems may have made.
 
+#: From where a call comes that somebody passes on.
+RELAYED_FOR: Final = "x-caller-address"
+
 _GRPC: Final = "grpc._cython.cygrpc"  #: What logs of the library are under.
 
 #: What a header may hold; gRPC reads more than it writes.
@@ -48,6 +51,8 @@ class Visitor:
         "request_id",
         "stream",
         "tenant",
+        "through",
+        "unproven",
     )
 
     def __init__(self, path: str, needed: Needed, context: Context) -> None:
@@ -56,6 +61,10 @@ class Visitor:
         self.context = context
         self.metadata: Mapping[str, Any] = dict(context.invocation_metadata() or ())
         self.address = _host(context.peer())
+        self.through = (
+            ""  #: The address of the go-between that is believed from where it comes.
+        )
+        self.unproven = False  #: Whether there is a go-between whose proof nobody knows yet.
         self.tenant: str = self.metadata.get(_TENANT) or ""
         self.request_id: str = self.metadata.get(_REQUEST_ID) or ""
         self.principal: str | None = None  #: Its name, once it is known.
@@ -78,11 +87,24 @@ class Visitor:
             raise wrong
 
     @property
+    def relayed(self) -> bool:
+        """Whether it says that somebody passes it on, be that believed or not."""
+        return RELAYED_FOR in self.metadata
+
+    def relay(self, address: str) -> None:
+        """Believe that it comes from another address than that of the connection."""
+        self.address, self.through = address, self.address
+
+    def repeats(self, name: str) -> bool:
+        """Whether a header is there more than once."""
+        pairs: Any = self.context.invocation_metadata() or ()
+        several = len(pairs) != len(self.metadata)
+        return several and sum(one == name for one, _ in pairs) > 1
+
+    @property
     def authorization(self) -> str | None:
         """What it shows; None if it shows nothing. Raises `Unauthenticated` for several."""
-        pairs: Any = self.context.invocation_metadata() or ()
-        repeats = len(pairs) != len(self.metadata)
-        if repeats and sum(name == "authorization" for name, _ in pairs) > 1:
+        if self.repeats("authorization"):
             raise Unauthenticated("there is more than one credential")
         return self.metadata.get("authorization") or None
 
