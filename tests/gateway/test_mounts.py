@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -14,7 +15,7 @@ from tests.gateway.harness import Entry, GatewaySettings, Mount, World, gateway
 ADA = Entry(name="ada", roles=("submitter",))
 
 #: Members of the answer to a path that there is not, by the mount that it is below.
-ABSENT = {
+ABSENT: dict[str, dict[str, Any]] = {
     "": {"code": 5, "details": []},
     "/vitam/v1": {"http_code": 404, "code": "ingest", "state": "Item_Not_Found"},
     "/asapi": {"success": False, "error": "not-found"},

@@ -16,6 +16,7 @@ from longshore.gateway.canonical import canonical_routes
 from longshore.gateway.dialects import Dialect, Gateway
 from longshore.gateway.documents import document_routes
 from longshore.gateway.health import health_routes
+from longshore.gateway.hosts import OneHost
 from longshore.gateway.mounting import Below
 
 

@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from longshore.gateway.access_log import AccessLog
+from longshore.gateway.leaving import BREAK_OFF
 from longshore.gateway.settings import Limits
 
 log = structlog.get_logger("longshore.access")
@@ -76,6 +77,7 @@ class _Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._head_began = True
         super().on_message_begin()
+        self.scope["extensions"] = {BREAK_OFF: {"close": self._break_off}}
 
     def on_headers_complete(self) -> None:
         self._head_began, self._head_bytes = False, 0
@@ -94,8 +96,7 @@ class _Connection(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        seconds = self.limits.silence.total_seconds()
-        self._taking_timer = self.loop.call_later(seconds, self._give_up_taking)
+        self._await_taking()
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -117,6 +118,10 @@ class _Connection(HttpToolsProtocol):
 
     def _await_body(self, seconds: float) -> None:
         self._body_timer = self.loop.call_later(seconds, self._look_for_body)
+
+    def _await_taking(self) -> None:
+        seconds = self.limits.silence.total_seconds()
+        self._taking_timer = self.loop.call_later(seconds, self._give_up_taking)
 
     def _look_for_body(self) -> None:
         """Give the client up unless it has sent something lately, or is kept from it here."""
@@ -140,6 +145,13 @@ class _Connection(HttpToolsProtocol):
 
     def _give_up_taking(self) -> None:
         self._give_up("answer")
+
+    def _break_off(self) -> None:
+        if self.transport.is_closing():
+            return
+        self.transport.close()
+        if self._taking_timer is None:
+            self._await_taking()
 
     def _give_up(self, during: str) -> None:
         log.info("slow_client", during=during, address=self.client and self.client[0])

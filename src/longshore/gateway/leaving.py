@@ -1,4 +1,6 @@
-"""Leaving: streams that would go on for ever come to a good end when the gateway does."""
+"""Leaving: streams that would go on for ever come to a good end when the gateway does, and what
+has none is broken off.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 #: What is sent in whole pieces, and after which the reader takes up again where it was.
 _RESUMED: Final = ("application/x-ndjson", "text/event-stream")
+
+#: The extension of a scope whose `close` closes the connection once all that was sent has gone.
+BREAK_OFF: Final = "longshore.break_off"
 
 
 class Leaving:
@@ -33,10 +38,14 @@ class Leaving:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         task = asyncio.current_task()
         assert task is not None
+        is_open = False
 
         async def told(message: Message) -> None:
+            nonlocal is_open
             await send(message)
-            if message["type"] == "http.response.start":
+            begins = message["type"] == "http.response.start"
+            is_open = begins or message.get("more_body", False)
+            if begins:
                 self._note(task, Headers(raw=list(message["headers"])))
 
         try:
@@ -46,9 +55,11 @@ class Leaving:
                 raise
             task.uncancel()
             if self._lasting[task]:
-                await send({"type": "http.response.body", "body": b""})
+                await told({"type": "http.response.body", "body": b""})
         finally:
             self._lasting.pop(task, None)
+        if is_open:
+            await _break_off(scope, receive)
 
     def _note(self, task: asyncio.Task[Any], headers: Headers) -> None:
         kind = headers.get("content-type", "").partition(";")[0].strip()
@@ -57,3 +68,10 @@ class Leaving:
             self._lasting[task] = is_resumed
             if self._left:
                 task.cancel()
+
+
+async def _break_off(scope: Scope, receive: Receive) -> None:
+    """End an answer that did not come to its end, so that whoever reads it can tell."""
+    scope["extensions"][BREAK_OFF]["close"]()
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -10,7 +10,7 @@ from typing import Final
 from longshore.client import OutOfRange, Relayed, StreamTaken
 from longshore.client.reopening import Reopening, Stream
 from longshore.gateway.asapi.framing import HEARTBEAT, result, system
-from longshore.gateway.asapi.pouring import Outlet, Poured
+from longshore.gateway.pouring import Outlet, Poured
 from longshore.v1.task_service_pb2 import StreamResultsRequest, StreamResultsResponse
 
 MEDIA_TYPE: Final = "application/octet-stream"

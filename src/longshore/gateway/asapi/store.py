@@ -8,7 +8,7 @@ import asyncio
 from typing import Final
 
 from longshore.client import FailedPrecondition, Fetching, Relayed
-from longshore.gateway.asapi.pouring import Outlet, Poured
+from longshore.gateway.pouring import Outlet, Poured
 
 _HEADERS: Final = {"cache-control": "no-store"}
 

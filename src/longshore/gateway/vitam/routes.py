@@ -8,11 +8,12 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 
 from longshore.client import Fetching, Relayed
 from longshore.gateway.dialects import Gateway
 from longshore.gateway.faults import Malformed, UnsupportedMedia
+from longshore.gateway.pouring import Streamed
 from longshore.gateway.requests import object_of
 from longshore.gateway.vitam import facts
 from longshore.gateway.vitam.headers import authorization_of, documented, tenant_of
@@ -81,7 +82,7 @@ class Tasks:
         fetching = asker.tasks.fetch(task.metadata.id, acknowledge=False)
         content_type = await fetching.begin() or "application/octet-stream"
         headers = {**documented(request), "content-type": content_type}
-        return StreamingResponse(_pieces(fetching), headers=headers)
+        return Streamed(_pieces(fetching), headers=headers)
 
     async def get_status(self, request: Request) -> Response:
         """Tell how the service is, whatever the tenant."""

@@ -1,4 +1,6 @@
-"""Pouring: bodies that are written piece by piece, while it is known whether anybody is there."""
+"""Pouring: bodies that are written piece by piece. What cannot be written to its end is broken
+off, by which whoever reads it can tell that something is missing.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,16 @@ from starlette.types import Receive, Scope, Send
 from longshore.client import CallError
 
 log = structlog.get_logger()
+
+
+class Streamed(StreamingResponse):
+    """A response whose body is iterated over, and broken off if that raises a `CallError`."""
+
+    async def stream_response(self, send: Send) -> None:
+        try:
+            await super().stream_response(send)
+        except CallError as error:
+            _note(error)
 
 
 class Gone(Exception):
@@ -41,9 +53,8 @@ class Outlet:
 class Poured(StreamingResponse):
     """A response whose body a coroutine writes.
 
-    It ends as complete when the coroutine returns. If that raises a `CallError`, the connection
-    is broken off instead, by which the client can tell that something is missing; if the client
-    leaves, the coroutine is cancelled.
+    It ends as complete when the coroutine returns. If that raises a `CallError`, it is broken
+    off; if the client leaves, the coroutine is cancelled.
     """
 
     def __init__(
@@ -75,7 +86,7 @@ class Poured(StreamingResponse):
         try:
             await pouring
         except CallError as error:
-            log.info("broken_off", reason=error.reason, error=str(error))
+            _note(error)
             return False
         except (Gone, asyncio.CancelledError):
             return False
@@ -87,3 +98,7 @@ async def _left(outlet: Outlet, receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     outlet.gone = True
+
+
+def _note(error: CallError) -> None:
+    log.info("broken_off", reason=error.reason, error=str(error))
