@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from dataclasses import replace
@@ -14,7 +15,7 @@ from longshore.gateway.links import Links
 from longshore.gateway.running import Entrance, running
 from longshore.gateway.settings import CallbackRules, GatewaySettings, Mount, TlsFiles
 from longshore.worker import Worker
-from tests.gateway.harness import gateway
+from tests.gateway.harness import World, gateway
 from tests.gateway.outbound import LOOPBACK, OWN
 from tests.gateway.receiver import receiver
 
@@ -127,3 +128,47 @@ async def test_a_dialect_on_a_host_or_a_port_of_its_own_links_to_itself(
     }[public_url]
     assert stored.headers["content-location"].startswith(f"{origins[0]}/storage/")
     assert failed.json()["meta"]["url"] == f"{origins[1]}/patients/x"
+
+
+NO_HOSTS = (
+    *(b"[", b"[::1", b"[::1::2]", b"[1.2.3.4]", b"a b", b"a/b", b"a?b", b"a#b", b"u@a", b'"'),
+    *(b"a:1:2", b"a:x", "ü".encode(), b"a\r\nHost: b", b"a\r\nHost: a"),
+)
+
+
+async def test_a_host_of_which_no_link_can_be_made_is_400(tmp_path: Path) -> None:
+    async with gateway(tmp_path, None, "dataone", "ehealth", "mdworkbench") as (world, _):
+        for path in ("ghibli-rest/v2/job-manager/jobs", "ehealth/x", "mdworkbench/service"):
+            for host in NO_HOSTS:
+                said = await _raw(
+                    world, b"GET /%s HTTP/1.1\r\nHost: %s\r\n" % (path.encode(), host)
+                )
+                assert said.startswith(b"HTTP/1.1 400 Bad Request\r\n"), (path, host)
+                assert b"x-request-id: " in said
+
+
+async def test_hosts_are_names_and_addresses_and_may_be_missing(tmp_path: Path) -> None:
+    async with gateway(tmp_path, None, "ehealth") as (world, _):
+        port = world.url.rpartition(":")[2]
+        for host, shown in {
+            b"Host: EXAMPLE.org": "EXAMPLE.org",
+            b"Host: a_b:8080": "a_b:8080",
+            b"Host: [2001:db8::7]:80": "[2001:db8::7]:80",
+            b"Host:": f"127.0.0.1:{port}",
+            b"X: y": f"127.0.0.1:{port}",
+        }.items():
+            said = await _raw(world, b"GET /ehealth/x HTTP/1.1\r\n%s\r\n" % host)
+            assert f'"url":"http://{shown}/ehealth/x"'.encode() in said
+
+
+async def _raw(world: World, head: bytes) -> bytes:
+    """Return what is answered to a head that lacks its end."""
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", int(world.url.rpartition(":")[2])
+    )
+    writer.write(head + b"Connection: close\r\n\r\n")
+    try:
+        async with asyncio.timeout(10):
+            return await reader.read()
+    finally:
+        writer.close()
