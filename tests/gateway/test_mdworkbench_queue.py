@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 import httpx
 import pytest
 
+from longshore.gateway.mdworkbench import launch
 from tests.gateway.workbench import ADMIN, PASSWORD, Entry, Workbench, workbench
 
 SAM = Entry(name="sam", roles=("submitter",))
@@ -218,3 +219,25 @@ async def test_nothing_acceptable_is_406_to_administrators_only(tmp_path: Path) 
         html = {"accept": "text/html"}
         assert (await here.ask("GET", "/launch", headers=html)).status_code == 401
         assert (await here.ask("GET", "/launch", headers=html, auth=ADMIN)).status_code == 406
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/xml"])
+async def test_a_queue_of_many_pages_is_written_as_one_of_one_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accept: str
+) -> None:
+    async with workbench(tmp_path) as here:
+        ids = await waiting(here, 4)
+
+        async def queue() -> httpx.Response:
+            headers = {"accept": accept}
+            return await here.ask("GET", "/launch", headers=headers, auth=ADMIN)
+
+        whole = await queue()
+        assert whole.headers["content-length"] == str(len(whole.content))
+        assert all(one.encode() in whole.content for one in ids)
+        for size in (1, 2, 4):
+            monkeypatch.setattr(launch, "_MOST_OF_A_PAGE", size)
+            paged = await queue()
+            assert (paged.status_code, paged.content) == (200, whole.content)
+            assert paged.headers["content-type"] == accept
+            assert "content-length" not in paged.headers

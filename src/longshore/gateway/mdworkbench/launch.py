@@ -28,7 +28,7 @@ from longshore.gateway.mdworkbench.documents import (
 from longshore.gateway.mdworkbench.downloads import zip_of
 from longshore.gateway.mdworkbench.ids import is_whole, whole
 from longshore.gateway.mdworkbench.logs import log_of
-from longshore.gateway.mdworkbench.representations import answer
+from longshore.gateway.mdworkbench.representations import answer, answer_pages
 from longshore.gateway.mdworkbench.service import KindName, kind_of, launchable
 from longshore.gateway.mdworkbench.shapes import (
     LaunchDetails,
@@ -129,7 +129,10 @@ class _Launch:
         asking = await administrator(self._gateway, request)
         base = self._gateway.links.base(request)
         queue = asking.launches.queue(kind_of(kind), page_size=_MOST_OF_A_PAGE)
-        return answer(request, "launches", [summary(one.message, base) async for one in queue])
+        pages = (
+            [summary(one.message, base) for one in page.items] async for page in queue.pages()
+        )
+        return await answer_pages(request, "launches", pages)
 
     async def get(self, request: Request, launch_id: str) -> Response:
         launch_id = whole(launch_id, "launch")

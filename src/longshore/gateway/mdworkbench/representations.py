@@ -9,13 +9,13 @@ from __future__ import annotations
 import enum
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from xml.etree import ElementTree as ET
 
 from pydantic import BaseModel
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from longshore.gateway.faults import NotAcceptable
 
@@ -43,6 +43,12 @@ _ITEMS: Final = {
     "files": "file",
     "parameters": "parameter",
     "properties": "property",
+}
+
+#: What stands before, between and after the items of a list that is not empty.
+_FRAMES: Final[Mapping[Media, tuple[str, str, str]]] = {
+    Media.JSON: ("[", ",", "]"),
+    Media.XML: ("<?xml version='1.0' encoding='utf-8'?>\n<{}>", "", "</{}>"),
 }
 
 #: Characters that XML cannot hold, however they are written.
@@ -78,6 +84,42 @@ def answer(request: Request, root: str, shown: BaseModel | Sequence[BaseModel]) 
     return Response(rendered(root, shown, media), media_type=media)
 
 
+async def answer_pages(
+    request: Request, root: str, pages: AsyncIterator[Sequence[BaseModel]]
+) -> Response:
+    """Return an answer with a list of any length; no more than two pages of it are held.
+
+    Raises `NotAcceptable`, and what the first two pages raise; afterwards it is broken off.
+    """
+    media = accepted(request)
+    first, second = await anext(pages, ()), await anext(pages, None)
+    if second is None:
+        return Response(rendered(root, first, media), media_type=media)
+
+    async def all_pages() -> AsyncGenerator[Sequence[BaseModel]]:
+        yield first
+        yield second
+        async for page in pages:
+            yield page
+
+    return StreamingResponse(_written(root, all_pages(), media), media_type=media)
+
+
+async def _written(
+    root: str, pages: AsyncIterator[Sequence[BaseModel]], media: Media
+) -> AsyncGenerator[bytes]:
+    """Yield a list in pieces, together what `rendered` returns of it as a whole."""
+    begin, between, end = _FRAMES[media]
+    yield begin.format(root).encode()
+    written = False
+    async for page in pages:
+        items = between.join(_item(root, _node(one), media) for one in page)
+        if items:
+            yield f"{between if written else ''}{items}".encode()
+            written = True
+    yield end.format(root).encode()
+
+
 def rendered(root: str, shown: BaseModel | Sequence[BaseModel], media: Media) -> bytes:
     """Return a node, or a list of nodes, as bytes; `root` is what XML calls it."""
     if isinstance(shown, BaseModel):
@@ -85,11 +127,23 @@ def rendered(root: str, shown: BaseModel | Sequence[BaseModel], media: Media) ->
     else:
         node = [_node(one) for one in shown]
     if media is Media.JSON:
-        return json.dumps(node, ensure_ascii=False, separators=(",", ":")).encode()
+        return _json(node).encode()
     element = ET.Element(root)
     _fill(element, root, node)
     written: bytes = ET.tostring(element, "utf-8", xml_declaration=True)
     return written
+
+
+def _item(root: str, node: Any, media: Media) -> str:
+    if media is Media.JSON:
+        return _json(node)
+    element = ET.Element(_ITEMS[root])
+    _fill(element, "", node)
+    return ET.tostring(element, "unicode")
+
+
+def _json(node: Any) -> str:
+    return json.dumps(node, ensure_ascii=False, separators=(",", ":"))
 
 
 def _node(model: BaseModel) -> dict[str, Any]:
