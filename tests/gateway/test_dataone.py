@@ -215,6 +215,8 @@ async def test_what_does_not_exist_is_404(tmp_path: Path) -> None:
             "not_found",
             "contract 'museum' has no action 'a/b'",
         )
+        long = await here.post(asked(actionName="n" * 100_000))
+        assert (long.status_code, len(long.content) < 1_000) == (404, True)
         assert (await here.post(asked(), "zoe")).status_code == 404
         headers = {"authorization": f"Bearer {here.tokens['ada']}"}
         for path in ("/ghibli-rest/v2/", "/ghibli-rest/v2/login", f"{PATH}/", f"{PATH}/1"):

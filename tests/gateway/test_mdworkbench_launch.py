@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import re
 import zipfile
+from collections.abc import AsyncGenerator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -420,6 +421,44 @@ async def test_broken_forms_are_400_and_long_ones_413(tmp_path: Path) -> None:
             "POST", "/launch?id=naming", files={"folder": (None, "x" * 1_100_000)}
         )
         assert long.status_code == 413
+
+
+async def test_a_form_that_is_cut_off_launches_nothing(tmp_path: Path) -> None:
+    async with workbench(tmp_path) as here:
+        part = b'--x\r\ncontent-disposition: form-data; name="folder"\r\n\r\na\r\n'
+        last = b'--x\r\ncontent-disposition: form-data; name="depth"\r\n\r\n'
+        headers = {"content-type": 'multipart/form-data; boundary="x"'}
+        for cut in (
+            part,
+            part + b"--x",
+            part + b"--x-",
+            part + last,
+            part + last + b"7\r\n--x",
+        ):
+            answer = await here.ask("POST", "/launch?id=naming", headers=headers, content=cut)
+            refused(answer, 400, "the form does not come to its end")
+        assert await here.queue() == []
+        for end in (b"--x--", b"--x--\r\n", b"--x--\r\nepilogue"):
+            answer = await here.ask(
+                "POST", "/launch?id=naming", headers=headers, content=part + end
+            )
+            assert answer.status_code == 200, answer.text
+
+
+async def test_a_body_that_turns_out_to_be_empty_is_none(tmp_path: Path) -> None:
+    async def nothing() -> AsyncGenerator[bytes]:
+        return
+        yield b""
+
+    async def something() -> AsyncGenerator[bytes]:
+        yield b"folder=b"
+
+    async with workbench(tmp_path) as here:
+        for content, status in (nothing(), 200), (something(), 415):
+            answer = await here.ask(
+                "POST", "/launch?id=naming", headers={"folder": "a"}, content=content
+            )
+            assert answer.status_code == status, answer.text
 
 
 async def test_maintenance_refuses_launches_at_once_and_nothing_else(tmp_path: Path) -> None:

@@ -55,10 +55,13 @@ async def test_a_storage_expires_after_half_an_hour_unless_it_is_kept(tmp_path: 
     async with workbench(tmp_path) as here:
         usual = await stored(here, content=b"a")
         forever = await stored(here, content=b"b", headers={"content-expiration": "-1"})
+        least = {"content-expiration": str(-(2**63))}
+        longer = await stored(here, content=b"c", headers=least)
         told = (await here.ask("GET", usual)).headers
         assert 1790 < int(told["content-expiration"]) <= 1800
         assert told["content-type"] == "application/octet-stream"
-        assert (await here.ask("GET", forever)).headers["content-expiration"] == "-1"
+        for one in (forever, longer):
+            assert (await here.ask("GET", one)).headers["content-expiration"] == "-1"
         here.world.clock.move(31 * 60 * 1_000)
         assert (await here.ask("GET", usual)).status_code == 404
         assert (await here.ask("GET", forever)).content == b"b"

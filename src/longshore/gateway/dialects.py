@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.routing import Match, Route
 
 from longshore.gateway.callers import Way
 from longshore.gateway.links import Links
 from longshore.gateway.settings import GatewaySettings
+
+_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +35,21 @@ class Dialect(Protocol):
     """
 
     def __call__(self, gateway: Gateway) -> FastAPI: ...
+
+
+def is_id(text: str) -> bool:
+    """Whether it is a whole id. Servers take numbers as well, but these can be guessed."""
+    return _ID.fullmatch(text) is not None
+
+
+def allowed(request: Request) -> str:
+    """Return the methods of a path of a dialect, as `Allow` has them."""
+    application: FastAPI = request.app
+    return ", ".join(
+        sorted(
+            method
+            for route in application.routes
+            if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+            for method in route.methods or ()
+        )
+    )

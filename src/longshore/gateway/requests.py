@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any, cast
+from typing import Any, Final, cast
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -12,6 +13,16 @@ from starlette.types import Message
 
 from longshore.gateway.faults import Malformed, TooLarge, UnsupportedMedia
 from longshore.gateway.settings import Limits
+
+MULTIPART: Final = "multipart/form-data"
+
+#: Of a body, in which a form that is no longer one of its parts comes to its end.
+_END_BYTES: Final = 4 * 1024
+
+
+def media_type(request: Request) -> str:
+    """Return what kind of body a request says it has; empty if it says nothing."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def body_of(request: Request, limit_bytes: int) -> bytes:
@@ -68,15 +79,16 @@ async def form_of(request: Request, limits: Limits) -> FormData:
 
     Files in it are on disk; whoever gets the form has to close it.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in ("application/x-www-form-urlencoded", "multipart/form-data"):
+    kind = media_type(request)
+    if kind not in ("application/x-www-form-urlencoded", MULTIPART):
         raise UnsupportedMedia("a form is needed")
     length = request.headers.get("content-length", "")
-    most = limits.upload_bytes if kind == "multipart/form-data" else limits.body_bytes
+    most = limits.upload_bytes if kind == MULTIPART else limits.body_bytes
     if length.isdecimal() and int(length) > most:
         raise TooLarge(f"the form has more than {most} bytes")
+    end = bytearray()
     try:
-        return await bounded(request, most).form(
+        form = await _noted(bounded(request, most), end).form(
             max_files=limits.form_fields,
             max_fields=limits.form_fields,
             max_part_size=limits.body_bytes,
@@ -86,6 +98,28 @@ async def form_of(request: Request, limits: Limits) -> FormData:
         raise (TooLarge if is_too_much else Malformed)(error.detail) from None
     except UnicodeError as error:  # of a charset whose own errors the parser does not know
         raise Malformed(f"the form cannot be decoded: {error}") from None
+    if kind == MULTIPART and not _is_ended(request, end):
+        await form.close()
+        raise Malformed("the form does not come to its end")
+    return form
+
+
+def _noted(request: Request, end: bytearray) -> Request:
+    """Return a request that notes how its body ends."""
+
+    async def receive() -> Message:
+        message = await request.receive()
+        end.extend(message.get("body", b""))
+        del end[:-_END_BYTES]
+        return message
+
+    return Request(request.scope, receive)
+
+
+def _is_ended(request: Request, end: bytearray) -> bool:
+    """Whether the end of a form is: the parser takes what there is, and leaves out the rest."""
+    _, options = parse_options_header(request.headers["content-type"])
+    return b"--" + options[b"boundary"] + b"--" in end
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

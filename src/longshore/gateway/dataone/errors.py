@@ -10,15 +10,14 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from grpc import StatusCode
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Match
 
 from longshore.client import CallError
 from longshore.gateway.dataone.shapes import Failure, time_shape
+from longshore.gateway.dialects import allowed
 from longshore.gateway.faults import Fault
 
 _CODES: Final = MappingProxyType(
@@ -95,15 +94,8 @@ async def _of_parameters(_: Request, error: Exception) -> Response:
 
 async def _of_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    headers = {"allow": _allowed(request)} if error.status_code == 405 else {}
+    headers = {"allow": allowed(request)} if error.status_code == 405 else {}
     return _failure(error.status_code, error.detail, headers)
-
-
-def _allowed(request: Request) -> str:
-    """Return the methods of a path; each has a route of its own."""
-    routes: list[APIRoute] = request.app.routes
-    here = [route for route in routes if route.matches(request.scope)[0] != Match.NONE]
-    return ", ".join(sorted(method for route in here for method in route.methods or ()))
 
 
 async def _of_surprise(request: Request, _: Exception) -> Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -20,7 +19,7 @@ from longshore.gateway.dataone.shapes import Failure, Job, JobList, Login, Shape
 from longshore.gateway.dataone.submission import Submission, submission_of, submit
 from longshore.gateway.dialects import Gateway
 from longshore.gateway.faults import Malformed, UnsupportedMedia
-from longshore.gateway.requests import form_of, object_of
+from longshore.gateway.requests import form_of, media_type, object_of
 
 _PATH: Final = "/job-manager/jobs"
 _JSON: Final = "application/json"
@@ -110,7 +109,7 @@ class _Jobs:
         With an `extIPID` that the same user, contract and action had before, the job of then
         is answered with 409, and nothing is made: a safe retry.
         """
-        if _media_type(request) not in ("", _JSON):
+        if media_type(request) not in ("", _JSON):
             raise UnsupportedMedia(f"{_JSON} is needed")
         wanted = submission_of(await object_of(request, self.gateway.settings.limits))
         job = await submit(self._asking(request), wanted)
@@ -118,11 +117,9 @@ class _Jobs:
 
     async def list(self, request: Request, query: Annotated[ListQuery, Query()]) -> Response:
         """List the jobs that match all parameters exactly, page by page."""
-        for name, count in Counter(
-            name for name, _ in request.query_params.multi_items()
-        ).items():
-            if count > 1:
-                raise Malformed("it stands there more than once", name)
+        for field in ListQuery.model_fields.values():
+            if len(request.query_params.getlist(str(field.alias))) > 1:
+                raise Malformed("it stands there more than once", str(field.alias))
         page = await page_of(self._asking(request), query)
         link = link_of(request, self.gateway.links, page.cursor) if page.cursor else None
         return _answer(JobList(jobs=[job_shape(job) for job in page.jobs], next=link), 200)
@@ -149,10 +146,6 @@ class _Logins:
         answer = _answer(login, 200)
         answer.headers["cache-control"] = "no-store"
         return answer
-
-
-def _media_type(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _answer(shape: Shape, status: int) -> Response:

@@ -89,5 +89,5 @@ async def _refuse_unknown(asking: Relayed, wanted: Submission) -> None:
     contract = await asking.catalog.contract(wanted.contract_name)
     if not any(action.name == wanted.action_name for action in contract.actions):
         raise NoSuchAction(
-            f"contract {wanted.contract_name!r} has no action {wanted.action_name!r}"
+            f"contract {wanted.contract_name!r} has no action {wanted.action_name[:100]!r}"
         )

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from longshore.client import Relayed
-from longshore.gateway.dialects import Gateway
+from longshore.gateway.dialects import Gateway, is_id
 from longshore.gateway.ehealth import errors
 from longshore.gateway.ehealth.errors import Errors, Refused
 from longshore.gateway.ehealth.shapes import AsyncJobState, Failure, state_shape
@@ -23,7 +23,6 @@ from longshore.v1.server_service_pb2 import API_KEY_MISSING, API_KEY_WRONG, GetC
 _PATH: Final = "/patients/composition/job/{asyncJobId}"
 _SCOPE: Final = "viewer"  #: The role that `composition:read` is here.
 
-_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _ENCODED: Final = re.compile(rb"(?:[^%]|%[0-9A-Fa-f]{2})*")
 
 _ROUTE: Final[dict[str, Any]] = {
@@ -91,8 +90,7 @@ class _Jobs:
         return Response(shown.model_dump_json(exclude_none=True), media_type="application/json")
 
     async def _shown(self, asking: Relayed, job_id: str) -> AsyncJobState:
-        # Numbers would stand for ids as well, and they can be guessed.
-        if not _ID.fullmatch(job_id):
+        if not is_id(job_id):
             raise Refused(errors.NOT_FOUND)
         found = await asking.operations.get(job_id)
         entity = self.gateway.settings.ehealth_entity

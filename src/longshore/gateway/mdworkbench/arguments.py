@@ -103,9 +103,8 @@ def _read(parameter: Parameter, text: str, base: str) -> Any:
     try:
         return reader(text)
     except (ValueError, RecursionError):
-        raise Malformed(
-            f"{parameter.slug}: {text[:100]!r} cannot be read", parameter.slug
-        ) from None
+        shown = "it" if parameter.password else repr(text[:100])
+        raise Malformed(f"{parameter.slug}: {shown} cannot be read", parameter.slug) from None
 
 
 def _whole(text: str) -> int:

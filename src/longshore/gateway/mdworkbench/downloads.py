@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from grpc.aio import EOF
-from starlette.responses import StreamingResponse
 
 from longshore.client import Reading, Relayed
 from longshore.client.streams import Stream
+from longshore.gateway.pouring import Streamed
 from longshore.v1.launch_service_pb2 import DownloadLaunchFilesRequest
 from longshore.v1.operation_pb2 import File
 
@@ -25,14 +25,14 @@ _HARMLESS: Final = {
 }
 
 
-async def file_of(own: Relayed, file_id: str) -> StreamingResponse:
+async def file_of(own: Relayed, file_id: str) -> Streamed:
     """Return an answer with a file and what is known of it. Raises `CallError`."""
     reading = own.files.read(file_id)
     told = headers_of(await reading.file(), datetime.now(UTC))
-    return StreamingResponse(_whole(reading), headers=told)
+    return Streamed(_whole(reading), headers=told)
 
 
-async def zip_of(own: Relayed, launch_id: str) -> StreamingResponse:
+async def zip_of(own: Relayed, launch_id: str) -> Streamed:
     """Return an answer with all files of a launch. Raises `CallError`."""
     stream = await own.open(DownloadLaunchFilesRequest(id=launch_id))
     first: Any = await stream.read()
@@ -40,7 +40,7 @@ async def zip_of(own: Relayed, launch_id: str) -> StreamingResponse:
         "content-type": "application/zip",
         "content-disposition": f'attachment; filename="{launch_id}.zip"',
     }
-    return StreamingResponse(_rest(stream, first), headers=told | _HARMLESS)
+    return Streamed(_rest(stream, first), headers=told | _HARMLESS)
 
 
 def headers_of(file: File, now: datetime) -> dict[str, str]:

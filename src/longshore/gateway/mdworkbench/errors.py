@@ -14,9 +14,9 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Match, Route
 
 from longshore.client import CallError, InvalidValue
+from longshore.gateway.dialects import allowed
 from longshore.gateway.faults import Fault, NotAcceptable
 from longshore.gateway.mdworkbench.representations import Media, accepted, rendered
 
@@ -99,10 +99,10 @@ def _invalid_value(request: Request, error: Exception) -> Response:
 
 def _no_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    allowed: dict[str, str] = {}
+    headers: dict[str, str] = {}
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed["allow"] = ", ".join(_allowed(request))
-    return _told(request, error.status_code, error.detail, allowed)
+        headers["allow"] = allowed(request)
+    return _told(request, error.status_code, error.detail, headers)
 
 
 def _unforeseen(request: Request, _error: Exception) -> Response:
@@ -117,14 +117,3 @@ def _told(request: Request, status: int, message: str, headers: Mapping[str, str
         media = Media.JSON
     body = rendered("error", Error(status=status, message=message), media)
     return Response(body, int(status), dict(headers), media)
-
-
-def _allowed(request: Request) -> list[str]:
-    """Return the methods of a path, which may be those of several routes."""
-    application: FastAPI = request.app
-    return sorted(
-        method
-        for route in application.routes
-        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
-        for method in route.methods or ()
-    )

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
+from longshore.gateway.dialects import is_id
 from longshore.gateway.mdworkbench.errors import NoMatch
 
-_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _FILES: Final = "files/"
-
-
-def is_whole(text: str) -> bool:
-    """Whether it is an id, and no number, which could be guessed."""
-    return _ID.fullmatch(text) is not None
 
 
 def whole(text: str, what: str) -> str:
     """Return an id of something. Raises `NoMatch`: what is no id names nothing."""
-    if not is_whole(text):
+    if not is_id(text):
         raise NoMatch(f"no {what} matches {text[:100]!r}")
     return text.lower()
 
@@ -26,10 +20,10 @@ def whole(text: str, what: str) -> str:
 def file_argument(text: str, base: str) -> str:
     """Return what names a file to the server: `files/ID` for the URI of a storage or an id."""
     file_id = text.removeprefix(f"{base}/storage/").removeprefix(_FILES)
-    return f"{_FILES}{file_id}" if is_whole(file_id) else text
+    return f"{_FILES}{file_id}" if is_id(file_id) else text
 
 
 def shown_file(argument: str) -> str | None:
     """Return the id of the file that `file_argument` named; None if it did not."""
     file_id = argument.removeprefix(_FILES)
-    return file_id if argument.startswith(_FILES) and is_whole(file_id) else None
+    return file_id if argument.startswith(_FILES) and is_id(file_id) else None

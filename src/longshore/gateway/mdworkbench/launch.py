@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from longshore.client import FailedPrecondition, NotFound, Relayed
-from longshore.gateway.dialects import Gateway
+from longshore.gateway.dialects import Gateway, is_id
 from longshore.gateway.faults import Malformed, Missing, UnsupportedMedia
 from longshore.gateway.mdworkbench.administrators import administrator
 from longshore.gateway.mdworkbench.arguments import arguments_of, given
@@ -26,7 +26,7 @@ from longshore.gateway.mdworkbench.documents import (
     shown,
 )
 from longshore.gateway.mdworkbench.downloads import zip_of
-from longshore.gateway.mdworkbench.ids import is_whole, whole
+from longshore.gateway.mdworkbench.ids import whole
 from longshore.gateway.mdworkbench.logs import log_of
 from longshore.gateway.mdworkbench.representations import answer, answer_pages
 from longshore.gateway.mdworkbench.service import KindName, kind_of, launchable
@@ -37,8 +37,8 @@ from longshore.gateway.mdworkbench.shapes import (
     launch_uri,
     summary,
 )
-from longshore.gateway.mdworkbench.uploads import MULTIPART, has_body, media_type
-from longshore.gateway.requests import form_of
+from longshore.gateway.mdworkbench.uploads import has_body
+from longshore.gateway.requests import MULTIPART, form_of, media_type
 from longshore.v1.catalog_service_pb2 import Parameter
 from longshore.v1.launch_service_pb2 import Direction
 from longshore.v1.operation_pb2 import Callback, CallbackFormat
@@ -168,7 +168,7 @@ class _Launch:
     ) -> dict[str, Any]:
         """Return the arguments of a request. Raises `Fault` and `CallError`."""
         base = self._gateway.links.base(request)
-        if not has_body(request):
+        if not await has_body(request):
             sent = given(parameters, request.headers, None)
             return await arguments_of(parameters, sent, base, own)
         if media_type(request) != MULTIPART:
@@ -186,7 +186,7 @@ class _Launch:
         asking = await administrator(self._gateway, request)
         if direction not in _DIRECTIONS:
             raise Malformed(f"direction is one of {', '.join(_DIRECTIONS)}", "direction")
-        ids = dict.fromkeys(one.lower() for one in launch_ids if is_whole(one))
+        ids = dict.fromkeys(one.lower() for one in launch_ids if is_id(one))
         await _move(asking, _DIRECTIONS[direction], list(ids))
         return Response()
 

@@ -9,6 +9,7 @@ from longshore.v1.operation_pb2 import LogEntry, LogKind
 
 #: Of the messages of a log, as much as an answer shows.
 _SHOWN_BYTES: Final = 8 * 1024 * 1024
+_ENTRY_BYTES: Final = 200  #: What an entry takes besides.
 _MOST_OF_A_PAGE: Final = 1_000
 
 
@@ -21,7 +22,7 @@ async def log_of(asking: Relayed, launch_id: str) -> list[LogEntry]:
     size = 0
     async for event in asking.operations.history(launch_id, "log", page_size=_MOST_OF_A_PAGE):
         entries.append(event.log)
-        size += event.log.ByteSize()
+        size += event.log.ByteSize() + _ENTRY_BYTES
         if size > _SHOWN_BYTES:
             entries.append(_cut(event.log))
             break

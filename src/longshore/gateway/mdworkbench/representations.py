@@ -15,9 +15,10 @@ from xml.etree import ElementTree as ET
 
 from pydantic import BaseModel
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from longshore.gateway.faults import NotAcceptable
+from longshore.gateway.pouring import Streamed
 
 
 class Media(enum.StrEnum):
@@ -102,7 +103,7 @@ async def answer_pages(
         async for page in pages:
             yield page
 
-    return StreamingResponse(_written(root, all_pages(), media), media_type=media)
+    return Streamed(_written(root, all_pages(), media), media_type=media)
 
 
 async def _written(

@@ -14,15 +14,14 @@ from starlette.requests import Request
 from longshore.client import Relayed
 from longshore.client.sources import Source
 from longshore.gateway.faults import Malformed, Missing
-from longshore.gateway.requests import bounded, form_of
+from longshore.gateway.requests import MULTIPART, bounded, form_of, media_type
 from longshore.gateway.settings import Limits
 from longshore.v1.operation_pb2 import File
 
-MULTIPART: Final = "multipart/form-data"
-
-_SECONDS: Final = re.compile(r"-?[0-9]{1,9}")
+_SECONDS: Final = re.compile(r"-[0-9]+|[0-9]{1,9}")
 _SEPARATORS: Final = re.compile(r"[/\\]")
 _NAME_BYTES: Final = 255
+_NEVER: Final = timedelta(seconds=-1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +52,16 @@ def preset(request: Request, file_id: str = "") -> Preset:
     )
 
 
-def media_type(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def has_body(request: Request) -> bool:
-    """Whether anything comes after the headers."""
-    length = request.headers.get("content-length", "0")
-    return "transfer-encoding" in request.headers or length.strip("0") != ""
+async def has_body(request: Request) -> bool:
+    """Whether anything comes after the headers. What is no form is read to find out."""
+    if "transfer-encoding" not in request.headers:
+        return request.headers.get("content-length", "0").strip("0") != ""
+    if media_type(request) == MULTIPART:
+        return True
+    async for piece in request.stream():
+        if piece:
+            return True
+    return False
 
 
 async def upload_body(own: Relayed, request: Request, told: Preset, limits: Limits) -> File:
@@ -112,4 +113,4 @@ def _expiration(seconds: str | None) -> timedelta | None:
         return None
     if not _SECONDS.fullmatch(seconds.strip()):
         raise Malformed("Content-Expiration is a number of seconds", "Content-Expiration")
-    return timedelta(seconds=int(seconds))
+    return _NEVER if "-" in seconds else timedelta(seconds=int(seconds))
