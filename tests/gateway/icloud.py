@@ -60,6 +60,21 @@ class Icloud:
                 pass
         return await self.entry(task_id, who)
 
+    @asynccontextmanager
+    async def fetching(
+        self, task_id: str, who: str = "stan"
+    ) -> AsyncGenerator[asyncio.StreamReader]:
+        """Ask for a result; yield what reads the answer as it comes, and hang up in the end."""
+        host, _, port = self.world.url.removeprefix("http://").partition(":")
+        # As little as possible is on its way before it is read.
+        reader, writer = await asyncio.open_connection(host, int(port), limit=2**14)
+        head = f"GET /asapi/fetch/{task_id}/ HTTP/1.1\r\nHost: asstore\r\n"
+        writer.write(f"{head}Authorization: Token {self.tokens[who]}\r\n\r\n".encode())
+        try:
+            yield reader
+        finally:
+            writer.transport.abort()
+
     def shown(self, who: str) -> dict[str, str]:
         return {"authorization": f"Token {self.tokens[who]}"} if who else {}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import socket
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,8 +11,10 @@ import httpx
 import pytest
 import uuid_utils
 
+from longshore.gateway.asapi import store
 from tests.gateway.icloud import Entry, Icloud, icloud
 
+MIB = 1024 * 1024
 NOT_FOUND = {
     "message": "No results were found for this task id.",
     "success": False,
@@ -77,20 +79,9 @@ async def test_files_are_handed_out_as_they_are(cloud: Icloud) -> None:
 
 async def read_some(cloud: Icloud, task_id: str, count: int) -> None:
     """Ask for a result, read a few bytes, and go."""
-    loop = asyncio.get_running_loop()
-    token = cloud.tokens["stan"]
-    head = (
-        f"GET /asapi/fetch/{task_id}/ HTTP/1.1\r\nHost: x\r\nAuthorization: Token {token}\r\n"
-    )
-    with socket.socket() as client:
-        client.setblocking(False)
-        host, port = cloud.world.url.removeprefix("http://").split(":")
-        await loop.sock_connect(client, (host, int(port)))
-        await loop.sock_sendall(client, f"{head}\r\n".encode())
-        read = await loop.sock_recv(client, 17)
-        assert read == b"HTTP/1.1 200 OK\r\n"
-        while count > 0:
-            count -= len(await loop.sock_recv(client, min(count, 8_192)))
+    async with cloud.fetching(task_id) as reader:
+        assert await reader.readexactly(17) == b"HTTP/1.1 200 OK\r\n"
+        await reader.readexactly(count)
 
 
 @pytest.mark.parametrize(
@@ -221,3 +212,37 @@ async def test_many_results_are_fetched_at_once(cloud: Icloud) -> None:
         await cloud.ended(one)
     answers = await asyncio.gather(*(cloud.get(f"/fetch/{one}/") for one in ids))
     assert [one.json()["text"] for one in answers] == [str(index) for index in range(50)]
+
+
+async def test_of_those_who_fetch_at_once_one_gets_a_result(cloud: Icloud) -> None:
+    for fields in ({"text": "once"}, {"action": "save", "mebibytes": "4"}):
+        task_id = await done(cloud, **fields)
+        answers = await asyncio.gather(*(cloud.get(f"/fetch/{task_id}/") for _ in range(5)))
+        assert sorted(one.status_code for one in answers) == [200, 404, 404, 404, 404]
+        assert {one.text for one in answers if one.status_code == 404} == {
+            json.dumps(NOT_FOUND, separators=(",", ":"))
+        }
+
+
+async def test_who_waits_gets_what_another_did_not_get_to_its_end(cloud: Icloud) -> None:
+    task_id = await done(cloud, action="save", mebibytes="12")
+    async with cloud.fetching(task_id) as first:
+        await first.readexactly(100_000)
+        second = asyncio.create_task(cloud.get(f"/fetch/{task_id}/"))
+        assert await asyncio.wait({second}, timeout=0.3) == (set(), {second})
+    answer = await asyncio.wait_for(second, 4)
+    assert (answer.status_code, len(answer.content)) == (200, 12 * MIB)
+    assert (await cloud.get(f"/fetch/{task_id}/")).status_code == 404
+
+
+async def test_nobody_waits_long_for_another_and_still_only_one_has_a_result_whole(
+    cloud: Icloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "PATIENCE_SECONDS", 0.1)
+    task_id = await done(cloud, action="save", mebibytes="12")
+    async with cloud.fetching(task_id) as first:
+        await first.readexactly(100_000)
+        answer = await cloud.get(f"/fetch/{task_id}/")
+        assert (answer.status_code, len(answer.content)) == (200, 12 * MIB)
+        assert not (await first.read()).endswith(b"\r\n0\r\n\r\n")
+    assert (await cloud.entry(task_id))["result_retrieved"] is True

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 
 import structlog
 from starlette.responses import StreamingResponse
@@ -26,8 +27,8 @@ class Streamed(StreamingResponse):
             _note(error)
 
 
-class Gone(Exception):
-    """Whom it is written for is there no more."""
+class Unfinished(Exception):
+    """A body is not written to its end: nobody is there any more, or it is not his."""
 
 
 class Outlet:
@@ -38,13 +39,13 @@ class Outlet:
         self.gone = False  #: Whether whoever was to read it has left.
 
     async def write(self, data: bytes) -> None:
-        """Write the next bytes when those before are on their way. Raises `Gone`."""
+        """Write the next bytes when those before are on their way. Raises `Unfinished`."""
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
         if self.gone:
-            raise Gone
+            raise Unfinished
 
     async def flush(self) -> None:
-        """Wait until all bytes are on their way. Raises `Gone`."""
+        """Wait until all bytes are on their way. Raises `Unfinished`."""
         await self.write(b"")
         await asyncio.sleep(0)  # Who was cut off meanwhile is known to be gone by now.
         await self.write(b"")
@@ -53,8 +54,9 @@ class Outlet:
 class Poured(StreamingResponse):
     """A response whose body a coroutine writes.
 
-    It ends as complete when the coroutine returns. If that raises a `CallError`, it is broken
-    off; if the client leaves, the coroutine is cancelled.
+    It ends as complete when the coroutine returns. If that raises a `CallError` or `Unfinished`,
+    it is broken off; if the client leaves, the coroutine is cancelled. What is `held` is let go
+    afterwards.
     """
 
     def __init__(
@@ -62,15 +64,18 @@ class Poured(StreamingResponse):
         pour: Callable[[Outlet], Awaitable[None]],
         media_type: str,
         headers: Mapping[str, str],
+        held: AsyncExitStack | None = None,
     ) -> None:
         super().__init__((), media_type=media_type, headers=headers)
         self._pour = pour
+        self._held = held or AsyncExitStack()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         head = {"status": self.status_code, "headers": self.raw_headers}
-        await send({"type": "http.response.start", **head})
-        if await self._poured(receive, send):
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        async with self._held:
+            await send({"type": "http.response.start", **head})
+            if await self._poured(receive, send):
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _poured(self, receive: Receive, send: Send) -> bool:
         """Return whether the body is complete."""
@@ -88,7 +93,7 @@ class Poured(StreamingResponse):
         except CallError as error:
             _note(error)
             return False
-        except (Gone, asyncio.CancelledError):
+        except (Unfinished, asyncio.CancelledError):
             return False
         return True
 

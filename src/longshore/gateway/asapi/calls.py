@@ -22,7 +22,7 @@ from longshore.gateway.asapi.channel import listening
 from longshore.gateway.asapi.errors import NO_SUCH_ACCOUNT, Problem, Refused, failed, invalid
 from longshore.gateway.asapi.forms import Form, form_of, ids_of, is_id, values_of
 from longshore.gateway.asapi.parameters import arguments_of
-from longshore.gateway.asapi.store import handing_out
+from longshore.gateway.asapi.store import Store
 from longshore.gateway.dialects import Gateway
 from longshore.v1.operation_pb2 import DeliveryState, State
 from longshore.v1.server_service_pb2 import GetCallerResponse
@@ -39,6 +39,7 @@ class Asapi:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        self._store = Store()
 
     # Control
 
@@ -123,7 +124,7 @@ class Asapi:
         if not is_id(task_id):
             return failed(400, "invalid", f"Invalid task_id value: {task_id[:100]}")
         try:
-            return await handing_out(client, task_id.lower())
+            return await self._store.handing_out(client, task_id.lower())
         except FailedPrecondition:
             task = (await client.tasks.get(task_id.lower())).message
             if task.status.state in _ENDED:
