@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from longshore.client import task
+from longshore.gateway.vitam import paging
 from tests.gateway.harness import Entry, gateway
 from tests.gateway.vitam import Vitam, new_worker
 
@@ -239,7 +240,8 @@ async def test_next_is_of_one_tenant_and_of_one_query(many: Vitam) -> None:
         ({"next": following, "offset": 2, "limit": 7}, 200),
         ({"next": following, "query": "name='*'"}, 409),
         ({"next": following, "offset": 3}, 409),
-        ({"offset": 1}, 409),
+        ({"next": following, "$filter": {"$orderby": {"id": -1}}}, 409),
+        ({"next": following, "$filter": {"$offset": 2}}, 200),
         ({"next": following[:-3]}, 404),
         ({"next": following + "A"}, 404),
         ({"next": "next_"}, 404),
@@ -274,7 +276,13 @@ async def test_next_is_of_one_tenant_and_of_one_query(many: Vitam) -> None:
         {"next": 1},
         {"$filter": []},
         {"$filter": {"$limit": 0}},
-        {"$filter": {"$orderby": {"id": 1}}},
+        {"offset": -1},
+        {"offset": "x"},
+        {"offset": 1.0},
+        {"$filter": {"$orderby": "id"}},
+        {"$filter": {"$orderby": {"state": 1}}},
+        {"$filter": {"$orderby": {"id": 2}}},
+        {"$filter": {"$orderby": {"id": True}}},
     ],
 )
 async def test_what_is_no_list_is_412(many: Vitam, body: dict[str, Any]) -> None:
@@ -282,11 +290,58 @@ async def test_what_is_no_list_is_412(many: Vitam, body: dict[str, Any]) -> None
     assert (answer.status_code, answer.json()["state"]) == (412, "Precondition_Failed")
 
 
-@pytest.mark.parametrize("way", ["parameters", "filter", "override"])
+@pytest.mark.parametrize("offset", [0, 1, 7, 24, 25, 26, 999_999_999])
+async def test_a_list_can_begin_anywhere(many: Vitam, offset: int) -> None:
+    whole = (await many.ask("GET", "/tasks")).json()["results"]
+    first = (await many.ask("GET", "/tasks", {"limit": 10, "offset": offset})).json()
+    assert first["results"] == whole[offset : offset + 10]
+    hits = {"total": TASKS, "size": len(first["results"]), "offset": offset, "limit": 10}
+    following = first["hits"].pop("next", None)
+    assert first["hits"] == {**hits, "time_out": False}
+    assert (following is not None) == (offset + 10 < TASKS)
+    if following is not None:
+        second = (await many.ask("GET", f"/tasks/{following}")).json()
+        assert second["hits"]["offset"] == offset + 10
+        assert second["results"] == whole[offset + 10 : offset + 20]
+
+
+async def test_a_search_that_is_cut_short_goes_on_from_there(
+    many: Vitam, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = (await many.ask("GET", "/tasks")).json()["results"]
+    monkeypatch.setattr(paging, "_SEARCH_SECONDS", -1.0)
+    told = (await many.ask("GET", "/tasks", {"limit": 5, "offset": 20})).json()
+    assert (told["results"], told["hits"]["time_out"]) == ([], True)
+    assert (told["hits"]["total"], told["hits"]["offset"]) == (TASKS, 20)
+    told = (await many.ask("GET", f"/tasks/{told['hits']['next']}")).json()
+    assert (told["results"], told["hits"]["offset"]) == (whole[20:], 20)
+
+
+@pytest.mark.parametrize(
+    "orderby",
+    [{"id": 1}, {"id": -1}, {"name": 1}, {"name": -1, "id": 1}, {"since": 1, "id": 1}],
+)
+async def test_a_list_has_the_order_that_is_asked_for(
+    many: Vitam, orderby: dict[str, int]
+) -> None:
+    newest = (await many.ask("GET", "/tasks")).json()["results"]
+    numbers = {one: TASKS - 1 - place for place, one in enumerate(newest)}
+    body = {"query": "name='many-*'", "$filter": {"$orderby": orderby, "$limit": 4}}
+    told = await pages(many, (await many.ask("GET", "/tasks", body)).json(), by="path")
+    found = [numbers[one] for page in told for one in page["results"]]
+    (field, direction), *_ = orderby.items()
+    expected = sorted(numbers.values(), key=str if field == "name" else None)
+    assert found == expected[::direction]
+
+
+@pytest.mark.parametrize("way", ["parameters", "dollars", "filter", "override"])
 async def test_who_cannot_send_a_body_with_get_has_other_ways(many: Vitam, way: str) -> None:
     query = "name='many-1*'"
     if way == "parameters":
         answer = await many.ask("GET", "/tasks", params={"query": query, "limit": "2"})
+    elif way == "dollars":
+        params = {"query": query, "$limit": "2", "$offset": "0"}
+        answer = await many.ask("GET", "/tasks", params=params)
     elif way == "filter":
         body = {"query": query, "$filter": {"$limit": 2, "$offset": 0}, "$projection": {}}
         answer = await many.ask("GET", "/tasks", body)

@@ -239,8 +239,10 @@ def test_a_request_id_is_looked_for_as_it_is(request_id: str) -> None:
     st.builds(
         Listing,
         query=st.text(),
+        order=st.sampled_from(["", "number", "name desc,number"]),
         limit=st.integers(1, 1_000),
-        offset=st.integers(0, 2**40),
+        offset=st.integers(2**20, 2**40),
+        skipped=st.integers(0, 2**20),
         page_token=st.text(),
     )
 )

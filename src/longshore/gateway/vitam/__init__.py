@@ -69,9 +69,8 @@ def _after_the_key(gateway: Gateway, handler: Handler) -> Handler:
 
     async def handle(request: Request, error: Exception) -> Response:
         try:
-            authorization = authorization_of(request)
-            shown = {"authorization": authorization, "x-request-id": request.state.request_id}
-            await gateway.way.relay.acting(shown).server.caller()
+            asking = gateway.way.knocking(request, authorization_of(request))
+            await asking.server.caller()
         except NoKey as missing:
             return await _of_fault(request, missing)
         except CallError as refused:

@@ -126,6 +126,7 @@ _PAGING: Final = (
     _parameter("query", "query", "in place of the member of the body"),
     _parameter("query", "next", "in place of the member of the body"),
     _parameter("query", "limit", "in place of the member of the body", _NUMBER),
+    _parameter("query", "offset", "in place of the member of the body", _NUMBER),
 )
 
 _INSTRUCTION: Final = _body(models.Instructions, models.GenericObject)

@@ -59,12 +59,24 @@ class CollectionList(BaseModel):
     results: list[str]
 
 
+class Filter(BaseModel):
+    """Which part of a list is wanted, and in which order; without one the newest come first."""
+
+    limit: int | None = Field(None, alias="$limit", ge=1, le=1_000)
+    offset: int | None = Field(None, alias="$offset", ge=0)
+    orderby: dict[Literal["id", "name", "since"], Literal[1, -1]] | None = Field(
+        None, alias="$orderby"
+    )
+
+
 class CollectionQuery(BaseModel):
     """What is listed: what a query finds, or what follows another part of a list."""
 
     query: str | None = Field(None, examples=["name='abcdef*'&since>'2015-07-14'"])
     next: str | None = None
     limit: int | None = Field(None, ge=1, le=1_000)
+    offset: int | None = Field(None, ge=0)
+    filter: Filter | None = Field(None, alias="$filter")
 
 
 class PostAssign(BaseModel):

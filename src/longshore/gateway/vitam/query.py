@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, cast
 
 from longshore.gateway.vitam.errors import TYPE, NotMet
 
@@ -140,6 +140,27 @@ _FIELDS: Final[Mapping[str, Callable[[str, str, str], str]]] = MappingProxyType(
         "error": _presence("state = FAILED"),
     }
 )
+
+
+#: What lists can be ordered by, as servers call it.
+_ORDERS: Final = {"id": "number", "name": "name", "since": "create_time"}
+
+
+def ordered(orderby: object) -> str:
+    """Return the order that fields stand for: each with 1, upwards, or -1. Raises `NotMet`."""
+    if orderby is None:
+        return ""
+    if not isinstance(orderby, dict):
+        raise NotMet("expected an object of fields, each with 1 or -1", "orderby")
+    return ",".join(_order(*one) for one in cast("dict[str, object]", orderby).items())
+
+
+def _order(field: str, direction: object) -> str:
+    if field not in _ORDERS:
+        raise NotMet(f"unknown field {field!r}; known: {', '.join(_ORDERS)}", "orderby")
+    if isinstance(direction, bool) or direction not in (1, -1):
+        raise NotMet(f"{field}: expected 1 or -1", "orderby")
+    return _ORDERS[field] if direction == 1 else f"{_ORDERS[field]} desc"
 
 
 def request_filter(request_id: str) -> str:
