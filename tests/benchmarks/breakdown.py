@@ -13,7 +13,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial, wraps
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Final, cast
 from unittest.mock import patch
 
@@ -212,8 +211,7 @@ async def _service(path: Path) -> AsyncGenerator[Submit]:
 
 def _handler(service: TaskService) -> Callable[..., Awaitable[bytes]]:
     """Return what gRPC would call for `SubmitTask`."""
-    called = SimpleNamespace(method=f"/{service.SERVICE}/SubmitTask", invocation_metadata=())
     gate = Gate(None, DEFAULT, certificates=False, reflection_is_open=True)
     handlers: Any = methods.handlers_of(cast("Any", service), gate)
-    submit: Callable[..., Awaitable[bytes]] = handlers.service(called).stream_unary
+    submit: Callable[..., Awaitable[bytes]] = handlers["SubmitTask"].stream_unary
     return submit

@@ -81,7 +81,7 @@ def _server(serving: Serving, engine: Engine, keeper: Keeper | None) -> Server:
         tls=protection.tls,
         limits=protection.limits,
         reflection=protection.who_may_reflect(serving.listen),
-        inside=bool(serving.workers or serving.gateway),
+        workers_inside=bool(serving.workers or serving.gateway),
     )
 
 
@@ -89,7 +89,7 @@ def _server(serving: Serving, engine: Engine, keeper: Keeper | None) -> Server:
 async def _gateway(
     serving: Serving, server: Server, keeper: Keeper | None
 ) -> AsyncGenerator[None]:
-    """Run the gateway inside, if there is to be one; it comes in as workers inside do."""
+    """Run the gateway inside, if there is to be one; its callbacks come in as workers do."""
     if serving.gateway is None:
         yield
         return
@@ -100,7 +100,8 @@ async def _gateway(
     )
     address = reachable(server.inside_address)
     grace = serving.grace_seconds
-    async with gateway_running(serving.gateway, address, credentials, grace) as url:
+    running = gateway_running(serving.gateway, address, credentials, grace, server.inside.open)
+    async with running as url:
         say(f"longshore gateway listening on {url}")
         yield
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
 
@@ -10,6 +10,7 @@ import click
 
 from longshore.cli.credentials import Credentials
 from longshore.client import InvalidValue
+from longshore.client.transports import Transport
 from longshore.gateway.settings import GatewaySettings, InvalidSettings
 
 
@@ -31,14 +32,21 @@ def need_gateway() -> None:
 
 @asynccontextmanager
 async def gateway_running(
-    settings: GatewaySettings, servers: str, credentials: Credentials, grace_seconds: float
+    settings: GatewaySettings,
+    servers: str,
+    credentials: Credentials,
+    grace_seconds: float,
+    inside: Callable[[], Transport] | None = None,
 ) -> AsyncGenerator[str]:
-    """Run a gateway until the block ends; yield its URL. Raises `CannotServe`."""
+    """Run a gateway until the block ends; yield its URL. Raises `CannotServe`.
+
+    `inside` is the way to a server in this process; without it the wire is.
+    """
     # What needs libraries that not everybody has is imported where it is wanted.
     from longshore.gateway.running import Entrance, running  # noqa: PLC0415
     from longshore.gateway.serving import CannotListen  # noqa: PLC0415
 
-    entrance = Entrance(servers=servers, **credentials)
+    entrance = Entrance(servers=servers, inside=inside, **credentials)
     async with AsyncExitStack() as stack:
         start = stack.enter_async_context(running(settings, entrance, grace_seconds))
         try:

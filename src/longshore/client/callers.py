@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
 import grpc
-from grpc.aio import Channel
 
 from longshore.client.errors import InvalidValue
 from longshore.client.rereading import Reread, read
 from longshore.client.tls import Tls
+from longshore.client.transports import Transport
 
 Metadata: TypeAlias = tuple[tuple[str, str], ...]
 
 NO_METADATA: Final[Mapping[str, str]] = MappingProxyType({})
 
 _AUTHORIZATION: Final = "authorization"
+_CREDENTIALS: Final = frozenset({_AUTHORIZATION, "x-go-between"})
 _SCHEME: Final = re.compile(r"(dns:(///)?|ipv[46]:)")
 _LOCAL_SCHEMES: Final = ("unix:", "unix-abstract:")
 
@@ -31,7 +32,8 @@ class Caller:
     `servers` is `host:port`, several with commas between, or a sequence. A `token` that is a
     path is read from that file, and again when it changes, as are the files of `tls`. Raises
     `InvalidValue` if a file cannot be used, and if a token would be sent in the clear to another
-    machine, unless that is said to be `insecure`.
+    machine, unless that is said to be `insecure`. With `inside`, which opens another way to
+    the server than a channel of gRPC, there is none to other machines.
     """
 
     def __init__(
@@ -43,19 +45,22 @@ class Caller:
         token: str | Path | None = None,
         tls: Tls | None = None,
         insecure: bool = False,
+        inside: Callable[[], Transport] | None = None,
     ) -> None:
         self.servers = split_addresses(servers)
         tenancy = {"x-tenant-id": tenant} if tenant else {}
         self._metadata = _with_token({**metadata, **tenancy}, token)
         self._tls = tls
         self._insecure = insecure
+        self._inside = inside
         self._credentials = Reread(tls.files, tls.credentials) if tls else None
         self.check(dict(self.metadata()))
 
     def check(self, metadata: Mapping[str, str]) -> None:
         """Raise `InvalidValue` if these would show a credential to those who listen."""
-        if self._tls is None and not self._insecure and _AUTHORIZATION in metadata:
-            _refuse_listeners(self.servers)
+        if self._tls is not None or self._insecure or _CREDENTIALS.isdisjoint(metadata):
+            return
+        _refuse_listeners(self.servers)
 
     def metadata(self) -> Metadata:
         """Return what every call carries."""
@@ -65,8 +70,10 @@ class Caller:
         """Return what channels are secured with; another object when a file has changed."""
         return None if self._credentials is None else self._credentials.now()
 
-    def open(self, server: str, options: Sequence[tuple[str, int]]) -> Channel:
-        """Open a channel to one of the servers."""
+    def open(self, server: str, options: Sequence[tuple[str, int]]) -> Transport:
+        """Open a way to one of the servers."""
+        if self._inside is not None:
+            return self._inside()
         credentials = self.credentials()
         if credentials is None or self._tls is None:
             return grpc.aio.insecure_channel(server, options=options)

@@ -8,9 +8,8 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from grpc.aio import Channel
-
 from longshore.client.callers import Caller
+from longshore.client.transports import Transport
 
 _MESSAGE_BYTES: Final = 4 * 1024 * 1024
 
@@ -45,11 +44,11 @@ class Opened:
         self._caller = caller
         self._credentials = caller.credentials()
         self._channels = self._open()
-        self._users = Counter[Channel]()
-        self._old: set[Channel] = set()
+        self._users = Counter[Transport]()
+        self._old: set[Transport] = set()
         self._closing: set[asyncio.Task[None]] = set()
 
-    def now(self) -> Sequence[Channel]:
+    def now(self) -> Sequence[Transport]:
         """Return the channels that are to be used from now on."""
         credentials = self._caller.credentials()
         if credentials is not self._credentials:
@@ -61,7 +60,7 @@ class Opened:
         return self._channels
 
     @contextmanager
-    def using(self, *channels: Channel) -> Generator[None]:
+    def using(self, *channels: Transport) -> Generator[None]:
         """Keep channels open until the block ends."""
         self._users.update(channels)
         try:
@@ -70,7 +69,7 @@ class Opened:
             for channel in channels:
                 self._release(channel)
 
-    def carry(self, call: Any, channel: Channel) -> None:
+    def carry(self, call: Any, channel: Transport) -> None:
         """Keep a channel open until a call that goes over it has ended."""
         self._users[channel] += 1
 
@@ -83,14 +82,14 @@ class Opened:
         await asyncio.gather(*(one.close() for one in (*self._channels, *self._old)))
         await asyncio.gather(*self._closing)
 
-    def _open(self) -> Sequence[Channel]:
+    def _open(self) -> Sequence[Transport]:
         return [self._caller.open(server, _OPTIONS) for server in self._caller.servers]
 
-    def _release(self, channel: Channel) -> None:
+    def _release(self, channel: Transport) -> None:
         self._users[channel] -= 1
         self._close_unused(channel)
 
-    def _close_unused(self, channel: Channel) -> None:
+    def _close_unused(self, channel: Transport) -> None:
         if channel in self._old and not self._users[channel]:
             self._old.remove(channel)
             del self._users[channel]

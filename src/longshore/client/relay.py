@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -13,6 +13,7 @@ from longshore.client.client import Rooms
 from longshore.client.connection import DEFAULT_SERVER, Connection
 from longshore.client.streams import Stream
 from longshore.client.tls import Tls
+from longshore.client.transports import Transport
 
 R = TypeVar("R", bound=Message)
 
@@ -36,7 +37,8 @@ class Relayed(Rooms):
 class Relay:
     """Connections to servers as `Client` has them, for others than itself.
 
-    It has no credential of its own: whom it acts for shows what they are known by.
+    It has no credential of its own: whom it acts for shows what they are known by. In the
+    process of a server it can be given the way `inside`, which needs no connections.
     """
 
     def __init__(
@@ -46,8 +48,10 @@ class Relay:
         timeout: float = 30.0,
         tls: Tls | None = None,
         insecure: bool = False,
+        inside: Callable[[], Transport] | None = None,
     ) -> None:
-        self._connection = Connection(Caller(servers, tls=tls, insecure=insecure), timeout)
+        caller = Caller(servers, tls=tls, insecure=insecure, inside=inside)
+        self._connection = Connection(caller, timeout)
 
     async def __aenter__(self) -> Self:
         return self

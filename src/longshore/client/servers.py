@@ -7,13 +7,14 @@ from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from grpc import ChannelConnectivity
-from grpc.aio import AioRpcError, Channel
+from grpc.aio import AioRpcError
 
 from longshore.client.callers import Caller
 from longshore.client.errors import CallError, lost, untrusted
 from longshore.client.opened import Opened
 from longshore.client.rereading import LOOK_SECONDS
 from longshore.client.tls import fault
+from longshore.client.transports import Transport
 
 #: What gRPC says of a channel, it says to calls only. This one has no effect if it is served.
 _ANY_METHOD: Final = "/grpc.health.v1.Health/Check"
@@ -35,7 +36,7 @@ class Servers:
     async def close(self) -> None:
         await self._opened.close()
 
-    async def connected(self, patience: float | None, *, wait: bool = False) -> Channel:
+    async def connected(self, patience: float | None, *, wait: bool = False) -> Transport:
         """Return the channel to the server whose turn it is, connected.
 
         Raises `Unavailable` if all servers refuse, or are silent for `patience` seconds (None:
@@ -54,15 +55,15 @@ class Servers:
             raise lost(f"{self} did not answer within {patience:g} s") from None
         return found
 
-    def using(self, channel: Channel) -> AbstractContextManager[None]:
+    def using(self, channel: Transport) -> AbstractContextManager[None]:
         """Keep a channel open until the block ends; without it, it may be closed as outdated."""
         return self._opened.using(channel)
 
-    def carry(self, call: Any, channel: Channel) -> None:
+    def carry(self, call: Any, channel: Transport) -> None:
         """Keep a channel open until a call over it has ended."""
         self._opened.carry(call, channel)
 
-    def pass_over(self, channel: Channel) -> None:
+    def pass_over(self, channel: Transport) -> None:
         """Let the next server have its turn, unless somebody did so already."""
         channels = self._opened.now()
         if channel is channels[self._turn]:
@@ -71,7 +72,7 @@ class Servers:
     def __str__(self) -> str:
         return " or ".join(self._caller.servers)
 
-    async def _first(self) -> Channel | None:
+    async def _first(self) -> Transport | None:
         """Return the first channel in turn that can be connected."""
         failed = 0
         while failed < len(self._caller.servers):
@@ -113,7 +114,7 @@ class Servers:
                 return untrusted(f"there is no connection to {self}: {why}")
         return lost(f"there is no connection to {self}")
 
-    async def _words(self, channel: Channel) -> str:
+    async def _words(self, channel: Transport) -> str:
         """Return what gRPC says of a channel that has failed."""
         with self._opened.using(channel):
             try:
@@ -124,7 +125,7 @@ class Servers:
         return ""
 
 
-async def _is_connected(channel: Channel) -> bool:
+async def _is_connected(channel: Transport) -> bool:
     """Connect, unless that has just failed; false if it fails."""
     connecting = (ChannelConnectivity.IDLE, ChannelConnectivity.CONNECTING)
     while (state := channel.get_state(try_to_connect=True)) in connecting:

@@ -8,18 +8,11 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar, cast
 
 from grpc import StatusCode
-from grpc.aio import (
-    EOF,
-    AioRpcError,
-    Channel,
-    InternalError,
-    Metadata,
-    StreamUnaryCall,
-    UnaryStreamCall,
-)
+from grpc.aio import EOF, AioRpcError, InternalError, Metadata
 
 from longshore.client.errors import CallError, late, lost, rpc_error
 from longshore.client.servers import Servers
+from longshore.client.transports import Answers, Requests, Transport
 from longshore.v1.operation_pb2 import End
 
 T = TypeVar("T")
@@ -31,9 +24,7 @@ _NOT_WRITTEN: Final = "Internal error from Core"
 class Stream:
     """A call whose answers are read one by one."""
 
-    def __init__(
-        self, call: UnaryStreamCall[Any, Any], servers: Servers, channel: Channel
-    ) -> None:
+    def __init__(self, call: Answers, servers: Servers, channel: Transport) -> None:
         self._call = call
         self._servers = servers
         self._channel = channel
@@ -58,9 +49,7 @@ class Stream:
 class Sending:
     """A call whose requests are written one by one, and which is answered once."""
 
-    def __init__(
-        self, call: StreamUnaryCall[Any, Any], servers: Servers, channel: Channel
-    ) -> None:
+    def __init__(self, call: Requests, servers: Servers, channel: Transport) -> None:
         self._call = call
         self._servers = servers
         self._channel = channel
@@ -141,7 +130,7 @@ def is_unavailable(error: BaseException) -> bool:
     )
 
 
-def failure(error: AioRpcError, servers: Servers, channel: Channel) -> CallError:
+def failure(error: AioRpcError, servers: Servers, channel: Transport) -> CallError:
     """Return why a call failed; if its server is not available, the next has its turn."""
     failed = rpc_error(error)
     if is_unavailable(failed):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Final
 
 from longshore.client import Relay, Tls
 from longshore.client.callers import Caller
+from longshore.client.transports import Transport
 from longshore.gateway.callbacks.addresses import Resolve, resolved
 from longshore.gateway.callbacks.worker import callback_worker
 from longshore.gateway.callers import Way
@@ -30,6 +31,8 @@ class Entrance:
     token: str | Path | None = None  #: Of its own principal; None where nobody needs one.
     tls: Tls | None = None
     insecure: bool = False
+    #: The way to a server in the same process, for all but callbacks; None: over the wire.
+    inside: Callable[[], Transport] | None = None
 
     def caller(self) -> Caller:
         """Return the gateway itself as a caller. Raises `InvalidValue`.
@@ -63,6 +66,7 @@ async def running(
                 timeout=settings.limits.wait.total_seconds(),
                 tls=entrance.tls,
                 insecure=entrance.insecure,
+                inside=entrance.inside,
             )
         )
         way = Way(relay, lambda: dict(own.metadata()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import starmap
 from types import TracebackType
 from typing import Final, Self
 
@@ -19,6 +20,7 @@ from longshore.server.directory import Directory
 from longshore.server.file_service import FileService
 from longshore.server.gate import Gate
 from longshore.server.health import Health
+from longshore.server.inside import Inside
 from longshore.server.job_service import JobService
 from longshore.server.launch_service import LaunchService
 from longshore.server.limits import DEFAULT, AccessLimits
@@ -50,8 +52,8 @@ class Server:
     """Serves an engine that runs already; an async context manager.
 
     `address` is where it listens, as HOST:PORT, with the port that was chosen for port 0;
-    `inside_address` is for workers in its own process. Without an `access` whoever connects
-    may do everything.
+    `inside_address` is for workers in its own process, and `inside` for others there. Without
+    an `access` whoever connects may do everything.
     """
 
     def __init__(
@@ -63,13 +65,13 @@ class Server:
         tls: Tls | None = None,
         limits: AccessLimits = DEFAULT,
         reflection: Reflection = Reflection.OPEN,
-        inside: bool = False,
+        workers_inside: bool = False,
     ) -> None:
         self._engine = engine
         self._listen = listen
         self._tls = tls
         self._reflection = reflection
-        self._inside = inside
+        self._workers_inside = workers_inside
         self._gate = Gate(
             access,
             limits,
@@ -77,6 +79,7 @@ class Server:
             reflection_is_open=reflection is Reflection.OPEN,
         )
         self._server = grpc.aio.server(options=core_options(limits))
+        self.inside = Inside()
         self._health = Health()
         self._names: list[str] = []
         self._errands: list[asyncio.Task[None]] = []
@@ -102,12 +105,17 @@ class Server:
             Operations(self._engine, messages),
         )
         self._names = [service.SERVICE for service in services]
+        handlers = {
+            service.SERVICE: handlers_of(service, self._gate)
+            for service in (*services, *self._tellers())
+        }
         self._server.add_generic_rpc_handlers(
-            tuple(handlers_of(service, self._gate) for service in (*services, *self._tellers()))
+            tuple(starmap(grpc.method_handlers_generic_handler, handlers.items()))
         )
         self.address = self._bind()
         self.inside_address = self._bind_inside()
         await self._server.start()
+        self.inside.serve(handlers)
         for name, errand in (
             ("scheduler", Scheduler(self._engine, submissions).run()),
             ("gate", self._gate.watch_over()),
@@ -143,7 +151,7 @@ class Server:
 
     def _bind_inside(self) -> str:
         """Return where workers of this process connect: in the clear, if others speak TLS."""
-        if not self._inside or self._tls is None:
+        if not self._workers_inside or self._tls is None:
             return self.address
         return f"{_LOOPBACK}:{self._server.add_insecure_port(f'{_LOOPBACK}:0')}"
 
@@ -159,7 +167,10 @@ class Server:
         await self.retire()
         await self._end_errands()
         self._engine.drain()
-        await self._server.stop(grace_seconds)
+        await self._stop(grace_seconds)
+
+    async def _stop(self, grace_seconds: float | None) -> None:
+        await asyncio.gather(self._server.stop(grace_seconds), self.inside.stop(grace_seconds))
 
     async def _end_errands(self) -> None:
         """Leave what is due from now on to other servers, or to the next start."""
@@ -174,4 +185,4 @@ class Server:
         trace: TracebackType | None,
     ) -> None:
         await self._end_errands()
-        await self._server.stop(None)
+        await self._stop(None)

@@ -23,7 +23,7 @@ SETTINGS_SECONDS: Final = 20  #: Until settings are acknowledged.
 #: also ends those on which a header never ends, which no other bound does.
 IDLE_SECONDS: Final = 120
 
-_HEADER_BYTES: Final = 16 * 1024  #: Of all headers of a call: tokens of issuers can be long.
+HEADER_BYTES: Final = 16 * 1024  #: Of all headers of a call: tokens of issuers can be long.
 
 _PENDING: Final = 10_000  #: Calls that have come in and that nobody looked at yet.
 
@@ -46,8 +46,8 @@ _OPTIONS: Final[Options] = (
     ("grpc.max_send_message_length", MESSAGE_BYTES),
     ("grpc.max_receive_message_length", MESSAGE_BYTES),
     # Both: between a soft and a hard limit calls are refused at random.
-    ("grpc.max_metadata_size", _HEADER_BYTES),
-    ("grpc.absolute_max_metadata_size", _HEADER_BYTES),
+    ("grpc.max_metadata_size", HEADER_BYTES),
+    ("grpc.absolute_max_metadata_size", HEADER_BYTES),
     # Left to itself the core cancels calls of anybody from a thousand waiting ones on, by
     # chance, and all from three thousand: one burst of one caller is enough.
     ("grpc.server.max_pending_requests", _PENDING),

@@ -42,15 +42,14 @@ class Service(Protocol):
     SERVICE: ClassVar[str]  #: The full name in the contract.
 
 
-def handlers_of(service: Service, gate: Gate) -> grpc.GenericRpcHandler:
-    """Return what registers a service with a gRPC server."""
+def handlers_of(service: Service, gate: Gate) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
+    """Return what serves the methods of a service, by their names."""
     descriptor = Default().FindServiceByName(service.SERVICE)
-    handlers = {
+    return {
         method.name: _handler(method, getattr(service, method.name), gate)
         for method in descriptor.methods
         if hasattr(service, method.name)
     }
-    return grpc.method_handlers_generic_handler(service.SERVICE, handlers)
 
 
 def _handler(
