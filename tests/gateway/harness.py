@@ -13,9 +13,9 @@ import httpx
 
 from longshore.access.editing import Entry, Secrets, add
 from longshore.access.keeper import Keeper
-from longshore.cli.inside import Door, Inside
+from longshore.cli.inside import GATEWAY, Door, Inside
 from longshore.client import Client, Relay
-from longshore.core.principals import ANY, Grants, Principal, Role, with_implied
+from longshore.core.principals import ANY, Principal, Role, with_implied
 from longshore.engine.clock import MovableClock
 from longshore.engine.engine import Engine
 from longshore.gateway.callers import Way
@@ -28,15 +28,6 @@ from longshore.server.codec import ProtoCodec
 from longshore.stores.blobs import ObstoreBlobs
 from longshore.stores.sqlite.store import SqliteStore
 from longshore.worker import Worker
-
-#: The gateway's own principal: what is open to whoever knows an id is asked by it.
-OWN = Principal(
-    "longshore.gateway",
-    with_implied([Role.VIEWER, Role.SUBMITTER, Role.WORKER]),
-    (ANY,),
-    Grants(),
-    ("longshore.callbacks",),
-)
 
 
 @dataclass(slots=True)
@@ -98,7 +89,7 @@ async def gateway(
         Server(engine, "127.0.0.1:0", access=keeper) as server,
         Relay(server.address) as relay,
     ):
-        token = keeper.with_token(OWN)
+        token = keeper.with_token(GATEWAY)
         worker_token = keeper.with_token(
             Principal("inside", with_implied([Role.WORKER]), ("default", ANY), queues=(ANY,))
         )

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
 import uuid_utils
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from longshore.gateway.clients import address_of
+from longshore.gateway.settings import Network
 
 log = structlog.get_logger("longshore.access")
 
@@ -22,14 +26,16 @@ _RETRY_SECONDS: Final = {429: "1", 503: "5"}
 
 class AccessLog:
     """Gives every request an id, `request.state.request_id`, tells it back, and writes one line.
+    Who sent it is found once for all, `request.state.client_address`.
 
     The id is the sender's `X-Request-Id` if it is up to 128 visible characters of ASCII. The
     line has neither query nor headers: secrets may stand there. Whoever is to come again is
     told when.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, trusted_proxies: Sequence[Network]) -> None:
         self._app = app
+        self._trusted_proxies = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -37,7 +43,9 @@ class AccessLog:
             return
         shown = Headers(scope=scope).get(_HEADER, "")
         request_id = shown if _ID.fullmatch(shown) else str(uuid_utils.uuid7())
-        scope.setdefault("state", {})["request_id"] = request_id
+        address = address_of(scope, self._trusted_proxies)
+        state = scope.setdefault("state", {})
+        state.update(request_id=request_id, client_address=address)
         start = time.monotonic()
         status = 0
         sent = 0
@@ -57,7 +65,6 @@ class AccessLog:
         try:
             await self._app(scope, receive, told)
         finally:
-            client = scope.get("client")
             log.info(
                 "request",
                 method=scope["method"],
@@ -65,6 +72,6 @@ class AccessLog:
                 status=status,
                 bytes=sent,
                 milliseconds=round((time.monotonic() - start) * 1_000, 1),
-                address=client[0] if client else "",
+                address=address,
                 request_id=request_id,
             )

@@ -49,7 +49,7 @@ def _application(
         routes = [*shown, *routes, *canonical_routes(gateway)]
     application = Starlette(routes=routes)
     application.router.redirect_slashes = False
-    return AccessLog(OneHost(application))
+    return AccessLog(OneHost(application), gateway.settings.trusted_proxies)
 
 
 def _mounted(

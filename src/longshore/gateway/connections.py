@@ -7,21 +7,24 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from longshore.gateway.access_log import AccessLog
 from longshore.gateway.leaving import BREAK_OFF
-from longshore.gateway.settings import Limits
+from longshore.gateway.settings import GatewaySettings, Limits
 
 log = structlog.get_logger("longshore.access")
 
 
-def bounded(limits: Limits) -> type[HttpToolsProtocol]:
+def bounded(settings: GatewaySettings) -> type[HttpToolsProtocol]:
     """Return connections with these limits."""
-    return type("Connection", (_Connection,), {"limits": limits})
+    too_large = AccessLog(_refuse_head, settings.trusted_proxies)
+    return type(
+        "Connection", (_Connection,), {"limits": settings.limits, "too_large": too_large}
+    )
 
 
 class _Connection(HttpToolsProtocol):
@@ -30,6 +33,7 @@ class _Connection(HttpToolsProtocol):
     """
 
     limits: Limits
+    too_large: ASGIApp  #: What answers requests whose heads are too large.
     app: Any  #: Whom requests are handed to.
 
     def __init__(
@@ -86,7 +90,7 @@ class _Connection(HttpToolsProtocol):
         if size <= self.limits.header_bytes:
             super().on_headers_complete()
             return
-        usual, self.app = self.app, _too_large
+        usual, self.app = self.app, self.too_large
         super().on_headers_complete()
         self.app = usual
 
@@ -181,6 +185,3 @@ async def _refuse_head(_scope: Scope, _receive: Receive, send: Send) -> None:
     ]
     await send({"type": "http.response.start", "status": int(status), "headers": headers})
     await send({"type": "http.response.body", "body": text})
-
-
-_too_large = AccessLog(_refuse_head)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from dataclasses import dataclass, replace
 from typing import Final
@@ -10,6 +9,7 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
+from longshore.gateway.clients import comes_by_proxy
 from longshore.gateway.settings import MOUNTS, GatewaySettings, Mount
 
 _PORTS: Final = {"http": "80", "https": "443"}
@@ -39,7 +39,7 @@ class Links:
             return self.public()
         scheme: str = request.scope["scheme"]
         host = request.headers.get("host") or request.url.netloc
-        if self._is_trusted(request):
+        if comes_by_proxy(request.scope, self.settings.trusted_proxies):
             scheme = _first(request, "x-forwarded-proto") or scheme
             host = _first(request, "x-forwarded-host") or host
         return f"{scheme}://{host}"
@@ -80,15 +80,6 @@ class Links:
         port = str(mount.port or shared)
         shown = "" if port == _PORTS[scheme] else f":{port}"
         return f"{scheme}://{mount.host or host}{shown}"
-
-    def _is_trusted(self, request: Request) -> bool:
-        if request.client is None or not self.settings.trusted_proxies:
-            return False
-        try:
-            address = ipaddress.ip_address(request.client.host)
-        except ValueError:
-            return False
-        return any(address in network for network in self.settings.trusted_proxies)
 
 
 def _first(request: Request, header: str) -> str:

@@ -34,6 +34,11 @@ class Entrance:
     #: The way to a server in the same process, for all but callbacks; None: over the wire.
     inside: Callable[[], Transport] | None = None
 
+    @property
+    def is_certified(self) -> bool:
+        """Whether nothing but the certificate of its connections says who it is."""
+        return self.token is None and self.tls is not None and self.tls.certificate is not None
+
     def caller(self) -> Caller:
         """Return the gateway itself as a caller. Raises `InvalidValue`.
 
@@ -69,7 +74,7 @@ async def running(
                 inside=entrance.inside,
             )
         )
-        way = Way(relay, lambda: dict(own.metadata()))
+        way = Way(relay, lambda: dict(own.metadata()), certified=entrance.is_certified)
         gateway = Gateway(settings, way, Links(settings))
         await stack.enter_async_context(calling_back(gateway, entrance, grace_seconds))
         yield await stack.enter_async_context(serving(gateway, grace_seconds, sockets))

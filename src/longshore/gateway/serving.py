@@ -17,7 +17,7 @@ from longshore.gateway.certificates import tls_context
 from longshore.gateway.connections import bounded
 from longshore.gateway.dialects import Gateway
 from longshore.gateway.leaving import Leaving
-from longshore.gateway.settings import GatewaySettings, Limits
+from longshore.gateway.settings import GatewaySettings
 
 #: So much of an answer the system holds that it has not begun to send; more is of no use to it.
 _UNSENT_BYTES: Final = 64 * 1024
@@ -69,8 +69,7 @@ async def serving(
     apps = {port: Leaving(app) for port, app in applications(gateway).items()}
     sockets = sockets or all_bound(gateway.settings)
     servers = {
-        port: _server(app, gateway.settings.limits, tls, grace_seconds)
-        for port, app in apps.items()
+        port: _server(app, gateway.settings, tls, grace_seconds) for port, app in apps.items()
     }
     tasks = [
         asyncio.create_task(server.serve([sockets[port]]), name="http")
@@ -87,11 +86,11 @@ async def serving(
 
 
 def _server(
-    app: Leaving, limits: Limits, tls: ssl.SSLContext | None, grace_seconds: float
+    app: Leaving, settings: GatewaySettings, tls: ssl.SSLContext | None, grace_seconds: float
 ) -> _Server:
     config = uvicorn.Config(
         app,
-        http=bounded(limits),
+        http=bounded(settings),
         ws="none",
         lifespan="off",
         log_config=None,
