@@ -76,10 +76,54 @@ function parameterRow(spec, given) {
     ? make("select", {}, make("option", { value: "", text: "" }), ...choices.map((one) => make("option", { text: one })))
     : make("input", { placeholder: schema.type === "array" ? "one, another" : "" });
   const required = parameter.required ? ", required" : "";
+  input.required = parameter.in === "path";
   const row = make("tr", {},
     make("td", {}, make("code", { text: parameter.name }), make("div", { class: "says", text: parameter.in + required })),
     make("td", {}, input, make("div", { class: "text", text: parameter.description || "" })));
   return { parameter, schema, input, row };
+}
+
+const FORM = "application/x-www-form-urlencoded";
+const PARTS = "multipart/form-data";
+
+// What is written of a body, and how it is sent. Browsers name the type of forms themselves: it
+// has the mark that ends their parts.
+function bodyOf(spec, type, schema) {
+  const isForm = type === FORM || type === PARTS;
+  const area = make("textarea", { "aria-label": `body, ${type}`, placeholder: isForm ? "name=value, one a line" : "" });
+  if (type.includes("json")) area.value = JSON.stringify(example(spec, schema), null, 2);
+  if (isForm) area.value = Object.keys(resolve(spec, schema).properties || {}).map((name) => `${name}=\n`).join("");
+  const file = make("input", { type: "file", "aria-label": "file" });
+  const field = make("input", { placeholder: "its field", "aria-label": "field of the file" });
+  const withFile = type === PARTS || type === "application/octet-stream";
+  const box = make("div", {}, make("h3", { text: `Body: ${type}` }), area,
+    withFile && make("p", {}, "or a file: ", file, " ", type === PARTS && field), schemaView(spec, schema));
+  const read = () => {
+    const chosen = file.files[0];
+    const pairs = area.value.split("\n").map((line) => line.split(/=(.*)/s)).filter((pair) => pair.length > 1);
+    if (type === FORM) return { content: new URLSearchParams(pairs.map(([name, value]) => [name.trim(), value])) };
+    if (type !== PARTS) return { type, content: chosen || area.value.trim() ? chosen || area.value : undefined };
+    const form = new FormData();
+    for (const [name, value] of pairs) form.append(name.trim(), value);
+    if (chosen) form.append(field.value || "file", chosen);
+    return { content: [...form.keys()].length ? form : undefined };
+  };
+  return { box, read };
+}
+
+// Answers that there are in several kinds are asked for by what is accepted.
+function acceptOf(operation) {
+  const kinds = Object.entries(operation.responses || {}).filter(([status]) => status.startsWith("2"))
+    .flatMap(([, answer]) => Object.keys(answer.content || {}));
+  return kinds.length > 1 ? { name: "Accept", in: "header", schema: { enum: kinds } } : null;
+}
+
+// Where an operation is that is not where this page is; empty: here.
+function elsewhere(item) {
+  const [server] = item.servers || [];
+  if (!server) return "";
+  const url = new URL(server.url.replace("{host}", location.hostname), location.href);
+  return url.origin === location.origin ? "" : url.origin;
 }
 
 function requestOf(path, verb, fields, body) {
@@ -97,11 +141,11 @@ function requestOf(path, verb, fields, body) {
   const tenant = byId("tenant").value.trim();
   if (authorization && !headers.has("Authorization")) headers.set("Authorization", authorization);
   if (tenant && !headers.has("X-Tenant-Id")) headers.set("X-Tenant-Id", tenant);
-  if (body) headers.set("Content-Type", body.type);
+  if (body && body.type && body.content) headers.set("Content-Type", body.type);
   const root = location.pathname.replace(/\/docs\/?$/, "");
   const asked = query.toString();
   return [root + path.split("#")[0] + (asked ? `?${asked}` : ""),
-    { method: verb.toUpperCase(), headers, body: body && body.text ? body.text : undefined }];
+    { method: verb.toUpperCase(), headers, body: body ? body.content : undefined }];
 }
 
 async function show(answer, output) {
@@ -122,18 +166,15 @@ async function show(answer, output) {
 }
 
 function trial(spec, path, verb, operation) {
-  const fields = (operation.parameters || []).map((one) => parameterRow(spec, one));
-  const content = Object.entries((operation.requestBody || {}).content || {});
+  const parameters = [...(operation.parameters || []), acceptOf(operation)].filter(Boolean);
+  const fields = parameters.map((one) => parameterRow(spec, one));
+  const [type, media] = Object.entries((operation.requestBody || {}).content || {})[0] || [];
+  const body = type && verb !== "get" ? bodyOf(spec, type, media.schema || {}) : null;
   const output = make("pre", { "aria-live": "polite" });
   const stop = make("button", { type: "button", text: "Stop", hidden: "" });
   const box = make("form", {}, make("table", {}, ...fields.map(({ row }) => row)));
-  let area = null;
-  if (content.length) {
-    const [type, { schema }] = content[0];
-    area = make("textarea", { "aria-label": `body, ${type}` });
-    area.value = type.includes("json") ? JSON.stringify(example(spec, schema || {}), null, 2) : "";
-    box.append(make("h3", { text: `Body: ${type}` }), area, schemaView(spec, schema || {}));
-  }
+  if (body) box.append(body.box);
+  if (type && !body) box.append(make("p", { class: "says", text: "Browsers send no body with GET; other clients may." }));
   box.append(make("p", {}, make("button", { text: "Try it" }), " ", stop));
   box.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -141,8 +182,7 @@ function trial(spec, path, verb, operation) {
     stop.hidden = false;
     stop.onclick = () => leaving.abort();
     try {
-      const body = area && area.value.trim() ? { text: area.value, type: content[0][0] } : null;
-      const [url, request] = requestOf(path, verb, fields, body);
+      const [url, request] = requestOf(path, verb, fields, body && body.read());
       await show(await fetch(url, { ...request, credentials: "omit", signal: leaving.signal }), output);
     } catch (error) {
       output.append(`\n${error}`);
@@ -154,7 +194,9 @@ function trial(spec, path, verb, operation) {
   return box;
 }
 
-function operationView(spec, path, verb, operation) {
+function operationView(spec, path, verb, item) {
+  const operation = item[verb];
+  const place = elsewhere(item);
   const box = make("div");
   const view = make("details", { class: "operation", id: operation.operationId || `${verb}${path}` },
     make("summary", {}, make("span", { class: "verb", text: verb.toUpperCase() }),
@@ -162,7 +204,9 @@ function operationView(spec, path, verb, operation) {
       make("span", { class: "says", text: operation.summary || "" })), box);
   view.dataset.words = `${verb} ${path} ${operation.operationId} ${operation.summary}`.toLowerCase();
   view.addEventListener("toggle", () => {
-    box.append(make("p", { class: "text", text: operation.description || "" }), trial(spec, path, verb, operation));
+    box.append(make("p", { class: "text", text: operation.description || "" }), place
+      ? make("p", { class: "says", text: `It is at ${place}, which this page may not ask.` })
+      : trial(spec, path, verb, operation));
     for (const [status, given] of Object.entries(operation.responses || {})) {
       const answer = resolve(spec, given);
       const [type, media] = Object.entries(answer.content || {})[0] || [];
@@ -192,7 +236,7 @@ async function begin() {
     make("h2", { text: tag.name }), make("p", { class: "text", text: tag.description || "" }))]));
   for (const [path, item] of Object.entries(spec.paths)) {
     for (const verb of VERBS) {
-      if (item[verb]) groups.get(item[verb].tags[0]).append(operationView(spec, path, verb, item[verb]));
+      if (item[verb]) groups.get(item[verb].tags[0]).append(operationView(spec, path, verb, item));
     }
   }
   byId("operations").append(...groups.values());
