@@ -203,6 +203,16 @@ async def test_what_a_dialect_does_not_know_is_not_told_by_it(out: Outbound, kin
     assert (sent.given_up, sent.attempts, called.calls) == (True, 1, [])
 
 
+@pytest.mark.parametrize(
+    "asked", ["http://a..b/", f"http://{'a' * 64}.example/", "http://.:1/", "http://xn--/"]
+)
+async def test_a_name_that_can_be_none_is_given_up_at_once(out: Outbound, asked: str) -> None:
+    task = await out.task(asked)
+    sent = await out.sent(task.id)
+    assert (sent.given_up, sent.attempts) == (True, 1)
+    assert sent.message.startswith(f"{asked!r} is no URL: ")
+
+
 async def test_without_being_allowed_nobody_nearby_is_called(tmp_path: Path) -> None:
     async with outbound(tmp_path, rules=CallbackRules()) as out, receiver() as called:
         task = await out.task(url(called))

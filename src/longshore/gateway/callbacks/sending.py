@@ -135,6 +135,6 @@ def _span(retry_after: str) -> timedelta | None:
     try:
         if retry_after.isdecimal():
             return timedelta(seconds=min(int(retry_after), 10**9))
-        return parsedate_to_datetime(retry_after) - datetime.now(UTC)
+        return max(parsedate_to_datetime(retry_after) - datetime.now(UTC), timedelta())
     except (ValueError, TypeError, OverflowError):
         return None

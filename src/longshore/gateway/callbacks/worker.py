@@ -100,11 +100,14 @@ class _Post:
 
 
 def _web(url: str) -> httpx.URL:
+    """Return a URL whose host can be looked up, at least."""
     try:
         found = httpx.URL(url)
-    except httpx.InvalidURL as error:
+        host = found.host
+        found.raw_host.decode().encode("idna")  # as resolvers do
+    except (httpx.InvalidURL, UnicodeError) as error:
         raise PermanentError(f"{url!r} is no URL: {error}") from None
-    if found.scheme not in ("http", "https") or not found.host:
+    if found.scheme not in ("http", "https") or not host:
         raise PermanentError(f"{url!r} is no URL of http or https")
     return found
 
