@@ -206,9 +206,16 @@ async def test_a_token_that_is_none_is_answered_with_401(cloud: Icloud, shown: s
         assert answer.status_code == 401
 
 
-async def test_the_word_before_a_token_counts_in_any_case(cloud: Icloud) -> None:
-    headers = {"authorization": f"token {cloud.tokens['stan']}"}
-    assert (await cloud.world.http.get("/asapi/account/", headers=headers)).status_code == 200
+@pytest.mark.parametrize("shown", ["token {}", "TOKEN  {}", "Token\t{} \t"])
+async def test_the_word_before_a_token_counts_in_any_case_and_blanks_do_not(
+    cloud: Icloud, shown: str
+) -> None:
+    text = shown.format(cloud.tokens["stan"])
+    head = f"GET /asapi/account/ HTTP/1.1\r\nHost: a\r\nAuthorization: {text}\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", cloud.world.url.split(":")[2])
+    writer.write(f"{head}\r\n".encode())
+    assert await reader.readexactly(15) == b"HTTP/1.1 200 OK"
+    writer.close()
 
 
 async def test_who_may_only_look_is_told_so(cloud: Icloud) -> None:
@@ -377,6 +384,7 @@ async def test_every_documented_error_of_a_submit_is_told(cloud: Icloud) -> None
         device=["Parameter device is missing", "missing-param"],
         data=["Parameter data is missing", "missing-param"],
     )
+    assert codes(await submitted(cloud, data=" , ,")) == {"data": ["missing-param"]}
     assert codes(await submitted(cloud, account="")) == {"account": ["missing-param"]}
     assert codes(await submitted(cloud, account="a" * 1_000)) == {"account": ["limit_exceeded"]}
     large = await submitted(cloud, device="a" * 1_100_000)
@@ -416,6 +424,13 @@ async def test_values_that_cannot_be_read_are_told_all_at_once(cloud: Icloud) ->
     assert codes(answer) == {name: ["invalid_parameter_value"] for name in names}
     answer = await submitted(cloud, device=["d1", "d2"])
     assert codes(answer) == {"device": ["invalid_parameter_value"]}
+
+
+@pytest.mark.parametrize("share", ["1_000", "\u0661", "infinity", "1e999", "0x10", "1,5", "."])
+async def test_numbers_are_written_as_everywhere(cloud: Icloud, share: str) -> None:
+    asked = {"whole": "1", "share": share, "exact": "1", "shape": "{}"}
+    answer = await submitted(cloud, action="measure", **asked)
+    assert codes(answer) == {"share": ["invalid_parameter_value"]}
 
 
 async def test_a_large_whole_number_is_refused_and_not_rounded(cloud: Icloud) -> None:

@@ -28,7 +28,7 @@ from longshore.v1.operation_pb2 import DeliveryState, State
 from longshore.v1.server_service_pb2 import GetCallerResponse
 from longshore.v1.task_service_pb2 import BatchGetTasksRequest, BatchGetTasksResponse, Task
 
-_TOKEN: Final = re.compile(r"token +([\x21-\x7e]+)", re.IGNORECASE)
+_TOKEN: Final = re.compile(r"token[ \t]+([\x21-\x7e]+)[ \t]*", re.IGNORECASE)
 
 _SUCCESS: Final = {"success": True}
 _ENDED: Final = frozenset({State.STATE_SUCCEEDED, State.STATE_FAILED, State.STATE_CANCELED})

@@ -14,6 +14,7 @@ from longshore.gateway.requests import parsed_object
 from longshore.v1.catalog_service_pb2 import Parameter, ParameterType, ServiceAction
 
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,16}")
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _TRUTHS: Final[Mapping[str, bool]] = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -27,12 +28,13 @@ def arguments_of(action: ServiceAction, form: Form) -> dict[str, Any]:
     problems: dict[str, list[Problem]] = {}
     for parameter in action.parameters:
         slug = parameter.slug
-        if slug not in form:
+        texts = _texts(parameter, form.get(slug, ()))
+        if not texts:
             if not parameter.optional:
                 problems[slug] = [missing(slug)]
             continue
         try:
-            arguments[slug] = _value(parameter, form[slug])
+            arguments[slug] = _value(parameter, texts)
         except ValueError as error:
             problems[slug] = [not_allowed(slug, str(error))]
     if problems:
@@ -40,11 +42,18 @@ def arguments_of(action: ServiceAction, form: Form) -> dict[str, Any]:
     return arguments
 
 
+def _texts(parameter: Parameter, sent: Sequence[str]) -> Sequence[str]:
+    """Return what was sent; of a list each value, whether one by one or with commas."""
+    if parameter.type != ParameterType.PARAMETER_TYPE_LIST:
+        return sent
+    parts = [part.strip() for text in sent for part in text.split(",")]
+    return [part for part in parts if part]
+
+
 def _value(parameter: Parameter, texts: Sequence[str]) -> Any:
     """Return what texts stand for. Raises `ValueError`."""
     if parameter.type == ParameterType.PARAMETER_TYPE_LIST:
-        parts = [part.strip() for text in texts for part in text.split(",")]
-        return [part for part in parts if part]
+        return texts
     if len(texts) > 1:
         raise ValueError("it was sent more than once")
     return _READERS.get(parameter.type, str)(texts[0])
@@ -57,10 +66,7 @@ def _whole(text: str) -> int:
 
 
 def _number(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
+    number = float(text) if _NUMBER.fullmatch(text.strip()) else math.nan
     if not math.isfinite(number):
         raise ValueError("a number is needed")
     return number
