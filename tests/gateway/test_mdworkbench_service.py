@@ -212,5 +212,7 @@ async def test_the_dialect_can_stand_anywhere(tmp_path: Path, mount: str) -> Non
 async def test_headers_that_cannot_be_passed_on_are_400(tmp_path: Path) -> None:
     async with workbench(tmp_path) as here:
         for value in ("nörth".encode("latin-1"), b"x" * 200):
-            answer = await here.ask("GET", "/service", headers={b"x-tenant-id": value})
+            answer = await here.ask(
+                "GET", "/launch", auth=ADMIN, headers={b"x-tenant-id": value}
+            )
             assert answer.status_code == 400, answer.text

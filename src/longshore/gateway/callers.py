@@ -23,6 +23,10 @@ _PROOF: Final = "x-go-between"  #: Who it is that may say so, as an `authorizati
 _NOWHERE: Final = "unknown"
 
 _CREDENTIALS: Final = frozenset({_API_KEY, _AUTHORIZATION})
+#: Characters; servers take no more than 16 KiB of all metadata.
+_LONGEST: Final = 512
+_LONGEST_CREDENTIAL: Final = 12 * 1024
+
 _UNSENDABLE: Final = re.compile(r"[^ -~]")
 
 
@@ -47,7 +51,7 @@ class Way:
         Of the tenant the dialect may have read something else than the header. Raises
         `Malformed` if a header cannot be passed on.
         """
-        metadata = {**self._passing_on(request), **_trace(request)}
+        metadata = self._passing_on(request)
         wanted = request.headers.get(_TENANT) if tenant is None else tenant
         if wanted:
             metadata[_TENANT] = _text(_TENANT, wanted)
@@ -67,11 +71,10 @@ class Way:
 
         Whoever sends the request has no say in it: neither a tenant nor a key of theirs is
         looked at. The tenant is the first of the gateway's principal unless one is named here.
-        Raises `Malformed` if a header cannot be passed on.
         """
         metadata: dict[str, str] = {}
         if request is not None:
-            metadata = {**self._passing_on(request), **_trace(request)}
+            metadata = self._passing_on(request)
             if self.certified:
                 del metadata[_ADDRESS]
         metadata.update(self.own())
@@ -80,27 +83,32 @@ class Way:
         return self.relay.acting(metadata)
 
     def _passing_on(self, request: Request) -> dict[str, str]:
-        """Return what marks a call as one that is passed on, and says for whom."""
+        """Return what marks a call as one that is passed on, and says for whom.
+
+        What is no trace is left out: nobody is refused for it.
+        """
         state = request.state
         metadata = {_REQUEST_ID: state.request_id, _ADDRESS: state.client_address or _NOWHERE}
         proof = self.own().get(_AUTHORIZATION)
         if proof is not None:
             metadata[_PROOF] = proof
+        trace = request.headers.get(_TRACE)
+        if trace is not None and not _UNSENDABLE.search(trace):
+            metadata[_TRACE] = trace
         return metadata
 
 
-def _trace(request: Request) -> dict[str, str]:
-    trace = request.headers.get(_TRACE)
-    return {} if trace is None else {_TRACE: _text(_TRACE, trace)}
-
-
 def _text(name: str, value: str) -> str:
-    """Return what a header says. Raises `Malformed` if gRPC has no such characters.
+    """Return what a header says. Raises `Malformed` if gRPC has no such characters, or no room.
 
-    No credential has them either: one that does is refused by servers, as every wrong one.
+    No credential has them either: one that does is refused by servers, as every wrong one, and
+    so is what is sent of one that is too long.
     """
     if name in _CREDENTIALS:
-        return _UNSENDABLE.sub("?", value)
+        shown = value if len(value) <= _LONGEST_CREDENTIAL else f"{value[:10].split(maxsplit=1)[0]} ?"
+        return _UNSENDABLE.sub("?", shown)
+    if len(value) > _LONGEST:
+        raise Malformed(f"at most {_LONGEST} characters are allowed", name)
     if _UNSENDABLE.search(value):
         raise Malformed("only printable ASCII characters are allowed", name)
     return value
