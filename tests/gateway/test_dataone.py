@@ -245,7 +245,17 @@ async def test_who_may_not_submit_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_without_a_good_credential_nobody_is_served(tmp_path: Path, method: str) -> None:
-    shown = ["", "Bearer", "Bearer x", "Basic !!", "Basic YWRhOm5v", "Digest x", "Bearer ü"]
+    long = [f"Bearer {'x' * size}" for size in (3_000, 20_000)]
+    shown = [
+        *long,
+        "",
+        "Bearer",
+        "Bearer x",
+        "Basic !!",
+        "Basic YWRhOm5v",
+        "Digest x",
+        "Bearer ü",
+    ]
     async with museum(tmp_path) as here:
         http = here.world.http
         for one in ({}, *({"authorization": one} for one in shown)):

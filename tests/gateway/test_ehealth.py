@@ -238,6 +238,7 @@ async def test_who_shows_no_good_token_is_denied(tmp_path: Path) -> None:
             ({"authorization": "Bearer"}, no_bearer),
             ({"authorization": here.tokens["ada"]}, no_bearer),
             ({"authorization": "Bearer x"}, "Invalid access token"),
+            ({"authorization": f"Bearer {'x' * 20_000}"}, "Invalid access token"),
             ({"authorization": f"Bearer {here.tokens['ada']}x"}, "Invalid access token"),
         ]
         for job_id in (UNKNOWN, "7"):

@@ -105,7 +105,11 @@ def _text(name: str, value: str) -> str:
     so is what is sent of one that is too long.
     """
     if name in _CREDENTIALS:
-        shown = value if len(value) <= _LONGEST_CREDENTIAL else f"{value[:10].split(maxsplit=1)[0]} ?"
+        shown = (
+            value
+            if len(value) <= _LONGEST_CREDENTIAL
+            else f"{value[:10].split(maxsplit=1)[0]} ?"
+        )
         return _UNSENDABLE.sub("?", shown)
     if len(value) > _LONGEST:
         raise Malformed(f"at most {_LONGEST} characters are allowed", name)
