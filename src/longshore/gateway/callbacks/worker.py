@@ -100,15 +100,17 @@ class _Post:
 
 
 def _web(url: str) -> httpx.URL:
-    """Return a URL whose host can be looked up, at least."""
+    """Return a URL whose host can be looked up, at least. Errors do not repeat it: passwords may
+    stand in it.
+    """
     try:
         found = httpx.URL(url)
         host = found.host
         found.raw_host.decode().encode("idna")  # as resolvers do
     except (httpx.InvalidURL, UnicodeError) as error:
-        raise PermanentError(f"{url!r} is no URL: {error}") from None
+        raise PermanentError(f"that is no URL: {error}") from None
     if found.scheme not in ("http", "https") or not host:
-        raise PermanentError(f"{url!r} is no URL of http or https")
+        raise PermanentError("that is no URL of http or https")
     return found
 
 

@@ -28,6 +28,12 @@ _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _ZONED: Final = re.compile(r".*(?:[Zz]|[+-][0-9]{2}:[0-9]{2})", re.DOTALL)
 
 _NOTHING: Final = "number < 0"
+
+#: What the work of other services of the platform is called.
+_OTHER_TYPES: Final = (
+    "access query freeze destruction disposal audit platform internal"
+).split()
+
 _GIVEN_UP: Final = "(state = CANCELED OR (state = RUNNING AND cancel_requested = true))"
 
 
@@ -116,7 +122,7 @@ _FIELDS: Final[Mapping[str, Callable[[str, str, str], str]]] = MappingProxyType(
         "name": _text("name"),
         "since": _time("create_time"),
         "id": _text("id"),
-        "type": _word({TYPE: "number > 0"}),
+        "type": _word({TYPE: "number > 0", **dict.fromkeys(_OTHER_TYPES, _NOTHING)}),
         "state": _word(
             {
                 "pending": "state = SUSPENDED OR state = QUEUED",
