@@ -54,10 +54,12 @@ class Site:
 
 
 @asynccontextmanager
-async def site(folder: Path, settings: GatewaySettings | None = None) -> AsyncGenerator[Site]:
+async def site(
+    folder: Path, settings: GatewaySettings | None = None, way: str = "wire"
+) -> AsyncGenerator[Site]:
     """Run a gateway without dialects, whose requests are Ada's."""
     async with (
-        gateway(folder, settings, "none", ada=ADA) as (world, tokens),
+        gateway(folder, settings, "none", way=way, ada=ADA) as (world, tokens),
         world.client(tokens["ada"]) as ada,
     ):
         world.http.headers["authorization"] = f"Bearer {tokens['ada']}"

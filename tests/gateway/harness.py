@@ -29,6 +29,9 @@ from longshore.stores.blobs import ObstoreBlobs
 from longshore.stores.sqlite.store import SqliteStore
 from longshore.worker import Worker
 
+#: How the gateway comes to its server: from another process, or in the server's own.
+WAYS = ("wire", "inside")
+
 
 @dataclass(slots=True)
 class World:
@@ -64,11 +67,16 @@ class World:
 
 @asynccontextmanager
 async def gateway(
-    folder: Path, settings: GatewaySettings | None = None, *mounts: str, **entries: Entry
+    folder: Path,
+    settings: GatewaySettings | None = None,
+    *mounts: str,
+    way: str = "wire",
+    **entries: Entry,
 ) -> AsyncGenerator[tuple[World, dict[str, str]]]:
     """Run a gateway with the dialects of `mounts`; yield it, and tokens by name of `entries`.
 
-    `entries` are principals by name: `ada=Entry(name="ada", roles=("submitter",))`.
+    `entries` are principals by name: `ada=Entry(name="ada", roles=("submitter",))`. `way` is
+    one of `WAYS`.
     """
     chosen = settings or GatewaySettings()
     if mounts:
@@ -87,14 +95,14 @@ async def gateway(
         engine,
         Keeper(principals) as keeper,
         Server(engine, "127.0.0.1:0", access=keeper) as server,
-        Relay(server.address) as relay,
+        Relay(server.address, inside=server.inside.open if way == "inside" else None) as relay,
     ):
         token = keeper.with_token(GATEWAY)
         worker_token = keeper.with_token(
             Principal("inside", with_implied([Role.WORKER]), ("default", ANY), queues=(ANY,))
         )
-        way = Way(relay, lambda: {"authorization": f"Bearer {token}"})
-        parts = Gateway(chosen, way, Links(chosen))
+        way_of = Way(relay, lambda: {"authorization": f"Bearer {token}"})
+        parts = Gateway(chosen, way_of, Links(chosen))
         async with (
             Inside(Door(server.address, worker_token), grace_seconds=0) as inside,
             serving(parts, grace_seconds=1) as address,
@@ -110,4 +118,4 @@ def _token(secrets: Secrets) -> str:
     return secrets.token.secret_text if secrets.token else ""
 
 
-__all__ = ["Entry", "GatewaySettings", "Mount", "World", "gateway"]
+__all__ = ["WAYS", "Entry", "GatewaySettings", "Mount", "World", "gateway"]

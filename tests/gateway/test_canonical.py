@@ -18,14 +18,17 @@ from longshore.gateway.canonical.bindings import Routes, bindings
 from longshore.gateway.canonical.printing import printed
 from longshore.gateway.settings import GatewaySettings, Limits
 from tests.gateway.canonical import Site, lines, site
+from tests.gateway.harness import WAYS
 
 pytestmark = pytest.mark.timeout(120)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Site]:
+@pytest_asyncio.fixture(scope="module", loop_scope="session", params=WAYS)
+async def here(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[Site]:
     settings = GatewaySettings(limits=Limits(body_bytes=64 * 1024))
-    async with site(tmp_path_factory.mktemp("canonical"), settings) as made:
+    async with site(tmp_path_factory.mktemp("canonical"), settings, request.param) as made:
         yield made
 
 

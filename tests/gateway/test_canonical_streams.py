@@ -21,13 +21,16 @@ from longshore.v1.file_service_pb2 import DownloadFileResponse
 from longshore.v1.operation_pb2 import End, File
 from longshore.v1.task_service_pb2 import StreamResultsResponse, Task, WatchTasksResponse
 from tests.gateway.canonical import Site, lines, site
+from tests.gateway.harness import WAYS
 
 EVENTS = {"accept": "text/event-stream"}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Site]:
-    async with site(tmp_path_factory.mktemp("streams")) as made:
+@pytest_asyncio.fixture(scope="module", loop_scope="session", params=WAYS)
+async def here(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[Site]:
+    async with site(tmp_path_factory.mktemp("streams"), way=request.param) as made:
         yield made
 
 
@@ -277,8 +280,11 @@ async def test_a_result_is_sent_as_it_is(here: Site) -> None:
     assert answer.headers["content-type"] == "application/json"
 
 
-async def test_a_file_that_turns_out_to_be_damaged_is_cut_or_told(tmp_path: Path) -> None:
-    async with site(tmp_path) as here:
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_file_that_turns_out_to_be_damaged_is_cut_or_told(
+    tmp_path: Path, way: str
+) -> None:
+    async with site(tmp_path, way=way) as here:
         file = await here.ada.files.upload(os.urandom(4 * 1024 * 1024), path="a.bin")
         (stored,) = (one for one in tmp_path.rglob("*") if _size(one) == 4 * 1024 * 1024)
         with stored.open("r+b") as content:

@@ -17,7 +17,7 @@ from longshore.v1.server_service_pb2 import (
     SERVER_MODE_MAINTENANCE,
     SERVER_MODE_SUSPENDED,
 )
-from tests.gateway.harness import Entry, GatewaySettings, Mount, gateway
+from tests.gateway.harness import WAYS, Entry, GatewaySettings, Mount, gateway
 from tests.gateway.vitam import (
     MILLISECONDS,
     NOBODY,
@@ -40,9 +40,11 @@ OPERATIONS = [
 STATUS = ("GET", "/status", None)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def vitams(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[str, Vitam]]:
-    async with speaking(tmp_path_factory.mktemp("vitam")) as vitams:
+@pytest_asyncio.fixture(scope="module", loop_scope="session", params=WAYS)
+async def vitams(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[dict[str, Vitam]]:
+    async with speaking(tmp_path_factory.mktemp("vitam"), request.param) as vitams:
         yield vitams
 
 

@@ -139,7 +139,7 @@ class Vitam:
 
 
 @asynccontextmanager
-async def speaking(folder: Path) -> AsyncGenerator[dict[str, Vitam]]:
+async def speaking(folder: Path, way: str = "wire") -> AsyncGenerator[dict[str, Vitam]]:
     """Run a gateway and a worker; yield who speaks for which principal."""
     entries = {
         "ada": Entry(name="ada", roles=("submitter",), tenants=("default", "0")),
@@ -147,7 +147,7 @@ async def speaking(folder: Path) -> AsyncGenerator[dict[str, Vitam]]:
         "eve": Entry(name="eve", roles=("viewer",)),
         "hand": Entry(name="hand", roles=("worker",), tenants=("0",)),
     }
-    async with gateway(folder, None, "vitam", **entries) as (world, tokens):
+    async with gateway(folder, None, "vitam", way=way, **entries) as (world, tokens):
         await world.work(new_worker())
         yield {name: Vitam(world, token) for name, token in tokens.items()}
 
