@@ -194,6 +194,11 @@ def test_the_last_part_of_a_list_has_no_next() -> None:
         ("since='2015-07-14T17:07:14+02:00'", 'create_time = "2015-07-14T17:07:14+02:00"'),
         ("state!='pending'", "NOT (state = SUSPENDED OR state = QUEUED)"),
         ("state='nothing*'", "number < 0"),
+        ("name='a*b'", '(name = "a*" AND name = "*b")'),
+        (
+            "name='aba*aba'",
+            '(name = "aba*" AND name = "*aba" AND name != "ababa" AND name != "aba")',
+        ),
         ("name='say \"a\\b\"'", 'name = "say \\"a\\\\b\\""'),
     ],
 )
@@ -207,7 +212,20 @@ fields = st.sampled_from(
 )
 values = st.one_of(
     st.text(max_size=8),
-    st.sampled_from(["*", "**", "a*", "done", "*ing", "2015-07-14", "2015-07-14T01:02:03", ID]),
+    st.sampled_from(
+        [
+            "*",
+            "**",
+            "a*",
+            "a*b",
+            "aba*ba",
+            "done",
+            "*ing",
+            "2015-07-14",
+            "2015-07-14T01:02:03",
+            ID,
+        ]
+    ),
 )
 predicates = st.tuples(
     fields,

@@ -39,8 +39,9 @@ with a GET. Tenants are numbers. The whole step description is the context of it
 writes to it. An action is one of any service, or `service/action`.
 
 Queries are predicates joined by `&`: a field, one of `=` `!=` `<` `<=` `>` `>=`, and a value in
-single quotes, with `*` at its ends for anything. Fields are `name`, `since` and those of an async
-status. `next` gets the next part of a list, as the member of a body or as the id of a task.
+single quotes, with `*` at its ends or once within for anything. Fields are `name`, `since` and
+those of an async status. `next` gets the next part of a list, as the member of a body or as the
+id of a task.
 """
 
 

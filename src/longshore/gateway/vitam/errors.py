@@ -119,7 +119,7 @@ def of_fault(fault: Fault) -> Problem:
 
     What cannot be read is an incorrect predicate as well: the contract has no other status.
     """
-    known = isinstance(fault, UnsupportedMedia) or fault.status in (401, 404, 409)
+    known = isinstance(fault, UnsupportedMedia) or fault.status in (401, 403, 404, 409)
     text = f"{fault.field}: {fault}" if fault.field else str(fault)
     return of_status(fault.status if known else 412, text)
 

@@ -3,8 +3,8 @@
     name='abcdef*'&since>'2015-07-14'
 
 A predicate is a field, an operator (`=` `!=` `<` `<=` `>` `>=`) and a value in single quotes; a
-quote in it is written twice. A `*` at either end of a value stands for anything and goes with
-`=` only; alone it asks whether the field is there. Fields are those of an async status, `name`,
+quote in it is written twice. A `*` at both ends of a value, or one within it, stands for anything
+and goes with `=` only; alone it asks whether the field is there. Fields are those of an async status, `name`,
 which is the step's, and `since`, when the task was submitted. A date alone is its first moment,
 in UTC as every time without a zone.
 """
@@ -23,7 +23,7 @@ QUERY_CHARACTERS: Final = 4_096  #: The longest query.
 _PREDICATE: Final = re.compile(
     r"\s*(?P<field>\w+)\s*(?P<operator>!=|<=|>=|=|<|>)\s*'(?P<value>(?:[^']|'')*)'\s*"
 )
-_PATTERN: Final = re.compile(r"\*?[^*]*\*?")
+_PATTERN: Final = re.compile(r"\*?[^*]*\*?|(?P<before>[^*]+)\*(?P<after>[^*]+)")
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _ZONED: Final = re.compile(r".*(?:[Zz]|[+-][0-9]{2}:[0-9]{2})", re.DOTALL)
 
@@ -31,8 +31,9 @@ _NOTHING: Final = "number < 0"
 
 #: What the work of other services of the platform is called.
 _OTHER_TYPES: Final = (
-    "access query freeze destruction disposal audit platform internal"
-).split()
+    *("access", "query", "freeze", "destruction"),
+    *("disposal", "audit", "platform", "internal"),
+)
 
 _GIVEN_UP: Final = "(state = CANCELED OR (state = RUNNING AND cancel_requested = true))"
 
@@ -70,13 +71,28 @@ def _predicate(field: str, operator: str, value: str) -> str:
     if "*" in value and operator != "=":
         raise NotMet(f"{field}: a * goes with = only", "query")
     if _PATTERN.fullmatch(value) is None:
-        raise NotMet(f"{field}: a * stands at the beginning or the end", "query")
+        raise NotMet(f"{field}: a * stands at both ends, or once within", "query")
     return compile_(field, operator, value)
 
 
 def _text(of: str) -> Callable[[str, str, str], str]:
-    """Compare a field that filters have too; patterns are written alike."""
-    return lambda _field, operator, value: f"{of} {operator} {_quoted(value)}"
+    """Compare a field that filters have too; patterns are written alike, if at the ends."""
+
+    def compile_(_field: str, operator: str, value: str) -> str:
+        pattern = _PATTERN.fullmatch(value)
+        if pattern is None or pattern["before"] is None:
+            return f"{of} {operator} {_quoted(value)}"
+        return _within(of, pattern["before"], pattern["after"])
+
+    return compile_
+
+
+def _within(of: str, before: str, after: str) -> str:
+    """Find what begins and ends so, but not where the end is a part of the beginning."""
+    found = [f"{of} = {_quoted(f'{before}*')}", f"{of} = {_quoted(f'*{after}')}"]
+    shared = range(1, min(len(before), len(after)) + 1)
+    short = [before + after[count:] for count in shared if before.endswith(after[:count])]
+    return f"({' AND '.join([*found, *(f'{of} != {_quoted(one)}' for one in short)])})"
 
 
 def _time(of: str) -> Callable[[str, str, str], str]:
