@@ -15,9 +15,11 @@ from longshore.gateway.access_log import AccessLog
 from longshore.gateway.canonical import canonical_routes
 from longshore.gateway.dialects import Dialect, Gateway
 from longshore.gateway.documents import document_routes
+from longshore.gateway.faults import Fault
 from longshore.gateway.health import health_routes
 from longshore.gateway.hosts import OneHost
 from longshore.gateway.mounting import Below
+from longshore.gateway.sites import OwnSite
 
 
 def applications(gateway: Gateway) -> dict[int | None, ASGIApp]:
@@ -59,6 +61,7 @@ def _mounted(
     mounts = gateway.settings.mounts
     here = [name for name in dialects if mounts[name].port == port]
     for name in sorted(here, key=lambda one: (not mounts[one].host, -len(mounts[one].path))):
-        below = Below(mounts[name].path, dialects[name])
+        dialect = dialects[name]
+        below = Below(mounts[name].path, OwnSite(dialect, dialect.exception_handlers[Fault]))
         host = mounts[name].host
         yield Host(host, Router([below], redirect_slashes=False)) if host else below

@@ -93,6 +93,7 @@ _UNFORESEEN: Final = _Refusal(500, "server-error")
 
 #: Of faults that the gateway finds itself, and of paths and methods that there are none.
 _BY_STATUS: Final[Mapping[int, str]] = {
+    403: "not-permitted",
     404: "not-found",
     405: "method-not-allowed",
     413: "too-large",

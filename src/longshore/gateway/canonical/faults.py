@@ -15,6 +15,7 @@ from starlette.responses import Response
 from longshore.client import CallError, Violation
 from longshore.gateway.canonical.printing import printed
 from longshore.gateway.faults import Fault, TooLarge
+from longshore.gateway.sites import CrossSite
 
 JSON: Final = "application/json"
 
@@ -61,6 +62,8 @@ def of_call(error: CallError) -> Response:
 
 def of_fault(fault: Fault) -> Response:
     """Return the answer to a request that was not even asked."""
+    if isinstance(fault, CrossSite):
+        return told(status(Code.PERMISSION_DENIED, str(fault)))
     violations = fault.violations if isinstance(fault, Invalid) else ()
     if not violations and fault.field:
         violations = (Violation(fault.field, str(fault), "INVALID"),)

@@ -100,8 +100,8 @@ class Errors:
         headers = {"retry-after": str(math.ceil(retry))} if retry else {}
         return self._failure(request, answer, headers)
 
-    async def _of_fault(self, request: Request, _: faults.Fault) -> Response:
-        return self._failure(request, MALFORMED)
+    async def _of_fault(self, request: Request, fault: faults.Fault) -> Response:
+        return self._failure(request, NO_ACCESS if fault.status == 403 else MALFORMED)
 
     async def _of_http(self, request: Request, error: HTTPException) -> Response:
         kind = "not_found" if error.status_code == 404 else "method_not_allowed"
