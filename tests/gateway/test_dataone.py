@@ -265,6 +265,19 @@ async def test_without_a_good_credential_nobody_is_served(tmp_path: Path, method
             assert answer.headers["www-authenticate"].startswith("Bearer realm=")
 
 
+async def test_who_shows_no_credential_is_told_so_whatever_else_is_wrong(
+    tmp_path: Path,
+) -> None:
+    async with museum(tmp_path) as here:
+        http = here.world.http
+        for answer in (
+            await http.post(PATH),
+            await http.post(PATH, content=b"{", headers={"content-type": "text/plain"}),
+            await http.get(f"{PATH}?maxItems=x"),
+        ):
+            assert (answer.status_code, answer.json()["errorType"]) == (401, "authentication")
+
+
 async def test_other_methods_media_types_and_sizes_are_refused(tmp_path: Path) -> None:
     settings = GatewaySettings(limits=Limits(body_bytes=1_000))
     async with museum(tmp_path, settings) as here:

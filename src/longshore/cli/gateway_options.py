@@ -36,7 +36,8 @@ _OPTIONS: Final = (
         "--public-url",
         default="",
         metavar="URL",
-        help="What clients call it, for links. Default: as they have called it.",
+        help="What clients call it, for links; dialects with a host or a port of their own "
+        "have the rest of it. Default: as they have called it.",
         **_HIDDEN,
     ),
     setting(

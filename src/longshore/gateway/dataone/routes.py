@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Final
 
-from fastapi import FastAPI, Query, Security
+from fastapi import Depends, FastAPI, Query, Security
 from fastapi.security.http import HTTPBase
 from starlette.requests import Request
 from starlette.responses import Response
@@ -46,7 +47,6 @@ def _taking(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
 _SUBMIT: Final[dict[str, Any]] = {
     "status_code": 201,
     "response_class": Response,
-    "dependencies": _CREDENTIALS,
     "responses": {
         201: {"model": Job, "description": "The new job."},
         409: {"model": Job, "description": "The job of the first submit, as it is now."},
@@ -57,7 +57,6 @@ _SUBMIT: Final[dict[str, Any]] = {
 
 _LIST: Final[dict[str, Any]] = {
     "response_class": Response,
-    "dependencies": _CREDENTIALS,
     "responses": {200: {"model": JobList, "description": "A page of jobs."}, **_FAILURES},
 }
 
@@ -90,8 +89,10 @@ def application(gateway: Gateway) -> FastAPI:
     key = settings.dataone_login_key
     seal = Seal(key, settings.dataone_login_lifetime) if key else None
     jobs = _Jobs(gateway, seal)
-    app.add_api_route(_PATH, jobs.submit, summary="Submit", methods=["POST"], **_SUBMIT)
-    app.add_api_route(_PATH, jobs.list, summary="Job list", methods=["GET"], **_LIST)
+    needs = [*_CREDENTIALS, Depends(jobs.introduced)]
+    add = partial(app.add_api_route, _PATH, dependencies=needs)
+    add(jobs.submit, summary="Submit", methods=["POST"], **_SUBMIT)
+    add(jobs.list, summary="Job list", methods=["GET"], **_LIST)
     if seal is not None:
         login = _Logins(gateway, seal).login
         app.add_api_route("/login", login, summary="Login", methods=["POST"], **_LOGIN)
@@ -102,6 +103,11 @@ def application(gateway: Gateway) -> FastAPI:
 class _Jobs:
     gateway: Gateway
     seal: Seal | None
+
+    async def introduced(self, request: Request) -> None:
+        """Let nobody without a credential know what is wrong with a request, if one is needed."""
+        if "authorization" not in request.headers:
+            await self._asking(request).server.caller()
 
     async def submit(self, request: Request) -> Response:
         """Submit an action of a contract as a job.
