@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from longshore.gateway.connections import bounded
-from longshore.gateway.settings import Limits
+from longshore.gateway.settings import GatewaySettings
 
 
 async def serve() -> None:
@@ -24,7 +24,7 @@ async def serve() -> None:
     listener = socket.create_server(("127.0.0.1", 0), backlog=2_048)
     config = uvicorn.Config(
         Starlette(routes=[route]),
-        http=bounded(Limits()),
+        http=bounded(GatewaySettings()),
         lifespan="off",
         log_config=None,
         access_log=False,
