@@ -119,6 +119,27 @@ async def test_descriptions_are_the_comments_of_the_contract(spec: dict[str, Any
     }
 
 
+@pytest.mark.parametrize(
+    "verb, path, statuses",
+    [
+        ("post", "/ghibli-rest/v2/job-manager/jobs", "201 409 400 401 403 404 503"),
+        ("get", "/ghibli-rest/v2/job-manager/jobs", "200 400 401 403 503"),
+        ("get", "/mdworkbench/launch", "200 401 403"),
+        ("post", "/mdworkbench/launch", "200 400 404 415 503"),
+        ("put", "/mdworkbench/launch", "200 400 401 403"),
+        ("get", "/mdworkbench/launch/{launch_id}", "200 404"),
+        ("delete", "/mdworkbench/launch/{launch_id}", "200 404"),
+        ("get", "/ehealth/patients/composition/job/{asyncJobId}", "200 400 401 403 404"),
+    ],
+)
+async def test_statuses_of_dialects_are_described_one_by_one(
+    spec: dict[str, Any], verb: str, path: str, statuses: str
+) -> None:
+    answers = spec["paths"][path][verb]["responses"]
+    assert set(statuses.split()) <= set(answers)
+    assert all(one["description"] for one in answers.values())
+
+
 async def test_what_is_in_the_path_is_not_in_the_body(spec: dict[str, Any]) -> None:
     cancel = spec["paths"]["/v1/tasks/{id}:cancel"]["post"]
     body = cancel["requestBody"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, FastAPI, Query, Security
@@ -26,10 +28,31 @@ _PATH: Final = "/job-manager/jobs"
 _JSON: Final = "application/json"
 _FORM: Final = "application/x-www-form-urlencoded"
 
-_FAILURES: Final[dict[int | str, dict[str, Any]]] = {
-    "4XX": {"model": Failure, "description": "The request cannot be served as it is."},
-    "5XX": {"model": Failure, "description": "Nobody can serve it at present."},
-}
+#: What statuses of failures mean, those that every route has and those of some.
+_FAILED: Final[Mapping[int | str, str]] = MappingProxyType(
+    {
+        400: "The request cannot be read.",
+        401: "There is no credential, or it is wrong or has expired.",
+        403: "The user may not do so.",
+        404: "There is no such contract, or no such action of it.",
+        413: "That is more than is taken.",
+        415: "That is of a kind that is not read.",
+        503: "Nobody can serve the request at present.",
+        "4XX": "The request cannot be served as it is.",
+        "5XX": "The request cannot be served.",
+    }
+)
+_SOME: Final = frozenset({403, 404, 413, 415})
+
+
+def _failures(*some: int) -> dict[int | str, dict[str, Any]]:
+    """Return the failures that a route documents, with those of some that it has as well."""
+    return {
+        status: {"model": Failure, "description": meaning}
+        for status, meaning in _FAILED.items()
+        if status not in _SOME or status in some
+    }
+
 
 #: For the document only: servers look at credentials.
 _CREDENTIALS: Final = [
@@ -50,19 +73,19 @@ _SUBMIT: Final[dict[str, Any]] = {
     "responses": {
         201: {"model": Job, "description": "The new job."},
         409: {"model": Job, "description": "The job of the first submit, as it is now."},
-        **_FAILURES,
+        **_failures(403, 404, 413, 415),
     },
     "openapi_extra": _taking(_JSON, Submission.model_json_schema()),
 }
 
 _LIST: Final[dict[str, Any]] = {
     "response_class": Response,
-    "responses": {200: {"model": JobList, "description": "A page of jobs."}, **_FAILURES},
+    "responses": {200: {"model": JobList, "description": "A page of jobs."}, **_failures(403)},
 }
 
 _LOGIN: Final[dict[str, Any]] = {
     "response_class": Response,
-    "responses": {200: {"model": Login, "description": "A token."}, **_FAILURES},
+    "responses": {200: {"model": Login, "description": "A token."}, **_failures(413, 415)},
     "openapi_extra": _taking(
         _FORM,
         {

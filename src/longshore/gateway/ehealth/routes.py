@@ -36,8 +36,10 @@ _ROUTE: Final[dict[str, Any]] = {
     "responses": {
         200: {"model": AsyncJobState, "description": "Task found"},
         400: {"model": Failure, "description": "Invalid request format"},
+        401: {"model": Failure, "description": "Token or key are missing or wrong"},
+        403: {"model": Failure, "description": "The scope composition:read is missing"},
         404: {"model": Failure, "description": "Task not found"},
-        "4XX": {"model": Failure, "description": "Access denied"},
+        "4XX": {"model": Failure, "description": "Any other refusal"},
         "5XX": {"model": Failure, "description": "Nobody can answer at present"},
     },
     "openapi_extra": {

@@ -41,13 +41,14 @@ FORM: Final[dict[str, Any]] = {
 
 #: What some statuses mean here.
 _MEANINGS: Final[Mapping[int, str]] = MappingProxyType(
-    {503: "The server is in maintenance, or out of reach."}
+    {503: "The server is out of reach, or in maintenance and takes no launches."}
 )
 
 
 def shown(model: Any) -> Responses:
     """Return the answer of a route that shows such nodes."""
-    return {200: {"model": model, "content": {Media.XML.value: {"schema": {}}}}}
+    xml: dict[str, Any] = {Media.XML.value: {"schema": {}}}
+    return {200: {"model": model, "description": "As JSON or as XML.", "content": xml}}
 
 
 def described(*statuses: int) -> Responses:
