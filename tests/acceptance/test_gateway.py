@@ -29,6 +29,7 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OWN = (
     *("principals", "add", "gateway", "--role", "worker", "--role", "viewer"),
     *("--role", "submitter", "--tenant", "*", "--queue", "longshore.callbacks"),
+    "--go-between",
 )
 
 
