@@ -89,7 +89,11 @@ class Icloud:
 
 @asynccontextmanager
 async def icloud(
-    folder: Path, settings: GatewaySettings | None = None, **entries: Entry
+    folder: Path,
+    settings: GatewaySettings | None = None,
+    *,
+    way: str = "wire",
+    **entries: Entry,
 ) -> AsyncGenerator[Icloud]:
     """Run a gateway with the service; stan fetches results, carol listens to her channel.
 
@@ -101,7 +105,7 @@ async def icloud(
         "docker": Entry(name="docker", roles=("worker",)),
         **entries,
     }
-    async with gateway(folder, settings, "asapi", **principals) as (world, tokens):
+    async with gateway(folder, settings, "asapi", way=way, **principals) as (world, tokens):
         found = Icloud(world, tokens, {}, {})
         await world.work(worker_of(found))
         for who in ("stan", "carol"):

@@ -124,7 +124,8 @@ async def outbound(
     callbacks = rules or CallbackRules(allowed_networks=LOOPBACK, secret=SECRET)
     settings = GatewaySettings(public_url="https://work.example.org", callbacks=callbacks)
     entries = {"ada": ADA, "own": replace(own, name="own"), "hand": HAND}
-    async with gateway(folder, settings, *(mounts or ("none",)), **entries) as (world, tokens):
+    chosen = mounts or ("none",)
+    async with gateway(folder, settings, *chosen, way="wire", **entries) as (world, tokens):
         door = Entrance(servers=world.server_address, token=tokens["own"])
         async with Relay(world.server_address) as relay, AsyncExitStack() as hands:
             shown = {"authorization": f"Bearer {tokens['own']}"}

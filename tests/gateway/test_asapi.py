@@ -56,7 +56,8 @@ async def cloud(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Iclou
         ),
         "viewer": Entry(name="viewer", roles=("viewer",)),
     }
-    async with icloud(tmp_path_factory.mktemp("asapi"), None, **entries) as found:
+    folder = tmp_path_factory.mktemp("asapi")
+    async with icloud(folder, None, way="wire", **entries) as found:
         async with found.world.client(found.tokens["confined"]) as client:
             await client.catalog.register_account("icloud", "a@x.org")
         yield found

@@ -14,19 +14,23 @@ import httpx
 import pytest
 
 from longshore.gateway.asapi import channel
+from tests.gateway.harness import WAYS
 from tests.gateway.icloud import SUBMITTER, Entry, Icloud, icloud, quay
 
 MIB = 1024 * 1024
 STARTED = {"message": "The stream has started.", "code": "stream-started"}
 
 
-@pytest.fixture(scope="module")
-async def cloud(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Icloud]:
+@pytest.fixture(scope="module", params=WAYS)
+async def cloud(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Icloud]:
     others = {
         name: Entry(name=name, roles=SUBMITTER, delivery="channel")
         for name in ("large", "late", "cut", "rivals", "silent", "gone")
     }
-    async with icloud(tmp_path_factory.mktemp("channel"), None, **others) as found:
+    folder = tmp_path_factory.mktemp("channel")
+    async with icloud(folder, None, way=request.param, **others) as found:
         for name in others:
             async with found.world.client(found.tokens[name]) as client:
                 await client.catalog.register_account("icloud", "a@x.org")

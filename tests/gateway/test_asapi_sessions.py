@@ -25,7 +25,7 @@ async def cloud(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Iclou
     }
     folder = tmp_path_factory.mktemp("sessions")
     settings = GatewaySettings(asapi_error=True, asapi_register_again=True)
-    async with icloud(folder, settings, **others) as found:
+    async with icloud(folder, settings, way="inside", **others) as found:
         yield found
 
 

@@ -12,6 +12,7 @@ import pytest
 import uuid_utils
 
 from longshore.gateway.asapi import store
+from tests.gateway.harness import WAYS
 from tests.gateway.icloud import Entry, Icloud, icloud
 
 MIB = 1024 * 1024
@@ -22,10 +23,13 @@ NOT_FOUND = {
 }
 
 
-@pytest.fixture(scope="module")
-async def cloud(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Icloud]:
+@pytest.fixture(scope="module", params=WAYS)
+async def cloud(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Icloud]:
     viewer = Entry(name="viewer", roles=("viewer",))
-    async with icloud(tmp_path_factory.mktemp("store"), viewer=viewer) as found:
+    folder = tmp_path_factory.mktemp("store")
+    async with icloud(folder, None, way=request.param, viewer=viewer) as found:
         yield found
 
 

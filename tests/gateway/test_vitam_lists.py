@@ -24,7 +24,7 @@ async def vitams(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict
         "many": Entry(name="many", roles=("submitter",), tenants=("2", "3")),
     }
     folder = tmp_path_factory.mktemp("vitam-lists")
-    async with gateway(folder, None, "vitam", **entries) as (world, tokens):
+    async with gateway(folder, None, "vitam", way="wire", **entries) as (world, tokens):
         await world.work(new_worker())
         vitams = {name: Vitam(world, token) for name, token in tokens.items()}
         await _fill(vitams)
