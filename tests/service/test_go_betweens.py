@@ -222,6 +222,25 @@ async def test_who_guesses_proofs_waits_as_who_guesses_credentials(
     assert not [one for one in proofs if one in repr(logs)]
 
 
+async def test_a_proof_that_was_wrong_keeps_nobody_waiting_again(
+    world: World, principals: Principals
+) -> None:
+    was = proof(principals)
+    relayed = world.saying(*principals.says("ada"), *says(THERE, was))
+    assert (await origin(relayed)).address == THERE
+    principals.renew("gate")
+    async with asyncio.timeout(20):
+        while (await origin(relayed)).address == THERE:
+            await asyncio.sleep(0.02)
+    with capture_logs() as logs:
+        for _ in range(20):
+            assert await who(relayed) == "ada"
+    assert not [entry for entry in logs if entry["event"] == "authentication_failed"]
+    assert was not in repr(logs)
+    again = world.saying(*principals.says("ada"), *says(THERE, proof(principals)))
+    assert (await origin(again)).address == THERE
+
+
 async def test_rates_of_addresses_are_those_of_who_calls(
     tmp_path: Path, principals: Principals
 ) -> None:

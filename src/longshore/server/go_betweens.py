@@ -8,7 +8,6 @@ say so, or cannot prove it, is served as if nothing had been said.
 from __future__ import annotations
 
 import ipaddress
-from contextlib import suppress
 from functools import lru_cache
 from typing import Final
 
@@ -17,6 +16,7 @@ from longshore.core.errors import RateLimited, Unauthenticated
 from longshore.server.visitors import RELAYED_FOR, Visitor
 
 _PROOF: Final = "x-go-between"
+_REMEMBERED: Final = 1_000
 _LONGEST: Final = 45  #: Characters of an address: one of version 4 written as one of version 6.
 
 
@@ -25,6 +25,7 @@ class GoBetweens:
 
     def __init__(self, access: Access | None) -> None:
         self._access = access
+        self._wrong = _Wrong()
 
     def recognize(self, visitor: Visitor) -> None:
         """Believe what is said if that can be told at once; else leave the visitor unproven."""
@@ -40,7 +41,7 @@ class GoBetweens:
             return
         identity = self._access.known(proof)
         if identity is None:
-            visitor.unproven = True
+            visitor.unproven = not self._wrong.has(proof, self._access.generation)
         elif identity.principal.go_between:
             visitor.relay(address)
 
@@ -54,10 +55,38 @@ class GoBetweens:
         visitor.unproven = False
         address = plain(visitor.metadata[RELAYED_FOR])
         assert address is not None
-        with suppress(Unauthenticated, RateLimited):
-            identity = await self._access.identify(visitor.metadata[_PROOF], visitor.address)
+        proof, generation = visitor.metadata[_PROOF], self._access.generation
+        try:
+            identity = await self._access.identify(proof, visitor.address)
+        except Unauthenticated:
+            self._wrong.add(proof, generation)
+        except RateLimited:
+            pass  # It may have been right.
+        else:
             if identity.principal.go_between:
                 visitor.relay(address)
+
+
+class _Wrong:
+    """Proofs that were wrong. A go-between whose token was revoked shows it with every call, and
+    neither its callers nor the log need to learn of that each time.
+
+    Only hashes are kept, by a secret of the process, and only until something is configured anew.
+    """
+
+    def __init__(self) -> None:
+        self._hashes = set[int]()
+        self._generation = 0
+
+    def has(self, proof: str, generation: int) -> bool:
+        return generation == self._generation and hash(proof) in self._hashes
+
+    def add(self, proof: str, generation: int) -> None:
+        """Remember a proof, and forget the others if they are too many or no longer wrong."""
+        if generation != self._generation or len(self._hashes) >= _REMEMBERED:
+            self._hashes.clear()
+        self._generation = generation
+        self._hashes.add(hash(proof))
 
 
 def plain(text: str) -> str | None:
