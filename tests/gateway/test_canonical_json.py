@@ -19,14 +19,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from longshore.client import Violation
+from longshore.gateway import requests
 from longshore.gateway.canonical.accepting import preferred
 from longshore.gateway.canonical.bindings import Binding, Routes, bindings
 from longshore.gateway.canonical.faults import Invalid
+from longshore.gateway.canonical.filling import UNREADABLE
+from longshore.gateway.canonical.filling import fill as fill_from
 from longshore.gateway.canonical.printing import printed
 from longshore.gateway.canonical.queries import query_fields, values_of
 from longshore.gateway.canonical.reading import message_of
 from longshore.gateway.canonical.templates import Template
+from longshore.gateway.faults import Malformed
+from longshore.gateway.requests import parsed_object
 from longshore.gateway.settings import Limits
+from longshore.v1.task_service_pb2 import SubmitTaskRequest
 from tests.gateway.canonical import request_of
 
 BINDINGS = bindings()
@@ -49,6 +55,13 @@ JSON = st.recursive(
     st.none() | st.booleans() | NUMBERS | TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=6,
+)
+#: Values of which each fits some fields and not others.
+ODD = (
+    JSON
+    | st.sampled_from(["1", "1e3", "007", "-1", "1.5s", "2026-11-23T12:00:00Z", "a,b", "YWI="])
+    | st.sampled_from([1e30, 2**63, -1, 1.0, "NaN", "VIEW_BASIC", float("inf")])
+    | st.lists(st.sampled_from(["a", 1, None, "VIEW_FULL"]), max_size=2)
 )
 
 
@@ -172,6 +185,105 @@ def test_queries_say_whatever_fields_of_a_message_can_be(data: st.DataObject) ->
         values = values_of(query, one.input, one.template.fields) if query else {}
         read = json_format.ParseDict(values, one.request())
         assert read == asked
+
+
+def fill_from_json(values: dict[str, Any], made: Message) -> None:
+    fill_from(made, values)
+
+
+def outcome(
+    read: Callable[[dict[str, Any], Message], object], values: dict[str, Any], made: Message
+) -> str:
+    """Return a message that was filled, or why it could not be."""
+    try:
+        read(values, made)
+    except UNREADABLE as error:
+        return str(error)
+    return str(made)
+
+
+@st.composite
+def objects(draw: Callable[[Any], Any], kind: Descriptor, depth: int = 0) -> dict[str, Any]:
+    """Return JSON with the names of a type and values that may fit or not."""
+    made: dict[str, Any] = {}
+    if not kind.fields:
+        return made
+    for field in draw(st.lists(st.sampled_from(list(kind.fields)), max_size=5)):
+        inner = field.message_type
+        value: st.SearchStrategy[Any] = ODD
+        if inner is not None and depth < 3:
+            is_map = inner.GetOptions().map_entry
+            deeper = (
+                objects(inner.fields_by_name["value"].message_type or inner, depth + 1)
+                if is_map
+                else objects(inner, depth + 1)
+            )
+            value |= deeper | (st.lists(deeper, max_size=2) if field.is_repeated else deeper)
+            value |= st.dictionaries(TEXT, deeper, max_size=2)
+        made[draw(st.sampled_from([field.name, field.json_name]))] = draw(value)
+    return made
+
+
+@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(data=st.data())
+def test_messages_are_read_as_protobuf_reads_them(data: st.DataObject) -> None:
+    kind = data.draw(st.sampled_from(KINDS))
+    message = data.draw(messages(kind))
+    by_name = data.draw(st.booleans())
+    shown = json_format.MessageToDict(message, preserving_proto_field_name=by_name)
+    for values in (shown, {**shown, **data.draw(objects(kind))}):
+        class_ = GetMessageClass(kind)
+        own = outcome(json_format.ParseDict, values, class_())
+        assert outcome(fill_from_json, values, class_()) == own
+
+
+def test_what_is_usual_needs_no_second_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments: dict[str, Any] = {"x": [1, 0.5, "y", None, True, {"z": {}}]}
+    said: dict[str, Any] = {
+        "spec": {"actions": [{"action": "a", "arguments": arguments}]},
+        "options": {"queue": "q", "priority": 3, "labels": {"team": "x"}, "runTimeout": "3.5s"},
+        "request_id": "one",
+    }
+    own = json_format.ParseDict(said, SubmitTaskRequest())
+    monkeypatch.delattr(json_format, "ParseDict")
+    task = SubmitTaskRequest()
+    fill_from(task, said)
+    assert task == own
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    value=st.dictionaries(TEXT, JSON, max_size=4),
+    indent=st.none() | st.integers(0, 2),
+    ascii_=st.booleans(),
+    splice=st.sampled_from(
+        [
+            "",
+            '{"a":1,"a":2}',
+            '{":":1}',
+            "123456789012345678901",
+            "1e999",
+            "NaN",
+            '"\\ud800"',
+            '"\\":"',
+            "[" * 3,
+            "-0",
+            '{"a" :1,"a"\t:2}',
+        ]
+    ),
+)
+def test_bodies_are_read_alike_fast_or_slow(
+    value: dict[str, Any], indent: int | None, ascii_: bool, splice: str
+) -> None:
+    text = json.dumps(value, indent=indent, ensure_ascii=ascii_)
+    data = (f'{{"spliced": {splice}, "rest": {text}}}' if splice else text).encode()
+    told: list[object] = []
+    for read in (parsed_object, requests._parsed):  # pyright: ignore[reportPrivateUsage]
+        try:
+            told.append(repr(read(data)))
+        except Malformed as fault:
+            told.append(str(fault))
+    assert told[0] == told[1]
 
 
 @settings(max_examples=50, deadline=None)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final, cast
 
-from python_multipart.multipart import parse_options_header
-from starlette.datastructures import FormData
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
+import orjson
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
-from longshore.gateway.faults import Malformed, TooLarge, UnsupportedMedia
+from longshore.gateway.faults import Malformed, TooLarge
 from longshore.gateway.settings import Limits
 
-MULTIPART: Final = "multipart/form-data"
-
-#: Of a body, in which a form that is no longer one of its parts comes to its end.
-_END_BYTES: Final = 4 * 1024
+#: What stands behind every name in JSON, and seldom elsewhere.
+_NAME: Final = re.compile(rb'"\s*:')
+_LONG_NUMBER: Final = re.compile(rb"[0-9]{19}")
 
 
 def media_type(request: Request) -> str:
@@ -30,7 +28,19 @@ async def body_of(request: Request, limit_bytes: int) -> bytes:
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > limit_bytes:
         raise TooLarge(f"the body has more than {limit_bytes} bytes")
-    return b"".join([chunk async for chunk in bounded(request, limit_bytes).stream()])
+    chunks: list[bytes] = []
+    left = limit_bytes
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
+        left -= len(chunk)
+        if left < 0:
+            raise TooLarge(f"the body has more than {limit_bytes} bytes")
+        chunks.append(chunk)
+        if not message.get("more_body"):
+            return b"".join(chunks)
 
 
 def bounded(request: Request, limit_bytes: int) -> Request:
@@ -60,6 +70,33 @@ async def object_of(request: Request, limits: Limits) -> dict[str, Any]:
 
 def parsed_object(data: bytes) -> dict[str, Any]:
     """Return the JSON object that bytes hold. Raises `Malformed`."""
+    value = _plain(data)
+    return _parsed(data) if value is None else value
+
+
+def _plain(data: bytes) -> dict[str, Any] | None:
+    """Return the object that bytes hold, if it is plain and can be read fast.
+
+    It is not if a name may stand twice in it or a number may be larger than 64 bits.
+    """
+    if _LONG_NUMBER.search(data):
+        return None
+    try:
+        value = orjson.loads(data)
+        is_plain = isinstance(value, dict) and _names(value) == len(_NAME.findall(data))
+    except (ValueError, RecursionError):
+        return None
+    return cast("dict[str, Any]", value) if is_plain else None
+
+
+def _names(value: Any) -> int:
+    """Return how many names stand in objects, at all depths."""
+    inside: Any = value.values() if isinstance(value, dict) else value
+    own = len(value) if isinstance(value, dict) else 0
+    return own + sum([_names(one) for one in inside if isinstance(one, (dict, list))])
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
     try:
         text = data.decode()
         value: object = json.loads(
@@ -72,54 +109,6 @@ def parsed_object(data: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Malformed("the body is no JSON object")
     return cast("dict[str, Any]", value)
-
-
-async def form_of(request: Request, limits: Limits) -> FormData:
-    """Return the fields of a form, URL-encoded or multipart. Raises `Fault`s.
-
-    Files in it are on disk; whoever gets the form has to close it.
-    """
-    kind = media_type(request)
-    if kind not in ("application/x-www-form-urlencoded", MULTIPART):
-        raise UnsupportedMedia("a form is needed")
-    length = request.headers.get("content-length", "")
-    most = limits.upload_bytes if kind == MULTIPART else limits.body_bytes
-    if length.isdecimal() and int(length) > most:
-        raise TooLarge(f"the form has more than {most} bytes")
-    end = bytearray()
-    try:
-        form = await _noted(bounded(request, most), end).form(
-            max_files=limits.form_fields,
-            max_fields=limits.form_fields,
-            max_part_size=limits.body_bytes,
-        )
-    except HTTPException as error:
-        is_too_much = "maximum" in error.detail.lower()
-        raise (TooLarge if is_too_much else Malformed)(error.detail) from None
-    except UnicodeError as error:  # of a charset whose own errors the parser does not know
-        raise Malformed(f"the form cannot be decoded: {error}") from None
-    if kind == MULTIPART and not _is_ended(request, end):
-        await form.close()
-        raise Malformed("the form does not come to its end")
-    return form
-
-
-def _noted(request: Request, end: bytearray) -> Request:
-    """Return a request that notes how its body ends."""
-
-    async def receive() -> Message:
-        message = await request.receive()
-        end.extend(message.get("body", b""))
-        del end[:-_END_BYTES]
-        return message
-
-    return Request(request.scope, receive)
-
-
-def _is_ended(request: Request, end: bytearray) -> bool:
-    """Whether the end of a form is: the parser takes what there is, and leaves out the rest."""
-    _, options = parse_options_header(request.headers["content-type"])
-    return b"--" + options[b"boundary"] + b"--" in end
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

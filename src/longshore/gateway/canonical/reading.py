@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
-from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from starlette.requests import Request
@@ -14,6 +13,7 @@ from starlette.requests import Request
 from longshore.client import Violation
 from longshore.gateway.canonical.bindings import WHOLE, Binding
 from longshore.gateway.canonical.faults import Invalid
+from longshore.gateway.canonical.filling import UNREADABLE, fill
 from longshore.gateway.canonical.queries import nested, values_of
 from longshore.gateway.faults import Malformed, UnsupportedMedia
 from longshore.gateway.requests import body_of, parsed_object
@@ -23,14 +23,6 @@ _JSON: Final = re.compile(r"application/([\w.+-]+\+)?json", re.IGNORECASE)
 _RESUMED: Final = "after_revision"
 _NESTED: Final = re.compile(r"Failed to parse (\S+) field: ")
 _REVISION: Final = re.compile(r"[0-9]{1,18}")
-#: What protobuf raises for values that a message cannot have; most of it is the first.
-_UNREADABLE: Final = (
-    json_format.ParseError,
-    ArithmeticError,
-    AttributeError,
-    TypeError,
-    ValueError,
-)
 
 
 async def message_of(
@@ -81,8 +73,8 @@ def _resume(request: Request, kind: Descriptor, message: Any) -> None:
 def _fill(message: Message, values: Mapping[str, Any]) -> None:
     """Merge values of JSON into a message. Raises `Invalid`."""
     try:
-        json_format.ParseDict(dict(values), message)
-    except _UNREADABLE as error:
+        fill(message, values)
+    except UNREADABLE as error:
         kind = cast("Descriptor", message.DESCRIPTOR)
         raise Invalid(_violations(kind, values, error)) from None
 
