@@ -29,8 +29,9 @@ async def cloud(
         name: Entry(name=name, roles=SUBMITTER, delivery="channel")
         for name in ("large", "late", "cut", "rivals", "silent", "gone")
     }
+    viewer = Entry(name="viewer", roles=("viewer",))
     folder = tmp_path_factory.mktemp("channel")
-    async with icloud(folder, None, way=request.param, **others) as found:
+    async with icloud(folder, None, way=request.param, viewer=viewer, **others) as found:
         for name in others:
             async with found.world.client(found.tokens[name]) as client:
                 await client.catalog.register_account("icloud", "a@x.org")
@@ -310,6 +311,16 @@ async def test_a_stream_that_is_none_of_the_tokens_is_invalid(
         "error": "invalid",
     }
     assert (await cloud.get("/stream/", "carol")).status_code == 400
+
+
+async def test_who_may_not_listen_is_told_before_the_stream_starts(cloud: Icloud) -> None:
+    answer = await cloud.get("/stream/", "viewer", params={"stream": "viewer"})
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Token")
+    assert answer.json() == {
+        "message": "this needs the role submitter",
+        "success": False,
+        "error": "not-permitted",
+    }
 
 
 async def test_the_stream_may_stand_in_the_body_of_the_get(cloud: Icloud) -> None:

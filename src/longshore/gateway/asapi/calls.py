@@ -15,6 +15,7 @@ from longshore.client import (
     FailedPrecondition,
     InvalidValue,
     NotFound,
+    PermissionDenied,
     Relayed,
 )
 from longshore.gateway.asapi import shapes
@@ -137,7 +138,11 @@ class Asapi:
         stream = request.query_params.get("stream") or form.get("stream", [""])[0]
         if not stream or stream not in (caller.stream, caller.principal):
             return failed(400, "invalid", f"Invalid stream value: {stream[:100]}")
-        return listening(client, stream)
+        try:
+            return await listening(client, stream)
+        except PermissionDenied as error:
+            # After any other refusal but this and 503 clients are back at once, for ever.
+            return failed(401, "not-permitted", str(error), {"www-authenticate": "Token"})
 
     # Requests
 

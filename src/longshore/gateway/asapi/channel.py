@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from typing import Final
+from contextlib import AsyncExitStack, aclosing, suppress
+from typing import Final, Self
 
 from longshore.client import OutOfRange, Relayed, StreamTaken
 from longshore.client.reopening import Reopening, Stream
@@ -21,29 +21,34 @@ _HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
 #: So long nothing may come before it is said that the channel lives.
 SILENCE_SECONDS: Final = 5.0
 
+#: By then who may not listen has been told so.
+_REFUSAL_SECONDS: Final = 0.3
 
-def listening(client: Relayed, stream: str) -> Poured:
+
+async def listening(client: Relayed, stream: str) -> Poured:
     """Return the response that is a channel: first what nobody has acknowledged, then what
-    comes.
+    comes. Raises `CallError` if the caller may not listen.
 
     It never ends as complete: the client would be back at once, and again and again. When
     another listener takes over it is told, and broken off, after which the client comes back
     only after a while.
     """
+    async with AsyncExitStack() as held:
+        told = await held.enter_async_context(_Told(client, stream))
+        await told.begin()
 
-    async def pour(outlet: Outlet) -> None:
-        await outlet.write(system("stream-started", "The stream has started."))
-        told = _Told(client, stream)
-        try:
-            async with aclosing(told.messages()) as messages:
-                async for message in messages:
-                    await outlet.write(_framed(message))
-        except StreamTaken:
-            await outlet.write(system("stream-taken", "Another listener has taken over."))
-            await outlet.flush()
-            raise
+        async def pour(outlet: Outlet) -> None:
+            await outlet.write(system("stream-started", "The stream has started."))
+            try:
+                async with aclosing(told.messages()) as messages:
+                    async for message in messages:
+                        await outlet.write(_framed(message))
+            except StreamTaken:
+                await outlet.write(system("stream-taken", "Another listener has taken over."))
+                await outlet.flush()
+                raise
 
-    return Poured(pour, MEDIA_TYPE, _HEADERS)
+        return Poured(pour, MEDIA_TYPE, _HEADERS, held.pop_all())
 
 
 def _framed(message: StreamResultsResponse | None) -> bytes:
@@ -60,6 +65,21 @@ class _Told:
         self._stream = stream
         self._whole: int | None = None  #: The revision of the last result that was told whole.
         self._reopening = Reopening[StreamResultsResponse](self._open, None)
+        self._reading = asyncio.create_task(self._next())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        self._reading.cancel()
+        await asyncio.wait({self._reading})
+        self._reopening.close()
+
+    async def begin(self) -> None:
+        """Wait until it is known whether the caller may listen. Raises `CallError` if not."""
+        if (await asyncio.wait({self._reading}, timeout=_REFUSAL_SECONDS))[0]:
+            with suppress(StreamTaken):
+                self._reading.result()
 
     async def messages(self) -> AsyncGenerator[StreamResultsResponse | None]:
         """Yield what is said, and None as often as nothing was for a while.
@@ -67,21 +87,14 @@ class _Told:
         A result of which the end did not come is begun anew, which is no matter to who puts its
         chunks where they belong. Never ends but by a `CallError`.
         """
-        try:
-            while True:
-                reading = asyncio.create_task(self._next())
-                try:
-                    while not (await asyncio.wait({reading}, timeout=SILENCE_SECONDS))[0]:
-                        yield None
-                    message = await reading
-                finally:
-                    reading.cancel()
-                    await asyncio.wait({reading})
-                yield message
-                if message.HasField("task") and message.chunk == message.total_chunks:
-                    self._whole = message.revision
-        finally:
-            self._reopening.close()
+        while True:
+            while not (await asyncio.wait({self._reading}, timeout=SILENCE_SECONDS))[0]:
+                yield None
+            message = self._reading.result()
+            yield message
+            if message.HasField("task") and message.chunk == message.total_chunks:
+                self._whole = message.revision
+            self._reading = asyncio.create_task(self._next())
 
     async def _next(self) -> StreamResultsResponse:
         """Return the next message. Raises `CallError` for what would be so for ever."""
