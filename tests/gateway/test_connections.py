@@ -20,8 +20,9 @@ from starlette.routing import Route
 
 from longshore.gateway.dialects import Gateway
 from longshore.gateway.faults import Fault, TooLarge
+from longshore.gateway.forms import form_of
 from longshore.gateway.health import health_routes
-from longshore.gateway.requests import body_of, form_of
+from longshore.gateway.requests import body_of
 from longshore.gateway.settings import GatewaySettings, Limits
 from tests.gateway.harness import World, gateway
 
@@ -265,6 +266,10 @@ def _file(size: int) -> bytes:
         (MULTIPART, _parts(b"1", b"2", b"3"), 200),
         (MULTIPART, _parts(b"1", b"2", b"3", b"4"), 413),
         (MULTIPART, _parts(b"x" * 1_001), 413),
+        (MULTIPART, _parts(b"x" * 500, b"x" * 500), 200),
+        (MULTIPART, _parts(b"x" * 500, b"x" * 501), 413),
+        (MULTIPART, _parts(b"1")[:-4], 400),
+        (MULTIPART, b"", 400),
         (MULTIPART, _file(4_000), 200),
         (MULTIPART, _file(5_000), 413),
         (MULTIPART, b"--c\r\n", 400),

@@ -22,7 +22,8 @@ from longshore.gateway.dataone.shapes import Failure, Job, JobList, Login, Shape
 from longshore.gateway.dataone.submission import Submission, submission_of, submit
 from longshore.gateway.dialects import Gateway
 from longshore.gateway.faults import Malformed, UnsupportedMedia
-from longshore.gateway.requests import form_of, media_type, object_of
+from longshore.gateway.forms import form_of
+from longshore.gateway.requests import media_type, object_of
 
 _PATH: Final = "/job-manager/jobs"
 _JSON: Final = "application/json"

@@ -15,6 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from longshore.client import FailedPrecondition, NotFound, Relayed
 from longshore.gateway.dialects import Gateway, is_id
 from longshore.gateway.faults import Malformed, Missing, UnsupportedMedia
+from longshore.gateway.forms import MULTIPART, form_of
 from longshore.gateway.mdworkbench.administrators import administrator
 from longshore.gateway.mdworkbench.arguments import arguments_of, given
 from longshore.gateway.mdworkbench.documents import (
@@ -38,7 +39,7 @@ from longshore.gateway.mdworkbench.shapes import (
     summary,
 )
 from longshore.gateway.mdworkbench.uploads import has_body
-from longshore.gateway.requests import MULTIPART, form_of, media_type
+from longshore.gateway.requests import media_type
 from longshore.v1.catalog_service_pb2 import Parameter
 from longshore.v1.launch_service_pb2 import Direction
 from longshore.v1.operation_pb2 import Callback, CallbackFormat

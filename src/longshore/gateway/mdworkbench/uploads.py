@@ -14,7 +14,8 @@ from starlette.requests import Request
 from longshore.client import Relayed
 from longshore.client.sources import Source
 from longshore.gateway.faults import Malformed, Missing
-from longshore.gateway.requests import MULTIPART, bounded, form_of, media_type
+from longshore.gateway.forms import MULTIPART, form_of
+from longshore.gateway.requests import bounded, media_type
 from longshore.gateway.settings import Limits
 from longshore.v1.operation_pb2 import File
 
