@@ -72,7 +72,7 @@ class _Told:
 
     async def __aexit__(self, *_error: object) -> None:
         self._reading.cancel()
-        await asyncio.wait({self._reading})
+        await asyncio.gather(self._reading, return_exceptions=True)
         self._reopening.close()
 
     async def begin(self) -> None:
