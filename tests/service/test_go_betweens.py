@@ -258,6 +258,22 @@ async def test_rates_of_addresses_are_those_of_who_calls(
         assert await who(world.saying(*principals.says("ada"))) == "ada"
 
 
+async def test_all_addresses_of_a_network_of_version_6_have_one_rate(
+    tmp_path: Path, principals: Principals
+) -> None:
+    limits = AccessLimits(calls_per_address=2)
+    async with guarded(tmp_path / "longshore.db", principals, limits=limits) as world:
+
+        def calling(address: str) -> World:
+            return world.saying(*principals.says("ada"), *says(address, proof(principals)))
+
+        assert await who(calling("2001:db8::1")) == "ada"
+        assert await who(calling("2001:db8::2")) == "ada"
+        error = await refused(who(calling("2001:db8::3")))
+        assert error.reason == "RATE_LIMITED"
+        assert await who(calling("2001:db8:0:1::1")) == "ada"
+
+
 async def test_what_is_open_to_strangers_counts_for_who_calls_too(
     tmp_path: Path, principals: Principals
 ) -> None:

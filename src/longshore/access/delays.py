@@ -9,13 +9,13 @@ cached. All of an address is forgotten after some silence.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from longshore.access.errors import Refused
+from longshore.core.addresses import network_of
 from longshore.core.errors import RateLimited
 
 T = TypeVar("T")
@@ -85,7 +85,7 @@ class Delays:
     def _attempts(self, address: str) -> _Attempts:
         """Return what is remembered of an address, which is seen now."""
         now = self._monotonic()
-        name = _network(address)
+        name = network_of(address)
         attempts = self._addresses.pop(name, None)
         if attempts is None or now - attempts.seen >= _FORGOTTEN_AFTER:
             attempts = _Attempts(now)
@@ -109,16 +109,3 @@ async def _counted(attempts: _Attempts, check: Callable[[], Awaitable[T]]) -> T:
     except (Refused, asyncio.CancelledError):  # Who goes before the answer has proved nothing.
         attempts.failures += 1
         raise
-
-
-def _network(address: str) -> str:
-    """Return what one stranger has of addresses: of version 6, all of a network of 64 bits."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return address
-    if parsed.ipv4_mapped:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((parsed.packed[:8] + bytes(8), 64)))

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple, cast
 import grpc.aio
 
 from longshore.core.access import Access, Identity, Presented
+from longshore.core.addresses import network_of
 from longshore.core.callers import Caller
 from longshore.core.errors import Unauthenticated
 from longshore.core.principals import ANONYMOUS, ANY, Principal, Role
@@ -114,7 +115,7 @@ class Gate:
     def _admit(self, visitor: Visitor) -> Call | None:
         """Let in, once it is known from where it comes, whoever can be let in at once."""
         if self._by_address is not None:
-            self._by_address.take(visitor.address)
+            self._by_address.take(network_of(visitor.address))
         if not visitor.needed:
             return self._let_in(visitor, _STRANGER)
         if self._access is None:
