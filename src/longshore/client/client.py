@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from longshore.client.callers import NO_METADATA, Caller
 from longshore.client.catalog import Catalog
@@ -19,9 +19,22 @@ from longshore.client.server import Server
 from longshore.client.tasks import Tasks
 from longshore.client.tls import Tls
 
+_ROOMS: Final[Mapping[str, Callable[[Connection], object]]] = {
+    "tasks": Tasks,
+    "jobs": Jobs,
+    "launches": Launches,
+    "operations": Operations,
+    "files": Files,
+    "catalog": Catalog,
+    "queues": Queues,
+    "server": Server,
+}
+
 
 class Rooms:
-    """Everything that can be asked over a connection."""
+    """Everything that can be asked over a connection. A room is made when somebody enters it:
+    a relay has many callers, of whom each asks for one thing.
+    """
 
     tasks: Tasks
     jobs: Jobs
@@ -33,14 +46,15 @@ class Rooms:
     server: Server
 
     def __init__(self, connection: Connection) -> None:
-        self.tasks = Tasks(connection)
-        self.jobs = Jobs(connection)
-        self.launches = Launches(connection)
-        self.operations = Operations(connection)
-        self.files = Files(connection)
-        self.catalog = Catalog(connection)
-        self.queues = Queues(connection)
-        self.server = Server(connection)
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> object:
+        """Return a room that nobody has entered yet."""
+        if name not in _ROOMS:
+            raise AttributeError(name)
+        room = _ROOMS[name](self._connection)
+        setattr(self, name, room)
+        return room
 
 
 class Client(Rooms):
@@ -75,8 +89,7 @@ class Client(Rooms):
         caller = Caller(
             servers, tenant=tenant, metadata=metadata, token=token, tls=tls, insecure=insecure
         )
-        self._connection = Connection(caller, timeout)
-        super().__init__(self._connection)
+        super().__init__(Connection(caller, timeout))
 
     async def __aenter__(self) -> Self:
         return self

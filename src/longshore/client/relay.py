@@ -21,10 +21,6 @@ R = TypeVar("R", bound=Message)
 class Relayed(Rooms):
     """Everything that can be asked, for one caller of a relay."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        super().__init__(connection)
-
     async def ask(self, request: Message, answer: type[R]) -> R:
         """Make the call that takes such requests, once. Raises `CallError`."""
         return await self._connection.ask(request, answer)

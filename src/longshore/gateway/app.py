@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from fastapi import FastAPI
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Host, Router
-from starlette.types import ASGIApp
+from starlette.routing import BaseRoute, Host, Mount, Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from longshore.gateway.access_log import AccessLog
-from longshore.gateway.canonical import canonical_routes
+from longshore.gateway.canonical import canonical_application
 from longshore.gateway.dialects import Dialect, Gateway
 from longshore.gateway.documents import document_routes
 from longshore.gateway.faults import Fault
@@ -48,10 +48,34 @@ def _application(
     routes = [*_mounted(port, dialects, gateway)]
     if port is None:
         shown = [*health_routes(gateway), *document_routes(gateway, dialects)]
-        routes = [*shown, *routes, *canonical_routes(gateway)]
+        application: ASGIApp = _Shared([*shown, *routes], canonical_application(gateway))
+    else:
+        application = _routed(routes)
+    return AccessLog(OneHost(application), gateway.settings.trusted_proxies)
+
+
+class _Shared:
+    """Canonical JSON, and what else stands on the same port. What nothing else can be meant by
+    goes there at once, past all routes: they cost more than to read and to print a message.
+    """
+
+    def __init__(self, others: Sequence[BaseRoute], canonical: ASGIApp) -> None:
+        self._canonical = canonical
+        self._routed = _routed([*others, Below("", canonical)])
+        paths = [one.path if isinstance(one, Route | Mount) else "" for one in others]
+        self._starts = tuple(paths)  # Those of hosts may be anywhere.
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"].startswith(self._starts):
+            await self._routed(scope, receive, send)
+        else:
+            await self._canonical(scope, receive, send)
+
+
+def _routed(routes: list[BaseRoute]) -> Starlette:
     application = Starlette(routes=routes)
     application.router.redirect_slashes = False
-    return AccessLog(OneHost(application), gateway.settings.trusted_proxies)
+    return application
 
 
 def _mounted(

@@ -8,18 +8,15 @@ they are.
 
 from __future__ import annotations
 
-from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
 from longshore.gateway.canonical.application import Canonical
 from longshore.gateway.canonical.bindings import bindings
 from longshore.gateway.canonical.faults import of_fault
 from longshore.gateway.dialects import Gateway
-from longshore.gateway.mounting import Below
 from longshore.gateway.sites import OwnSite
 
 
-def canonical_routes(gateway: Gateway) -> list[BaseRoute]:
-    """Return a route for all paths: those that nothing is at are refused in the same shape."""
-    return [
-        Below("", OwnSite(Canonical(gateway, bindings()), lambda _, fault: of_fault(fault)))
-    ]
+def canonical_application(gateway: Gateway) -> ASGIApp:
+    """Return what is at all paths: those that nothing is at are refused in the same shape."""
+    return OwnSite(Canonical(gateway, bindings()), lambda _, fault: of_fault(fault))
