@@ -21,10 +21,10 @@ from longshore.client import (
 from longshore.gateway.asapi import shapes
 from longshore.gateway.asapi.channel import listening
 from longshore.gateway.asapi.errors import NO_SUCH_ACCOUNT, Problem, Refused, failed, invalid
-from longshore.gateway.asapi.forms import Form, form_of, ids_of, is_id, values_of
+from longshore.gateway.asapi.forms import Form, form_of, ids_of, values_of
 from longshore.gateway.asapi.parameters import arguments_of
 from longshore.gateway.asapi.store import Store
-from longshore.gateway.dialects import Gateway
+from longshore.gateway.dialects import Gateway, is_id
 from longshore.v1.operation_pb2 import DeliveryState, State
 from longshore.v1.server_service_pb2 import GetCallerResponse
 from longshore.v1.task_service_pb2 import BatchGetTasksRequest, BatchGetTasksResponse, Task

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Final, NoReturn, TypeAlias
 from urllib.parse import parse_qsl
@@ -10,6 +9,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 
 from longshore.gateway.asapi.errors import Problem, Refused, invalid, missing
+from longshore.gateway.dialects import is_id
 from longshore.gateway.faults import TooLarge, UnsupportedMedia
 from longshore.gateway.requests import body_of
 from longshore.gateway.settings import Limits
@@ -21,7 +21,6 @@ Form: TypeAlias = Mapping[str, Sequence[str]]
 _MOST_FIELDS: Final = 100_000
 
 _MOST_IDS: Final = 10_000
-_ID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 async def form_of(request: Request, limits: Limits) -> Form:
@@ -69,11 +68,6 @@ def ids_of(form: Form) -> list[str]:
     if wrong is not None:
         _refuse(f"Invalid task_id value: {wrong[:100]}", "invalid")
     return list(dict.fromkeys(ids))
-
-
-def is_id(text: str) -> bool:
-    """Whether a text can be the id of a task. Numbers, which count only here, are none."""
-    return _ID.fullmatch(text) is not None
 
 
 def _refuse(message: str, code: str) -> NoReturn:

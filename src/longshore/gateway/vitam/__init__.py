@@ -12,10 +12,9 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Match
 
 from longshore.client import CallError
-from longshore.gateway.dialects import Gateway
+from longshore.gateway.dialects import Gateway, allowed
 from longshore.gateway.faults import Fault
 from longshore.gateway.vitam.errors import (
     NoKey,
@@ -93,22 +92,12 @@ async def _of_route(request: Request, error: HTTPException) -> Response:
     """Say that there is no such path or, at one, no such method."""
     answer = _answer(request, of_status(error.status_code))
     if error.status_code == 405:
-        answer.headers["allow"] = ", ".join(sorted(_methods(request)))
+        answer.headers["allow"] = allowed(request)
     return answer
 
 
 async def _of_surprise(request: Request, _error: Exception) -> Response:
     return _answer(request, of_status(500))
-
-
-def _methods(request: Request) -> set[str]:
-    """Return the methods that the path of a request knows."""
-    return {
-        method
-        for route in request.app.routes
-        if route.matches(request.scope)[0] is not Match.NONE
-        for method in route.methods
-    }
 
 
 def _answer(request: Request, problem: Problem) -> JSONResponse:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from longshore.client import FailedPrecondition, NotFound, Relayed
+from longshore.gateway.dialects import is_id
 from longshore.gateway.vitam.errors import Absent, Conflict, NotMet
 from longshore.gateway.vitam.query import request_filter
 from longshore.gateway.vitam.shapes import has_ended, task_status
@@ -21,7 +21,6 @@ from longshore.v1.task_service_pb2 import (
     Task,
 )
 
-_ID: Final = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _STATUSES: Final = ("cancel", "commit", "pending")
 
 #: The generic object, with which the contract has a client cancel.
@@ -63,7 +62,7 @@ def instruction_of(body: Mapping[str, Any]) -> Instruction:
 
 async def found(task_id: str, asker: Relayed) -> Task:
     """Return a task by its id. Raises `Absent` and `CallError`."""
-    if _ID.fullmatch(task_id) is None:
+    if not is_id(task_id):
         raise Absent(f"no task {task_id[:64]!r}")
     request = GetTaskRequest(id=task_id, view=View.VIEW_BASIC)
     return (await asker.ask(request, GetTaskResponse)).task
