@@ -11,7 +11,7 @@ import pytest_asyncio
 from longshore.client import task
 from longshore.gateway.vitam import paging
 from tests.gateway.harness import Entry, gateway
-from tests.gateway.vitam import Vitam, new_worker
+from tests.gateway.vitam import Vitam, new_worker, unmet
 
 TASKS = 25
 
@@ -166,6 +166,13 @@ async def test_a_query_that_is_none_is_412(vitam: Vitam, query: str) -> None:
     told = answer.json()
     assert (answer.status_code, told["state"]) == (412, "Precondition_Failed")
     assert told["description"].startswith("query: ")
+
+
+async def test_times_that_are_none_are_told_in_the_words_of_the_query(vitam: Vitam) -> None:
+    answer = await vitam.ask("GET", "/tasks", {"query": "state='done'&since>'yesterday'"})
+    assert answer.json() == unmet(
+        "query: since: expected a date, or a time as 2026-01-31T12:00:00Z"
+    )
 
 
 async def test_a_list_answers_as_the_contract_shows(many: Vitam) -> None:

@@ -25,7 +25,7 @@ _PREDICATE: Final = re.compile(
 )
 _PATTERN: Final = re.compile(r"\*?[^*]*\*?|(?P<before>[^*]+)\*(?P<after>[^*]+)")
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_ZONED: Final = re.compile(r".*(?:[Zz]|[+-][0-9]{2}:[0-9]{2})", re.DOTALL)
+_TIME: Final = re.compile(_DATE.pattern + r"[Tt][0-9:.]+(?P<zone>[Zz]|[+-][0-9]{2}:[0-9]{2})?")
 
 _NOTHING: Final = "number < 0"
 
@@ -96,10 +96,15 @@ def _within(of: str, before: str, after: str) -> str:
 
 
 def _time(of: str) -> Callable[[str, str, str], str]:
-    def compile_(_field: str, operator: str, value: str) -> str:
+    def compile_(field: str, operator: str, value: str) -> str:
+        time = _TIME.fullmatch(value)
         if _DATE.fullmatch(value):
             value = f"{value}T00:00:00Z"
-        elif "*" not in value and not _ZONED.fullmatch(value):
+        elif time is None and value != "*":
+            raise NotMet(
+                f"{field}: expected a date, or a time as 2026-01-31T12:00:00Z", "query"
+            )
+        elif time is not None and time["zone"] is None:
             value = f"{value}Z"
         return f"{of} {operator} {_quoted(value)}"
 
