@@ -1,4 +1,4 @@
-"""Canonical JSON: posts of a task through the gateway, against a bare Starlette echo."""
+"""Canonical JSON: posts of a task over HTTP, against a bare Starlette echo."""
 
 from __future__ import annotations
 
@@ -21,26 +21,37 @@ _TARGET: Final = Target(sign="≥", bound=0.5, of_ratio=True)
 
 
 async def measure(bench: Bench) -> list[Figure]:
-    """Load, HTTP and server have a process each; what gRPC alone takes is shown beside."""
+    """The server speaks HTTP itself, or a gateway in a process of its own does for it.
+
+    What gRPC alone takes is shown beside. The echo is on the same uvicorn, with nothing around.
+    """
     request = submit_request()
     body = MessageToJson(request, indent=None).encode()
     async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(bench.server("gateway"))
-        channel = await stack.enter_async_context(connected(server.address))
+        enter = stack.enter_async_context
+        server = await enter(bench.server("gateway", "--http", "127.0.0.1:0"))
+        channel = await enter(connected(server.address))
         await publish(channel)
-        echo = await stack.enter_async_context(http_echo())
-        gateway = await stack.enter_async_context(longshore_gateway(server.address))
-        echoed = await stack.enter_async_context(posts(echo.address, _PATH, body, _WIDTH))
-        posted = await stack.enter_async_context(posts(gateway.address, _PATH, body, _WIDTH))
+        echo = await enter(http_echo())
+        gateway = await enter(longshore_gateway(server.address))
+        echoed, posted, passed = [
+            await enter(posts(url, _PATH, body, _WIDTH))
+            for url in (echo.address, server.url, gateway.address)
+        ]
         stub = TaskServiceStub(channel)
         figures = await compare(
             bench,
             Side("bare Starlette echo", echo, echoed.once),
-            Side("post of a task", gateway, posted.once),
+            Side("post of a task", server, posted.once),
             _TARGET,
+        )
+        figures += await compare(
+            bench,
+            Side("bare Starlette echo", echo, echoed.once),
+            Side("post of a task to a gateway of its own", gateway, passed.once),
         )
         return figures + await compare(
             bench,
             Side("the same over gRPC", server, lambda: stub.SubmitTask(request)),
-            Side("post of a task, beside gRPC", gateway, posted.once),
+            Side("post of a task, beside gRPC", server, posted.once),
         )

@@ -22,10 +22,11 @@ _STOP_SECONDS: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A process of ours. `address` is what its first line of output named."""
+    """A process of ours. `address` is what its first line of output named, `url` its second."""
 
     pid: int
     address: str
+    url: str = ""
 
     def resident_bytes(self) -> int:
         """Return how much memory it has resident, from the kernel's books."""
@@ -55,11 +56,13 @@ async def longshore_server(
     """Run `longshore serve` over a SQLite file, on a free port of loopback.
 
     With `profile` it runs under the profiler, which makes it slow, and writes there at its end.
+    With the option `--http` its gateway has a URL.
     """
     command = ["serve", "--store", f"sqlite:{store}", "--listen", "127.0.0.1:0", *_QUIET]
     command += options
     profiled = [sys.executable, "-m", "cProfile", "-o", str(profile)] if profile else []
-    async with _process(*profiled, _LONGSHORE, *command) as running:
+    says = 2 if "--http" in options else 1
+    async with _process(*profiled, _LONGSHORE, *command, says=says) as running:
         yield running
 
 
@@ -71,7 +74,7 @@ async def longshore_worker(
     command = ["worker", f"{module}:worker", "--server", server, *_QUIET]
     if slots is not None:
         command += ["--slots", str(slots)]
-    async with _process(_LONGSHORE, *command, talks=False) as running:
+    async with _process(_LONGSHORE, *command, says=0) as running:
         yield running
 
 
@@ -79,7 +82,7 @@ async def longshore_worker(
 async def other_worker(queue: str, file: Path, slots: int) -> AsyncGenerator[Running]:
     """Run a worker of another queue over a file."""
     command = [sys.executable, "-m", "tests.benchmarks.other_worker"]
-    async with _process(*command, queue, str(file), str(slots), talks=False) as running:
+    async with _process(*command, queue, str(file), str(slots), says=0) as running:
         yield running
 
 
@@ -114,23 +117,22 @@ async def byte_server() -> AsyncGenerator[Running]:
 
 
 @asynccontextmanager
-async def _process(
-    *command: str, given: str = "", talks: bool = True
-) -> AsyncGenerator[Running]:
+async def _process(*command: str, given: str = "", says: int = 1) -> AsyncGenerator[Running]:
+    """Run a command that says so many addresses, one a line."""
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdin=PIPE,
-        stdout=PIPE if talks else None,
+        stdout=PIPE if says else None,
         start_new_session=True,
     )
     try:
         assert process.stdin is not None
         process.stdin.write(f"{given}\n".encode())
         process.stdin.close()
-        address = await _address(process, command) if talks else ""
-        yield Running(process.pid, address)
+        addresses = [await _address(process, command) for _ in range(says)]
+        yield Running(process.pid, *addresses or ("",))
         if process.returncode is not None:
             raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
     finally:
