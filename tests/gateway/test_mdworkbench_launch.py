@@ -376,6 +376,9 @@ async def test_what_cannot_be_launched_starts_nothing(tmp_path: Path) -> None:
         ):
             answer = await post("?id=counting", files={name: (None, value)})
             refused(answer, 400, f"{name}: {value!r} cannot be read")
+        async with asyncio.timeout(10):
+            long = await post("?id=counting", files={"number": (None, "1" * 500_000 + "x")})
+        assert long.status_code == 400
         assert (await post("?id=counting", files={"day": (None, "x")})).status_code == 400
         refused(
             await post("?id=naming", files={"folder": ("a.txt", b"a")}),

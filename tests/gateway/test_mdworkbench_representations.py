@@ -66,6 +66,12 @@ def test_what_cannot_be_had_is_not_acceptable(accept: str) -> None:
         accepted(asking(accept))
 
 
+def test_of_a_header_without_end_the_beginning_is_read() -> None:
+    assert accepted(asking("a/b," * 50 + "application/xml")) is Media.XML
+    with pytest.raises(NotAcceptable):
+        accepted(asking("a/b," * 10_000 + "application/xml"))
+
+
 @given(st.text(max_size=40))
 def test_any_accept_header_is_answered(accept: str) -> None:
     request = Request({"type": "http", "headers": [(b"accept", accept.encode())]})

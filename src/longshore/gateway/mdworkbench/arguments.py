@@ -29,7 +29,8 @@ _NO_PARAMETERS: Final = frozenset(
 _NO_PREFIXES: Final = ("accept-", "content-", "if-", "sec-", "x-forwarded-", "x-request-")
 
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,17}")
-_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+#: Of digits there is one way to read them: of two, all would be tried.
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 
 Given = str | UploadFile
 

@@ -55,6 +55,8 @@ _FRAMES: Final[Mapping[Media, tuple[str, str, str]]] = {
 #: Characters that XML cannot hold, however they are written.
 _NO_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
+_MOST_RANGES: Final = 100  #: Of an `Accept` header; what follows is not read.
+
 _QUALITY: Final = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
 
 
@@ -171,7 +173,7 @@ def _text(value: str | bool | int) -> str:
 
 def _ranges(header: str) -> Iterator[_Range]:
     """Yield what a header accepts; what cannot be read accepts nothing."""
-    for written in header.lower().split(","):
+    for written in header.lower().split(",", _MOST_RANGES)[:_MOST_RANGES]:
         pattern, *parameters = (part.strip() for part in written.split(";"))
         quality = next((one[2:].strip() for one in parameters if one.startswith("q=")), "1")
         if _QUALITY.fullmatch(quality):
