@@ -19,7 +19,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from longshore.client import Violation
-from longshore.gateway import requests
 from longshore.gateway.canonical.accepting import preferred
 from longshore.gateway.canonical.bindings import Binding, Routes, bindings
 from longshore.gateway.canonical.faults import Invalid
@@ -29,8 +28,6 @@ from longshore.gateway.canonical.printing import printed
 from longshore.gateway.canonical.queries import query_fields, values_of
 from longshore.gateway.canonical.reading import message_of
 from longshore.gateway.canonical.templates import Template
-from longshore.gateway.faults import Malformed
-from longshore.gateway.requests import parsed_object
 from longshore.gateway.settings import Limits
 from longshore.v1.task_service_pb2 import SubmitTaskRequest
 from tests.gateway.canonical import request_of
@@ -249,41 +246,6 @@ def test_what_is_usual_needs_no_second_reading(monkeypatch: pytest.MonkeyPatch) 
     task = SubmitTaskRequest()
     fill_from(task, said)
     assert task == own
-
-
-@settings(max_examples=300, deadline=None)
-@given(
-    value=st.dictionaries(TEXT, JSON, max_size=4),
-    indent=st.none() | st.integers(0, 2),
-    ascii_=st.booleans(),
-    splice=st.sampled_from(
-        [
-            "",
-            '{"a":1,"a":2}',
-            '{":":1}',
-            "123456789012345678901",
-            "1e999",
-            "NaN",
-            '"\\ud800"',
-            '"\\":"',
-            "[" * 3,
-            "-0",
-            '{"a" :1,"a"\t:2}',
-        ]
-    ),
-)
-def test_bodies_are_read_alike_fast_or_slow(
-    value: dict[str, Any], indent: int | None, ascii_: bool, splice: str
-) -> None:
-    text = json.dumps(value, indent=indent, ensure_ascii=ascii_)
-    data = (f'{{"spliced": {splice}, "rest": {text}}}' if splice else text).encode()
-    told: list[object] = []
-    for read in (parsed_object, requests._parsed):  # pyright: ignore[reportPrivateUsage]
-        try:
-            told.append(repr(read(data)))
-        except Malformed as fault:
-            told.append(str(fault))
-    assert told[0] == told[1]
 
 
 @settings(max_examples=50, deadline=None)

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any, Final, cast
 
-import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
 from longshore.gateway.faults import Malformed, TooLarge
 from longshore.gateway.settings import Limits
-
-#: What stands behind every name in JSON, and seldom elsewhere.
-_NAME: Final = re.compile(rb'"\s*:')
-_LONG_NUMBER: Final = re.compile(rb"[0-9]{19}")
 
 
 def media_type(request: Request) -> str:
@@ -70,38 +64,9 @@ async def object_of(request: Request, limits: Limits) -> dict[str, Any]:
 
 def parsed_object(data: bytes) -> dict[str, Any]:
     """Return the JSON object that bytes hold. Raises `Malformed`."""
-    value = _plain(data)
-    return _parsed(data) if value is None else value
-
-
-def _plain(data: bytes) -> dict[str, Any] | None:
-    """Return the object that bytes hold, if it is plain and can be read fast.
-
-    It is not if a name may stand twice in it or a number may be larger than 64 bits.
-    """
-    if _LONG_NUMBER.search(data):
-        return None
-    try:
-        value = orjson.loads(data)
-        is_plain = isinstance(value, dict) and _names(value) == len(_NAME.findall(data))
-    except (ValueError, RecursionError):
-        return None
-    return cast("dict[str, Any]", value) if is_plain else None
-
-
-def _names(value: Any) -> int:
-    """Return how many names stand in objects, at all depths."""
-    inside: Any = value.values() if isinstance(value, dict) else value
-    own = len(value) if isinstance(value, dict) else 0
-    return own + sum([_names(one) for one in inside if isinstance(one, (dict, list))])
-
-
-def _parsed(data: bytes) -> dict[str, Any]:
     try:
         text = data.decode()
-        value: object = json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_refuse_constant
-        )
+        value: object = _DECODER.decode(text)
         if "\\u" in text:  # Halves of surrogate pairs can be written so, and are no characters.
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
@@ -120,3 +85,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON")
+
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)

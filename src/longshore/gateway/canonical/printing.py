@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 import orjson
@@ -21,6 +21,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from google.protobuf.descriptor_pool import Default
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.timestamp_pb2 import Timestamp
 
 Shape = Callable[[Any], Any]
 
@@ -59,23 +60,20 @@ class _Fields:
         self._absent = {
             field.json_name: _default(field) for field in kind.fields if not field.has_presence
         }
-        self._kind = kind
-        self._shapes: dict[int, tuple[str, Shape]] = {}
+        self._shapes: dict[FieldDescriptor, tuple[str, Shape]] = {}
 
     def __call__(self, message: Message) -> dict[str, Any]:
         """Return an object. Types that contain themselves are why shapes are found late."""
         made = self._absent.copy()
         for field, value in message.ListFields():
-            number = field.number
-            if number not in self._shapes:
-                self._shapes[number] = (field.json_name, _shape(self._kind, number))
-            name, shape = self._shapes[number]
-            made[name] = shape(value)
+            if field not in self._shapes:
+                self._shapes[field] = (field.json_name, _shape(field))
+            name, shape = self._shapes[field]
+            made[name] = value if shape is _same else shape(value)
         return made
 
 
-def _shape(kind: Descriptor, number: int) -> Shape:
-    field = kind.fields_by_number[number]
+def _shape(field: FieldDescriptor) -> Shape:
     if not field.is_repeated:
         return _single(field)
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
@@ -138,6 +136,23 @@ def _text(message: Any) -> Any:
     return message.ToJsonString()
 
 
+def _timestamp(message: Any) -> str:
+    """Return a time with as many digits as it needs: none, three, six or nine."""
+    second, nanos = _second(message.seconds), message.nanos
+    if not nanos:
+        return f"{second}Z"
+    for digits, unit in ((3, 1_000_000), (6, 1_000)):
+        if nanos % unit == 0:
+            return f"{second}.{nanos // unit:0{digits}}Z"
+    return f"{second}.{nanos:09}Z"
+
+
+@lru_cache(maxsize=4_096)
+def _second(seconds: int) -> str:
+    """Return the beginning of all times of a second; most that are shown are of a few."""
+    return Timestamp(seconds=seconds).ToJsonString().removesuffix("Z")
+
+
 def _value(message: Any) -> Any:
     match message.WhichOneof("kind"):
         case "string_value":
@@ -184,6 +199,6 @@ _KNOWN: Final[Mapping[str, Shape]] = {
     "google.protobuf.FieldMask": _text,
     "google.protobuf.ListValue": _list,
     "google.protobuf.Struct": _struct,
-    "google.protobuf.Timestamp": _text,
+    "google.protobuf.Timestamp": _timestamp,
     "google.protobuf.Value": _value,
 }
