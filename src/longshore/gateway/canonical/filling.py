@@ -79,9 +79,9 @@ class _Fields:
 
     def __call__(self, message: Any, value: Any, depth: int) -> None:
         """Fill a message. Types that contain themselves are why fields are looked at late."""
-        if type(value) is not dict or depth > _DEEPEST:
+        if depth > _DEEPEST:
             raise _Unusual
-        for name, one in value.items():
+        for name, one in _object(value).items():
             put = self._puts.get(name) or self._found(name)
             put(message, one, depth + 1)
 
@@ -251,7 +251,7 @@ def _values(message: Any, value: Any, depth: int) -> None:
 
 
 def _value(message: Any, value: Any, depth: int) -> None:
-    kind = type(value)
+    kind: object = type(value)
     if kind is str:
         message.string_value = value
     elif kind is int or kind is float:
