@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -251,7 +251,7 @@ def _values(message: Any, value: Any, depth: int) -> None:
 
 
 def _value(message: Any, value: Any, depth: int) -> None:
-    kind: object = type(value)
+    kind = cast("object", type(value))
     if kind is str:
         message.string_value = value
     elif kind is int or kind is float:
