@@ -72,8 +72,10 @@ class Caller:
 
     def open(self, server: str, options: Sequence[tuple[str, int]]) -> Transport:
         """Open a way to one of the servers."""
-        if self._inside is not None:
-            return self._inside()
+        return self.channel(server, options) if self._inside is None else self._inside()
+
+    def channel(self, server: str, options: Sequence[tuple[str, int]]) -> grpc.aio.Channel:
+        """Open a channel of gRPC to one of the servers."""
         credentials = self.credentials()
         if credentials is None or self._tls is None:
             return grpc.aio.insecure_channel(server, options=options)

@@ -63,7 +63,8 @@ class _Shared:
         self._canonical = canonical
         self._routed = _routed([*others, Below("", canonical)])
         paths = [one.path if isinstance(one, Route | Mount) else "" for one in others]
-        self._starts = tuple(paths)  # Those of hosts may be anywhere.
+        # Those of hosts may be anywhere, and of a template only the beginning is known.
+        self._starts = tuple(path.partition("{")[0] for path in paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"].startswith(self._starts):

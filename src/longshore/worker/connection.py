@@ -53,7 +53,7 @@ class Connection:
     async def _converse(self) -> StreamEnd:
         servers = self._caller.servers
         server = servers[self._turn % len(servers)]
-        channel = self._caller.open(server, _OPTIONS)
+        channel = self._caller.channel(server, _OPTIONS)
         try:
             end = await converse(channel, self._session, self._caller.metadata())
         finally:
