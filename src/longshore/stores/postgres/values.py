@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final, TypeAlias
-
-import asyncpg
+from typing import Final
 
 from longshore.core.operations import Facts, Operation, Record
-
-Row: TypeAlias = asyncpg.Record | Sequence[Any]
+from longshore.stores.postgres.connections import Row
 
 OPERATION: Final = ", ".join(f"operations.{name}" for name in Operation._fields)
 FACTS: Final = ", ".join(f"operations.{name}" for name in Facts._fields)

@@ -110,12 +110,14 @@ CREATE TABLE documents (
     autovacuum_vacuum_cost_delay = 0
 );
 
+-- The tenant stands with events that have no operation, which are told to other servers only.
 CREATE TABLE events (
     revision bigint PRIMARY KEY,
     number bigint NOT NULL,
     time bigint NOT NULL,
     kind smallint NOT NULL,
     state smallint NOT NULL,
+    tenant text COLLATE "C",
     detail text COLLATE "C",
     origin text COLLATE "C"
 ) WITH (autovacuum_analyze_scale_factor = 0.05);
