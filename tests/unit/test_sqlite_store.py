@@ -20,7 +20,8 @@ from longshore.core.errors import OutcomeUnknown, StoreUnavailable
 from longshore.core.filters import Compare, Not
 from longshore.core.orders import NEWEST_FIRST, Order, SortKey
 from longshore.core.store import Query, Replay
-from longshore.stores.sqlite import applying, scanning
+from longshore.stores import scanning
+from longshore.stores.sqlite import applying
 from longshore.stores.sqlite.schema import migrate
 from longshore.stores.sqlite.store import SqliteStore
 from tests.conformance.codec import JsonCodec, request_for

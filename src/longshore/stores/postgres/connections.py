@@ -26,12 +26,14 @@ _PATIENCE: Final = 5.0  #: Seconds for a connection, and for the database to ans
 #: Seconds that a list may take that must look at everything; see `lists`.
 _LONG_PATIENCE: Final = 30.0
 
-#: One state of the store for all queries, and nothing that outlives the transaction. Compiling
-#: a query takes longer than most of them do.
+#: One state of the store for all queries, and nothing that outlives the transaction. Lists are
+#: planned for what they ask, so that they find the indexes of what waits or runs; compiling
+#: them would take longer than most of them do.
 _SNAPSHOT: Final = f"""
     BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
     SET LOCAL statement_timeout = '{_LONG_PATIENCE:g}s';
     SET LOCAL idle_in_transaction_session_timeout = '{_PATIENCE:g}s';
+    SET LOCAL plan_cache_mode = force_custom_plan;
     SET LOCAL jit = off
 """
 
@@ -84,13 +86,13 @@ def said(error: BaseException) -> str:
 async def connect(address: Address) -> Connection:
     """Open a connection. Raises `StoreUnavailable`."""
     try:
-        return await asyncpg.connect(address.dsn, **_settings(address))
+        return await asyncpg.connect(address.dsn, **_settings(address, _PATIENCE))
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
         raise _unreachable(address, error) from error
 
 
-def _settings(address: Address) -> dict[str, Any]:
-    settings: dict[str, Any] = {"timeout": _PATIENCE, "command_timeout": _PATIENCE}
+def _settings(address: Address, patience: float) -> dict[str, Any]:
+    settings: dict[str, Any] = {"timeout": _PATIENCE, "command_timeout": patience}
     if address.pooled:
         settings["statement_cache_size"] = 0
     return settings
@@ -140,7 +142,7 @@ class Readers:
             min_size=0,
             max_size=_READERS,
             reset=_nothing,
-            **_settings(self._address),
+            **_settings(self._address, _LONG_PATIENCE),
         )
 
     async def fetch(self, sql: str, *parameters: Any) -> list[Row]:
@@ -148,7 +150,7 @@ class Readers:
         # Between transactions a shared connection forgets what it was told to prepare.
         lent = self._snapshot() if self._address.pooled else self._lent()
         async with lent as connection:
-            return await connection.fetch(sql, *parameters)
+            return await connection.fetch(sql, *parameters, timeout=_PATIENCE)
 
     async def read(self, function: Callable[[AnyConnection], Awaitable[_T]]) -> _T:
         """Return what the function reads in one snapshot."""

@@ -67,7 +67,7 @@ async def status(connection: AnyConnection) -> Status:
     async with connection.transaction():
         exists = await connection.fetchval(_EXISTS)
         rows = await connection.fetch(_APPLIED) if exists else []
-    applied: dict[str, bytes] = dict(rows)
+    applied = {row["name"]: row["digest"] for row in rows}
     _refuse_foreign(applied)
     return Status(list(applied), [name for name in _migrations() if name not in applied])
 
