@@ -88,13 +88,23 @@ def _refuse_foreign(applied: Mapping[str, bytes]) -> None:
         )
 
 
+async def _refuse_encoding(connection: AnyConnection) -> None:
+    async with connection.transaction():
+        encoding = await connection.fetchval("SHOW server_encoding")
+    if encoding != "UTF8":
+        raise StoreUnavailable(
+            f"the store keeps texts as {encoding}; make a database whose encoding is UTF8"
+        )
+
+
 async def migrate(connection: AnyConnection) -> Sequence[str]:
     """Bring the schema to this version; return what was changed.
 
-    Raises `StoreUnavailable` if the schema is newer, or no schema of Longshore's.
+    Raises `StoreUnavailable` if the schema is newer, or cannot hold every text.
     """
     if not (await status(connection)).pending:
         return []  # Without a lock, and without the right to create tables.
+    await _refuse_encoding(connection)
     async with connection.transaction():
         await connection.execute(_BEGIN, timeout=_DAY)
         await connection.execute(_CREATE)
