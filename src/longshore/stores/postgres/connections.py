@@ -17,9 +17,9 @@ from longshore.core.errors import LongshoreError, StoreUnavailable
 _T = TypeVar("_T")
 
 Row: TypeAlias = asyncpg.Record
-Connection: TypeAlias = asyncpg.Connection[Row]
+Connection: TypeAlias = "asyncpg.Connection[Row]"
 #: A connection of one's own, or one that is lent.
-AnyConnection: TypeAlias = Connection | PoolConnectionProxy[Row]
+AnyConnection: TypeAlias = "asyncpg.Connection[Row] | PoolConnectionProxy[Row]"
 
 _READERS: Final = 4  #: Reads that are made at once.
 _PATIENCE: Final = 5.0  #: Seconds for a connection, and for the database to answer at all.
