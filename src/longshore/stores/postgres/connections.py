@@ -116,6 +116,11 @@ class Writing:
             self._connection = kept = await connect(self._address)
         return kept
 
+    @property
+    def pid(self) -> int | None:
+        """The process of the database that serves the connection, if there is one."""
+        return None if self._connection is None else self._connection.get_server_pid()
+
     def drop(self) -> None:
         """Give the connection up: nobody knows in which state it is."""
         if self._connection is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from longshore.core.callers import Target
 from longshore.core.changes import Change
@@ -28,16 +28,20 @@ from longshore.stores.postgres import channels, counting, lists, points, replays
 from longshore.stores.postgres.applying import Applier
 from longshore.stores.postgres.catalogs import Catalogs, read_accounts
 from longshore.stores.postgres.connections import Address, Readers, Writing, translated
+from longshore.stores.postgres.listening import Listener
 from longshore.stores.postgres.migrating import migrate
 
 
-class _Parts(NamedTuple):
+@dataclass
+class _Parts:
     """What an open store works with."""
 
+    address: Address
     writing: Writing
     readers: Readers
     applier: Applier
     catalogs: Catalogs
+    listener: Listener | None = None
 
 
 class PostgresStore:
@@ -65,11 +69,13 @@ class PostgresStore:
         except BaseException:
             writing.drop()
             raise
-        self._parts = _Parts(writing, readers, applier, Catalogs())
+        self._parts = _Parts(address, writing, readers, applier, Catalogs())
 
     async def close(self) -> None:
         parts, self._parts = self._parts, None
         if parts is not None:
+            if parts.listener is not None:
+                await parts.listener.close()
             await parts.readers.close()
             await parts.writing.close()
 
@@ -81,6 +87,10 @@ class PostgresStore:
 
     async def apply(self, changes: Sequence[Change]) -> Applied:
         return await self._open.applier.apply(changes)
+
+    def listen(self, callback: Callable[[], None]) -> None:
+        parts = self._open
+        parts.listener = Listener(parts.address, parts.writing, callback)
 
     async def get(
         self, tenant: str, targets: Sequence[Target], parts: Sequence[int] = ()
