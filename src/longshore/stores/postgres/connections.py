@@ -21,6 +21,15 @@ Connection: TypeAlias = "asyncpg.Connection[Row]"
 #: A connection of one's own, or one that is lent.
 AnyConnection: TypeAlias = "asyncpg.Connection[Row] | PoolConnectionProxy[Row]"
 
+#: Everything that asyncpg and the network raise. The last of asyncpg's is met, rarely, by who
+#: asks at the moment at which the database ends the connection.
+DATABASE_ERRORS: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
+
 _READERS: Final = 4  #: Reads that are made at once.
 _PATIENCE: Final = 5.0  #: Seconds for a connection, and for the database to answer at all.
 #: Seconds that a list may take that must look at everything; see `lists`.
@@ -74,7 +83,7 @@ def translated() -> Generator[None]:
     """Let no error of asyncpg or of the network leave this package."""
     try:
         yield
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except DATABASE_ERRORS as error:
         raise StoreUnavailable(f"the store cannot be used: {said(error)}") from error
 
 
@@ -87,7 +96,7 @@ async def connect(address: Address) -> Connection:
     """Open a connection. Raises `StoreUnavailable`."""
     try:
         return await asyncpg.connect(address.dsn, **_settings(address, _PATIENCE))
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
+    except (*DATABASE_ERRORS, ValueError) as error:
         raise _unreachable(address, error) from error
 
 
@@ -129,7 +138,7 @@ class Writing:
 
     async def close(self) -> None:
         if self._connection is not None:
-            with contextlib.suppress(asyncpg.InterfaceError, OSError):
+            with contextlib.suppress(*DATABASE_ERRORS):
                 await self._connection.close(timeout=_PATIENCE)
             self._connection = None
 
@@ -193,7 +202,7 @@ class Readers:
             return
         try:
             await asyncio.wait_for(pool.close(), _LONG_PATIENCE)
-        except (asyncpg.InterfaceError, OSError):
+        except DATABASE_ERRORS:
             pool.terminate()
 
 

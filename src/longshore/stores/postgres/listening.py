@@ -11,10 +11,8 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
-import asyncpg
-
 from longshore.core.errors import StoreUnavailable
-from longshore.stores.postgres.connections import Address, Writing, connect
+from longshore.stores.postgres.connections import DATABASE_ERRORS, Address, Writing, connect
 
 #: What batches are notified of, with their revision.
 CHANNEL: Final = "longshore"
@@ -49,9 +47,7 @@ class Listener:
 
     async def _hear(self) -> None:
         while True:
-            with contextlib.suppress(
-                StoreUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError
-            ):
+            with contextlib.suppress(StoreUnavailable, *DATABASE_ERRORS):
                 await self._hear_until_lost()
             await asyncio.sleep(_BACKOFF)
 

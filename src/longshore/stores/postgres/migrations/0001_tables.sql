@@ -215,12 +215,18 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_changed ON sessions (changed);
 
 -- When a server was last heard of that has the stream of a session. Session 0 stands for all
--- of them: `since` is when servers began to be heard of without a pause. A crash of the
--- database empties the table, which is a pause as well.
+-- of them: `since` is when servers began to be heard of without a long pause. A crash of the
+-- database empties both tables, which is a pause as well.
 CREATE UNLOGGED TABLE heartbeats (
     session bigint PRIMARY KEY,
     time bigint NOT NULL,
     since bigint NOT NULL
+) WITH (fillfactor = 70);
+
+-- When each server was last heard of.
+CREATE UNLOGGED TABLE servers (
+    id bytea PRIMARY KEY,
+    time bigint NOT NULL
 ) WITH (fillfactor = 70);
 
 CREATE TABLE services (

@@ -1,0 +1,67 @@
+"""Faults: what an error of the database means for the changes that it met."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import asyncpg
+
+from longshore.core.errors import OutcomeUnknown, StoreUnavailable
+from longshore.stores.postgres.connections import said
+
+#: Everything that asyncpg and the network raise.
+DATABASE_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+
+#: Classes of errors that say what is wrong with a value: too long, twice there, not a number.
+_OF_VALUES: Final = ("22", "23", "54")
+#: … and that the next statement may not meet: little memory or disk is left, or it is wrong.
+_OF_STATEMENTS: Final = (*_OF_VALUES, "42", "53")
+
+
+def is_of_a_change(error: BaseException) -> bool:
+    """Tell whether other changes of the batch may be written although one met this error."""
+    if isinstance(error, asyncpg.PostgresError):
+        return _class_of(error) in _OF_STATEMENTS and not _ended_session(error)
+    if isinstance(error, DATABASE_ERRORS):
+        return _is_unsendable(error)
+    return isinstance(error, Exception) and not isinstance(error, StoreUnavailable)
+
+
+def outcome_of(error: Exception) -> Exception:
+    """Return what a change is told that could not be written, in words of the domain."""
+    if isinstance(error, StoreUnavailable) or not isinstance(error, DATABASE_ERRORS):
+        return error
+    if isinstance(error, asyncpg.PostgresError):
+        wrong = _class_of(error) in _OF_VALUES
+    else:
+        wrong = _is_unsendable(error)
+    if wrong:
+        outcome: Exception = ValueError(f"the change cannot be stored: {said(error)}")
+    else:
+        outcome = StoreUnavailable(f"the store cannot be written: {said(error)}")
+    outcome.__cause__ = error
+    return outcome
+
+
+def outcome_of_commit(error: Exception) -> StoreUnavailable:
+    """Return what all changes of a batch are told whose commit failed."""
+    if isinstance(error, asyncpg.PostgresError) and not _ended_session(error):
+        outcome = StoreUnavailable(f"the store cannot be written: {said(error)}")
+    else:
+        outcome = OutcomeUnknown()
+    outcome.__cause__ = error
+    return outcome
+
+
+def _class_of(error: asyncpg.PostgresError) -> str:
+    return str(error.sqlstate or "")[:2]
+
+
+def _ended_session(error: asyncpg.PostgresError) -> bool:
+    """Tell whether it is the last that is heard from a connection."""
+    return getattr(error, "severity_en", None) != "ERROR"
+
+
+def _is_unsendable(error: BaseException) -> bool:
+    """Tell whether a value was refused before anything was sent."""
+    return isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)
