@@ -105,12 +105,17 @@ class World:
         """Return a second store, not opened, at the same place."""
         return self._candidate.make(self._place, JsonCodec(), lambda: self.now)
 
+    async def close(self) -> None:
+        """Close the store for good."""
+        await self.store.close()
+        self._candidate.remove(self._place)
+
     async def reopen(self) -> None:
         await self.store.close()
         await self.open()
 
     def disk_full(self) -> AbstractContextManager[None]:
-        return self._candidate.disk_full(self.store)
+        return self._candidate.disk_full(self.store, self._place)
 
     def pass_time(self, milliseconds: int) -> None:
         self.now += milliseconds

@@ -25,11 +25,11 @@ with warnings.catch_warnings():
 _T = TypeVar("_T")
 
 #: What does not survive the machine is written faster. Nobody pulls the plug of these tests.
-_CARELESS = """
-    ALTER SYSTEM SET fsync = off;
-    ALTER SYSTEM SET full_page_writes = off;
-    SELECT pg_reload_conf()
-"""
+_CARELESS = (
+    "ALTER SYSTEM SET fsync = off",
+    "ALTER SYSTEM SET full_page_writes = off",
+    "SELECT pg_reload_conf()",
+)
 #: A disk with little left on it: small rows still fit, and what does not is said as PostgreSQL
 #: says it.
 _FULL = """
@@ -65,7 +65,7 @@ class Databases:
         self._server: PostgresServer = get_server(folder, cleanup_mode="delete")
         self._names: dict[Path, str] = {}
         self._numbers = itertools.count(1)
-        self._run("postgres", _CARELESS, "CREATE DATABASE template_of_tests")
+        self._run("postgres", *_CARELESS, "CREATE DATABASE template_of_tests")
         _apart(_migrated(self._server.get_uri("template_of_tests")))
 
     def url(self, place: Path) -> str:
