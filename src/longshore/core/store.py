@@ -33,6 +33,11 @@ class Applied(NamedTuple):
     #: that belong to no operation. Everything else is to be read anew.
     missed: bool = False
 
+    @property
+    def history(self) -> Sequence[Event]:
+        """All events that it tells, in order."""
+        return [*self.foreign, *self.events] if self.foreign else self.events
+
 
 class Renewal(NamedTuple):
     """What a server learns when it says that it is alive."""
