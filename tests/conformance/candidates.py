@@ -11,6 +11,7 @@ from typing import cast
 
 from longshore.core.plans import Codec
 from longshore.core.store import Store
+from longshore.stores.postgres.store import PostgresStore
 from longshore.stores.sqlite.store import SqliteStore
 from tests.tools.postgres import databases
 
@@ -40,12 +41,6 @@ class Candidate:
     remove: Callable[[Path], None]  #: After it was closed.
 
 
-def postgres(place: Path, codec: Codec, clock: Clock) -> Store:
-    from longshore.stores.postgres.store import PostgresStore
-
-    return PostgresStore(databases().url(place), codec, clock)
-
-
 CANDIDATES = {
     "sqlite": Candidate(
         make=lambda place, codec, clock: SqliteStore(place / "store.db", codec, clock),
@@ -53,7 +48,7 @@ CANDIDATES = {
         remove=lambda _: None,  # The folder is removed as a whole.
     ),
     "postgres": Candidate(
-        make=postgres,
+        make=lambda place, codec, clock: PostgresStore(databases().url(place), codec, clock),
         disk_full=lambda _, place: databases().disk_full(place),
         remove=lambda place: databases().drop(place),
     ),
