@@ -86,7 +86,7 @@ class Doorkeeper:
         """Begin to listen, on any free port. Raises `OSError`."""
         authority = trustme.CA(organization_name="Longshore")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert(_NAME).configure_cert(context)
+        authority.issue_cert(_NAME).configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
         self._authority = authority.cert_pem.bytes()
         self._server = await asyncio.start_server(self._answer, self._host, 0, ssl=context)
 
@@ -94,7 +94,7 @@ class Doorkeeper:
         if self._server is not None:
             self._server.close()
         for writer in self._lines.values():
-            writer.close()
+            writer.transport.abort()
         if self._lines:
             await asyncio.wait(self._lines)
 
@@ -113,7 +113,11 @@ class Doorkeeper:
         with contextlib.suppress(OSError, EOFError):
             if hmac.compare_digest(await reader.readexactly(_SECRET_BYTES), self._secret):
                 await self._serve(reader, writer)
-        writer.close()
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(_SECONDS):
+                writer.close()
+                await writer.wait_closed()
+        writer.transport.abort()
         del self._lines[task]
 
 

@@ -85,7 +85,7 @@ class Line:
                 self._hear(WorkResponse.FromString(await hear_frame(reader)))
         except (OSError, EOFError):
             self.broken = True
-            self._writer.close()
+            self._writer.transport.abort()
             for call in list(self._calls.values()):
                 call.end()
 

@@ -218,7 +218,8 @@ class Runner:
         self._loop.call_later(_LAST_WORDS_SECONDS, self._end, run, lost(run.action.slug))
 
     def _where(self, action: Action) -> Where:
-        return action.executor or self._default
+        chosen: Where | None = action.executor
+        return self._default if chosen is None else chosen
 
     def _is_remote(self, action: Action) -> bool:
         return not action.asynchronous and not is_local(
