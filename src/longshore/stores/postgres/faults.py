@@ -31,11 +31,7 @@ def outcome_of(error: Exception) -> Exception:
     """Return what a change is told that could not be written, in words of the domain."""
     if isinstance(error, StoreUnavailable) or not isinstance(error, DATABASE_ERRORS):
         return error
-    if isinstance(error, asyncpg.PostgresError):
-        wrong = _class_of(error) in _OF_VALUES
-    else:
-        wrong = _is_unsendable(error)
-    if wrong:
+    if isinstance(error, asyncpg.PostgresError) and _class_of(error) in _OF_VALUES:
         outcome: Exception = ValueError(f"the change cannot be stored: {said(error)}")
     else:
         outcome = StoreUnavailable(f"the store cannot be written: {said(error)}")
@@ -45,9 +41,9 @@ def outcome_of(error: Exception) -> Exception:
 
 def outcome_of_commit(error: Exception) -> StoreUnavailable:
     """Return what all changes of a batch are told whose commit failed."""
-    if isinstance(error, asyncpg.PostgresError) and not _ended_session(error):
+    if isinstance(error, asyncpg.PostgresError) and error.severity_en == "ERROR":
         outcome = StoreUnavailable(f"the store cannot be written: {said(error)}")
-    else:
+    else:  # It was the last that was heard from the connection, or nothing was.
         outcome = OutcomeUnknown()
     outcome.__cause__ = error
     return outcome
@@ -55,13 +51,3 @@ def outcome_of_commit(error: Exception) -> StoreUnavailable:
 
 def _class_of(error: asyncpg.PostgresError) -> str:
     return str(error.sqlstate or "")[:2]
-
-
-def _ended_session(error: asyncpg.PostgresError) -> bool:
-    """Tell whether it is the last that is heard from a connection."""
-    return getattr(error, "severity_en", None) != "ERROR"
-
-
-def _is_unsendable(error: BaseException) -> bool:
-    """Tell whether a value was refused before anything was sent."""
-    return isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)

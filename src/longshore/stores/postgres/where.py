@@ -54,7 +54,7 @@ _COLUMNS: Final = MappingProxyType(
         "position": "operations.position",
         "running": "(operations.state = 3)::int",
         "priority": "operations.priority",
-        "cancel_requested": "(operations.cancel <> 0)",
+        "cancel_requested": "(operations.cancel <> 0)::int",
         "update_time": "operations.update_time",
         "start_time": "operations.start_time",
         "end_time": "operations.end_time",
@@ -65,13 +65,7 @@ _ATTRIBUTES: Final = "operations.attributes::jsonb"
 _ID_AS_TEXT: Final = "encode(operations.id, 'hex')::uuid::text"
 
 #: What is bound, by what a field holds; everything else is a number.
-_BOUND: Final = MappingProxyType(
-    {
-        FieldType.TEXT: "?::text",
-        FieldType.ID: "?::text",
-        FieldType.BOOL: "?::boolean",
-    }
-)
+_BOUND: Final = MappingProxyType({FieldType.TEXT: "?::text", FieldType.ID: "?::text"})
 
 #: Holds for operations that are not in a queue of the server's own.
 ORDINARY: Final = Sql("NOT starts_with(lanes.queue, ?::text)", (RESERVED_QUEUES,))

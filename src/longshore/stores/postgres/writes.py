@@ -158,7 +158,7 @@ async def _remove(batch: Batch, connection: Connection) -> None:
             removing.add(statement, batch.removed)
     if batch.removed or batch.compacted != batch.head.compacted:
         removing.add(_REMOVE_SYSTEM_EVENTS, batch.compacted, _SYSTEM_EVENTS)
-        await removing.send(connection)
+    await removing.send(connection)
 
 
 def _add_operations(batch: Batch, script: Script) -> None:
