@@ -21,10 +21,8 @@ _OF_STATEMENTS: Final = (*_OF_VALUES, "42", "53")
 def is_of_a_change(error: BaseException) -> bool:
     """Tell whether other changes of the batch may be written although one met this error."""
     if isinstance(error, asyncpg.PostgresError):
-        return _class_of(error) in _OF_STATEMENTS and not _ended_session(error)
-    if isinstance(error, DATABASE_ERRORS):
-        return _is_unsendable(error)
-    return isinstance(error, Exception) and not isinstance(error, StoreUnavailable)
+        return _class_of(error) in _OF_STATEMENTS
+    return not isinstance(error, (*DATABASE_ERRORS, StoreUnavailable))
 
 
 def outcome_of(error: Exception) -> Exception:
