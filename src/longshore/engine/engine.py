@@ -149,6 +149,7 @@ class Engine:
     async def back(self, *, unsure: bool) -> None:
         await self.catalog.refresh()
         self.sessions.compare(self.catalog.current.sessions)
+        self.streams.interrupt()  # What they could not read they can read now.
         if unsure:
             # They may have been given leases that they were not told of.
             self.sessions.send_away()
