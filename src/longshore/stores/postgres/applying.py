@@ -85,9 +85,20 @@ class Applier:
     async def apply(self, changes: Sequence[Change]) -> Applied:
         """Apply all changes at once or, if that fails, each by itself, so that one fails alone.
 
-        Raises `StoreUnavailable` if none could be written, `OutcomeUnknown` if the commit was
-        lost.
+        What has begun is brought to an end, also if the caller is cancelled meanwhile; then
+        the next call tells what has happened. Raises `StoreUnavailable` if nothing could be
+        written, `OutcomeUnknown` if the commit was lost.
         """
+        applying = asyncio.ensure_future(self._apply(changes))
+        try:
+            return await asyncio.shield(applying)
+        except asyncio.CancelledError:
+            await _end_of(applying)
+            if not applying.cancelled() and applying.exception() is None:
+                self._follower.tell_again(applying.result())
+            raise
+
+    async def _apply(self, changes: Sequence[Change]) -> Applied:
         try:
             parts = await self._write([changes])
         except StoreUnavailable:
@@ -227,13 +238,12 @@ class Applier:
     async def _commit(
         self, parts: Sequence[_Part], version: int, connection: Connection
     ) -> None:
-        """Commit, also if the caller is cancelled meanwhile: the next one is told of it."""
-        committing = asyncio.ensure_future(_committed(connection))
         try:
-            await asyncio.shield(committing)
-        except asyncio.CancelledError:
-            await _end_of(committing)
-            raise
+            status = await connection.execute("COMMIT")
+        except DATABASE_ERRORS as error:
+            raise outcome_of_commit(error) from error
+        if status != "COMMIT":
+            raise StoreUnavailable("the store cannot be written: it rolled the batch back")
         self._follower.committed(version)
         for part in parts:
             if isinstance(part, _Written):
@@ -274,15 +284,6 @@ class Applier:
 
 def _records(batches: Sequence[Batch]) -> dict[int, Record]:
     return {number: one for batch in batches for number, one in batch.records().items()}
-
-
-async def _committed(connection: Connection) -> None:
-    try:
-        status = await connection.execute("COMMIT")
-    except DATABASE_ERRORS as error:
-        raise outcome_of_commit(error) from error
-    if status != "COMMIT":
-        raise StoreUnavailable("the store cannot be written: it rolled the batch back")
 
 
 async def _end_of(future: asyncio.Future[Any]) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 from longshore.core import limits
 from longshore.core.events import Event
 from longshore.core.rows import Head
+from longshore.core.store import Applied
 from longshore.stores.postgres.connections import Connection
 from longshore.stores.postgres.head import Tip, read_changed, take_over
 
@@ -98,3 +99,8 @@ class Follower:
         untold, missed = self._untold, self._missed
         self._untold, self._missed = [], False
         return ([one for one in untold if not one.number] if missed else untold), missed
+
+    def tell_again(self, applied: Applied) -> None:
+        """Take back what was told to nobody."""
+        self._untold = [*applied.foreign, *applied.events, *self._untold]
+        self._missed |= applied.missed
