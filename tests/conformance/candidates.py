@@ -50,6 +50,6 @@ CANDIDATES = {
     "postgres": Candidate(
         make=lambda place, codec, clock: PostgresStore(databases().url(place), codec, clock),
         disk_full=lambda _, place: databases().disk_full(place),
-        remove=lambda place: databases().drop(place),
+        remove=lambda place: databases().give_back(place),
     ),
 }

@@ -1,4 +1,4 @@
-"""A real PostgreSQL for tests, with a database of its own for each of them."""
+"""A real PostgreSQL for tests, with an empty database of its own for each of them."""
 
 from __future__ import annotations
 
@@ -30,6 +30,9 @@ _CARELESS = (
     "ALTER SYSTEM SET full_page_writes = off",
     "SELECT pg_reload_conf()",
 )
+_END_SESSIONS = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+)
 #: A disk with little left on it: small rows still fit, and what does not is said as PostgreSQL
 #: says it.
 _FULL = """
@@ -56,6 +59,30 @@ _FULL = """
     $$
 """
 
+#: What a test has left is removed faster than another database is made.
+_REMEMBER = "CREATE SCHEMA pristine; CREATE TABLE pristine.head AS SELECT * FROM head"
+_EMPTY = """
+    SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid();
+    DO $$
+    DECLARE
+        name text;
+        used boolean;
+    BEGIN
+        FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public'
+        LOOP
+            CONTINUE WHEN name IN ('head', 'migrations');
+            EXECUTE format('SELECT EXISTS (SELECT FROM %I)', name) INTO used;
+            IF used THEN
+                EXECUTE format('TRUNCATE %I', name);
+            END IF;
+        END LOOP;
+        DELETE FROM head;
+        INSERT INTO head SELECT * FROM pristine.head;
+    END
+    $$
+"""
+
 
 class Databases:
     """A server that lives as long as the tests do. Every place has an empty database."""
@@ -64,20 +91,30 @@ class Databases:
         folder = tempfile.mkdtemp(prefix="longshore-postgres-")
         self._server: PostgresServer = get_server(folder, cleanup_mode="delete")
         self._names: dict[Path, str] = {}
+        self._free: list[str] = []
         self._numbers = itertools.count(1)
         self._run("postgres", *_CARELESS, "CREATE DATABASE template_of_tests")
         _apart(_migrated(self._server.get_uri("template_of_tests")))
+        self._run("template_of_tests", _REMEMBER)
 
     def url(self, place: Path) -> str:
         """Return where the database of a place is."""
         if place not in self._names:
-            self._names[place] = name = f"test_{next(self._numbers)}"
-            # A database so small is copied faster than logged.
-            self._run(
-                "postgres",
-                f"CREATE DATABASE {name} TEMPLATE template_of_tests STRATEGY FILE_COPY",
-            )
+            self._names[place] = self._free.pop() if self._free else self._created()
         return self._server.get_uri(self._names[place])
+
+    def _created(self) -> str:
+        name = f"test_{next(self._numbers)}"
+        # A database so small is copied faster than logged.
+        copy = f"CREATE DATABASE {name} TEMPLATE template_of_tests STRATEGY FILE_COPY"
+        self._run("postgres", copy)
+        return name
+
+    def give_back(self, place: Path) -> None:
+        """Let the database of a place, whose schema is as it was, be of use to others."""
+        name = self._names.pop(place)
+        self._run(name, _EMPTY)
+        self._free.append(name)
 
     def drop(self, place: Path) -> None:
         """Remove the database of a place, whoever still uses it."""
@@ -92,6 +129,21 @@ class Databases:
             yield
         finally:
             self._run(self._names[place], "DROP FUNCTION disk_full CASCADE")
+
+    def end_sessions(self, place: Path) -> None:
+        """End all connections to a database; whoever wants may connect again."""
+        self._run("postgres", _END_SESSIONS.format(name=self._names[place]))
+
+    @contextlib.contextmanager
+    def gone(self, place: Path) -> Generator[None]:
+        """Let a database be out of reach, as while its server is started anew."""
+        name = self._names[place]
+        self._run("postgres", f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        self.end_sessions(place)
+        try:
+            yield
+        finally:
+            self._run("postgres", f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
     def _run(self, database: str, *statements: str) -> None:
         _apart(_executed(self._server.get_uri(database), statements))

@@ -28,7 +28,7 @@ from tests.tools.postgres import databases
 
 @pytest.fixture
 def url(tmp_path: Path) -> Generator[str]:
-    """Where a database is that has the schema of this version."""
+    """Where a database is that has the schema of this version, and need not keep it."""
     yield databases().url(tmp_path)
     databases().drop(tmp_path)
 
