@@ -21,6 +21,7 @@ from longshore.core.store import (
     Events,
     Page,
     Query,
+    Renewal,
     Replay,
     Standing,
 )
@@ -30,6 +31,7 @@ from longshore.stores.postgres.catalogs import Catalogs, read_accounts
 from longshore.stores.postgres.connections import Address, Readers, Writing, translated
 from longshore.stores.postgres.listening import Listener
 from longshore.stores.postgres.migrating import migrate
+from longshore.stores.postgres.renewing import Renewer
 
 
 @dataclass
@@ -40,12 +42,15 @@ class _Parts:
     writing: Writing
     readers: Readers
     applier: Applier
+    renewer: Renewer
     catalogs: Catalogs
     listener: Listener | None = None
 
 
 class PostgresStore:
     """`core.store.Store` in a PostgreSQL database, which any number of servers may share."""
+
+    recovers = True
 
     def __init__(self, url: str, codec: Codec, clock: Callable[[], int] | None = None) -> None:
         """Take a URL as `connections.Address` reads it.
@@ -69,13 +74,15 @@ class PostgresStore:
         except BaseException:
             writing.drop()
             raise
-        self._parts = _Parts(address, writing, readers, applier, Catalogs())
+        renewer = Renewer(address, self._clock)
+        self._parts = _Parts(address, writing, readers, applier, renewer, Catalogs())
 
     async def close(self) -> None:
         parts, self._parts = self._parts, None
         if parts is not None:
             if parts.listener is not None:
                 await parts.listener.close()
+            await parts.renewer.close()
             await parts.readers.close()
             await parts.writing.close()
 
@@ -88,9 +95,15 @@ class PostgresStore:
     async def apply(self, changes: Sequence[Change]) -> Applied:
         return await self._open.applier.apply(changes)
 
+    async def news(self) -> Applied | None:
+        return await self._open.applier.news()
+
     def listen(self, callback: Callable[[], None]) -> None:
         parts = self._open
         parts.listener = Listener(parts.address, parts.writing, callback)
+
+    async def renew(self, live: Sequence[int], silent_ms: int) -> Renewal | None:
+        return await self._open.renewer.renew(live, silent_ms)
 
     async def get(
         self, tenant: str, targets: Sequence[Target], parts: Sequence[int] = ()
