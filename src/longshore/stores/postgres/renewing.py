@@ -96,7 +96,9 @@ class Renewer:
         return Renewal(now if told is not None else max(now, latest), others, silent)
 
     async def close(self) -> None:
-        """Tell the others that this server has gone; whether or not the database is there."""
+        """Tell the others that this server has gone, if they have heard of it."""
+        if self._writing.pid is None:
+            return
         with contextlib.suppress(StoreUnavailable), translated():
             connection = await self._writing.connection()
             async with connection.transaction():
