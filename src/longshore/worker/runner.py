@@ -76,7 +76,7 @@ class Runner:
         self.idle = asyncio.Event()
         self.idle.set()
         self._actions = _by_key(actions)
-        self._default = default
+        self._default: Where = default
         self._executors = Executors(slots)
         self._switchboard = Switchboard(reachable_at)
         self._porter = Porter(reachable_at)
