@@ -18,14 +18,18 @@ _TAKERS: Final = """
     WHERE file = ANY($1::bytea[]) AND state < 4
 """
 _USES: Final = "SELECT file FROM uses WHERE number = $1"
-#: Holds for files that an operation takes which has not ended.
+#: Holds for files that an operation takes which has not ended. It is asked of one file after
+#: the other: `EXISTS` would let the planner read all uses of all files first.
 TAKEN: Final = """
-    EXISTS (
-        SELECT 1 FROM uses JOIN operations ON operations.number = uses.number
-        WHERE uses.file = files.id AND operations.state < 4
-    )
+    coalesce((
+        SELECT TRUE FROM uses JOIN operations ON operations.number = uses.number
+        WHERE uses.file = files.id AND operations.state < 4 LIMIT 1
+    ), FALSE)
 """
-_DUE: Final = f"SELECT {_FILE} FROM files WHERE expire_time <= $1 AND NOT {TAKEN} LIMIT $2"
+_DUE: Final = f"""
+    SELECT {_FILE} FROM files WHERE expire_time <= $1 AND NOT {TAKEN}
+    ORDER BY expire_time LIMIT $2
+"""
 _BLOBS: Final = "SELECT blob, until FROM blobs WHERE blob = ANY($1::bytea[])"
 _DUE_BLOBS: Final = "SELECT blob FROM blobs WHERE until <= $1 ORDER BY until LIMIT $2"
 

@@ -57,10 +57,10 @@ _SINCE: Final = "WHERE changed > $1"
 #: When something is due, and one probe of the index per lane, however many wait in it.
 _WAITING: Final = f"""
     SELECT (SELECT min(wake_time) FROM operations WHERE wake_time < {PARKED}), ARRAY(
-        SELECT number FROM lanes WHERE EXISTS (
-            SELECT 1 FROM operations
-            WHERE lane = lanes.number AND state = 2 AND wake_time IS NULL
-        )
+        SELECT number FROM lanes CROSS JOIN LATERAL (
+            SELECT FROM operations
+            WHERE lane = lanes.number AND state = 2 AND wake_time IS NULL LIMIT 1
+        ) AS waiting
     )
 """
 
