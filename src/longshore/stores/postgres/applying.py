@@ -15,9 +15,8 @@ from longshore.core.operations import Operation, Record, State
 from longshore.core.plans import Codec
 from longshore.core.store import Applied
 from longshore.stores.postgres import bridge
-from longshore.stores.postgres.connections import Connection, Writing
+from longshore.stores.postgres.connections import DATABASE_ERRORS, Connection, Writing
 from longshore.stores.postgres.faults import (
-    DATABASE_ERRORS,
     is_of_a_change,
     outcome_of,
     outcome_of_commit,

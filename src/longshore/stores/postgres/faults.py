@@ -7,10 +7,7 @@ from typing import Final
 import asyncpg
 
 from longshore.core.errors import OutcomeUnknown, StoreUnavailable
-from longshore.stores.postgres.connections import said
-
-#: Everything that asyncpg and the network raise.
-DATABASE_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+from longshore.stores.postgres.connections import DATABASE_ERRORS, said
 
 #: Classes of errors that say what is wrong with a value: too long, twice there, not a number.
 _OF_VALUES: Final = ("22", "23", "54")
