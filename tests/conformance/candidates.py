@@ -39,6 +39,7 @@ class Candidate:
     make: Callable[[Path, Codec, Clock], Store]  #: Not yet opened.
     disk_full: Callable[[Store, Path], AbstractContextManager[None]]
     remove: Callable[[Path], None]  #: After it was closed.
+    shared: bool  #: Whether several servers may have it open.
 
 
 CANDIDATES = {
@@ -46,10 +47,12 @@ CANDIDATES = {
         make=lambda place, codec, clock: SqliteStore(place / "store.db", codec, clock),
         disk_full=sqlite_disk_full,
         remove=lambda _: None,  # The folder is removed as a whole.
+        shared=False,
     ),
     "postgres": Candidate(
         make=lambda place, codec, clock: PostgresStore(databases().url(place), codec, clock),
         disk_full=lambda _, place: databases().disk_full(place),
         remove=lambda place: databases().give_back(place),
+        shared=True,
     ),
 }
