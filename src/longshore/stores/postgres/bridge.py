@@ -12,6 +12,8 @@ from typing import Any, TypeVar, cast
 
 from greenlet import getcurrent, greenlet
 
+from longshore.stores.postgres.connections import Connection, Row
+
 _T = TypeVar("_T")
 
 
@@ -34,3 +36,19 @@ def wait_for(awaitable: Awaitable[_T]) -> _T:
     waiting = getcurrent().parent
     assert waiting is not None, "nobody runs the event loop for this function"
     return cast("_T", waiting.switch(awaitable))
+
+
+class Reader:
+    """Reads on a connection without awaiting. To be used within `run` only."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def fetch(self, sql: str, *parameters: Any) -> list[Row]:
+        """Return the rows of a query. Raises asyncpg's errors."""
+        return wait_for(self._connection.fetch(sql, *parameters))
+
+    def fetch_one(self, sql: str, *parameters: Any) -> Any:
+        """Return the first row of a query, or None."""
+        rows = self.fetch(sql, *parameters)
+        return rows[0] if rows else None

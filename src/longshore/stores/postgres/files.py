@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from longshore.core.file_ledger import FileLedger
 from longshore.core.files import File
-from longshore.stores.postgres.bridge import wait_for
-from longshore.stores.postgres.connections import Connection, Row
+from longshore.stores.postgres.bridge import Reader
+from longshore.stores.postgres.connections import Connection
 
 _FILE: Final = ", ".join(File._fields)
 _BY_IDS: Final = f"SELECT {_FILE} FROM files WHERE id = ANY($1::bytea[])"
@@ -50,19 +50,15 @@ _INSERT_USES: Final = """
 """
 
 
-class FileRows:
-    """What a batch reads of files; see `core.rows.Rows`. To be used within `bridge.run`."""
+class FileRows(Reader):
+    """What a batch reads of files; see `core.rows.Rows`."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        super().__init__(connection)
         # What was read beforehand, or by the way; None: there is none.
         self._files: dict[bytes, File | None] = {}
         self._blobs: dict[bytes, int | None] = {}
         self._takers: dict[bytes, list[int]] = {}
-
-    def fetch(self, sql: str, *parameters: Any) -> list[Row]:
-        """Return the rows of a query. Raises asyncpg's errors."""
-        return wait_for(self._connection.fetch(sql, *parameters))
 
     def read_files(self, ids: Iterable[bytes]) -> None:
         """Read files in bulk, so that they are not read one by one."""

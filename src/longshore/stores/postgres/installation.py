@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from longshore.core.batch import Batch
+from longshore.core.callers import Account
 from longshore.core.installation import Contract, Schedule, Template
+from longshore.stores.postgres.bridge import Reader
 from longshore.stores.postgres.connections import Connection
 
 
@@ -40,6 +42,17 @@ _PUT_ACCOUNT: Final = upsert("accounts", _REGISTERED, ("create_time",))
 _DROP_ACCOUNT: Final = _delete("accounts", _REGISTERED)
 
 
+_SERVICE: Final = "SELECT document FROM services WHERE tenant = $1 AND slug = $2"
+_CONTRACT: Final = "SELECT document, templates FROM contracts WHERE tenant = $1 AND name = $2"
+_SCHEDULE: Final = f"""
+    SELECT {", ".join(Schedule._fields)} FROM schedules WHERE tenant = $1 AND name = $2
+"""
+_ACCOUNT: Final = """
+    SELECT create_time FROM accounts
+    WHERE tenant = $1 AND principal = $2 AND service = $3 AND username = $4
+"""
+
+
 def read_contract(document: bytes, templates: str) -> Contract:
     """Return a contract from its columns."""
     kept = (
@@ -47,6 +60,26 @@ def read_contract(document: bytes, templates: str) -> Contract:
         for action, number, revision, digest in json.loads(templates)
     )
     return Contract(document, tuple(kept))
+
+
+class InstallationRows(Reader):
+    """What a batch reads of all these; see `core.rows.Rows`."""
+
+    def service(self, tenant: str, slug: str) -> bytes | None:
+        row = self.fetch_one(_SERVICE, tenant, slug)
+        return None if row is None else row[0]
+
+    def contract(self, tenant: str, name: str) -> Contract | None:
+        row = self.fetch_one(_CONTRACT, tenant, name)
+        return None if row is None else read_contract(*row)
+
+    def schedule(self, tenant: str, name: str) -> Schedule | None:
+        row = self.fetch_one(_SCHEDULE, tenant, name)
+        return None if row is None else Schedule._make(row)
+
+    def account(self, tenant: str, principal: str, account: Account) -> int | None:
+        row = self.fetch_one(_ACCOUNT, tenant, principal, *account)
+        return None if row is None else int(row[0])
 
 
 def _contract_row(contract: Contract) -> tuple[bytes, str]:

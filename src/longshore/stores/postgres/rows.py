@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from longshore.core.callers import Account
-from longshore.core.installation import Contract, Schedule
 from longshore.core.operations import PARKED, Facts, Operation
 from longshore.core.rows import Keyed
 from longshore.stores.postgres.connections import Connection, Row
 from longshore.stores.postgres.files import FileRows
-from longshore.stores.postgres.installation import read_contract
+from longshore.stores.postgres.installation import InstallationRows
 from longshore.stores.postgres.values import (
     FACTS,
     OPERATION,
@@ -104,15 +102,6 @@ _DUE: Final = f"""
 _NEXT_WAKE: Final = f"""
     SELECT min(wake_time) FROM operations WHERE wake_time > $1 AND wake_time < {PARKED}
 """
-_SERVICE: Final = "SELECT document FROM services WHERE tenant = $1 AND slug = $2"
-_CONTRACT: Final = "SELECT document, templates FROM contracts WHERE tenant = $1 AND name = $2"
-_SCHEDULE: Final = f"""
-    SELECT {", ".join(Schedule._fields)} FROM schedules WHERE tenant = $1 AND name = $2
-"""
-_ACCOUNT: Final = """
-    SELECT create_time FROM accounts
-    WHERE tenant = $1 AND principal = $2 AND service = $3 AND username = $4
-"""
 _HEAD: Final = "SELECT compacted, revision FROM head"
 _TIME_OF: Final = "SELECT time FROM events WHERE revision = $1"
 _REMOVABLE: Final = """
@@ -126,7 +115,7 @@ _FACTS_END: Final = _FIELDS + len(Facts._fields)
 Identity = tuple[str, str, str]  #: Of a key: tenant, submitter and request id.
 
 
-class PostgresRows(FileRows):
+class PostgresRows(FileRows, InstallationRows):
     """`core.batch.Rows` on the writing connection; made anew for every batch.
 
     What is read in bulk beforehand is answered from memory, all else is asked for.
@@ -141,11 +130,6 @@ class PostgresRows(FileRows):
         self._keyed: dict[Identity, Keyed | None] = {}
         self._requests: dict[tuple[int, int], tuple[bytes, str | None]] = {}
         self._heads: dict[int, tuple[int, list[Operation]]] = {}
-
-    def _one(self, sql: str, *parameters: Any) -> Any:
-        """Return the first row of a query, or None."""
-        rows = self.fetch(sql, *parameters)
-        return rows[0] if rows else None
 
     def _select(self, sql: str, *parameters: Any) -> list[Operation]:
         return [operation_of(row) for row in self.fetch(sql, *parameters)]
@@ -224,7 +208,7 @@ class PostgresRows(FileRows):
         return self._keyed[identity]
 
     def document(self, number: int, part: int) -> bytes | None:
-        row = self._one(_DOCUMENT, number, part)
+        row = self.fetch_one(_DOCUMENT, number, part)
         return None if row is None else row[0]
 
     def documents(self, numbers: Sequence[int], part: int) -> dict[int, bytes]:
@@ -246,10 +230,10 @@ class PostgresRows(FileRows):
         return known[:limit]
 
     def running_in(self, lanes: Sequence[int]) -> int:
-        return int(self._one(_RUNNING_IN, lanes)[0])
+        return int(self.fetch_one(_RUNNING_IN, lanes)[0])
 
     def leases(self, tenant: str, concurrency_key: str) -> int:
-        return int(self._one(_LEASES, tenant, concurrency_key)[0])
+        return int(self.fetch_one(_LEASES, tenant, concurrency_key)[0])
 
     def parked_groups(
         self, tenant: str, concurrency_key: str, leases: int
@@ -267,14 +251,14 @@ class PostgresRows(FileRows):
         return {lane: (first, last) for lane, first, last in found if first is not None}
 
     def last_turn(self, lanes: Sequence[int], priority: int, fairness_key: str) -> int | None:
-        found: int | None = self._one(_LAST_TURN, lanes, fairness_key, priority)[0]
+        found: int | None = self.fetch_one(_LAST_TURN, lanes, fairness_key, priority)[0]
         return found
 
     def waiting_launches(self, tenant: str) -> list[Operation]:
         return self._select(_WAITING_LAUNCHES, tenant)
 
     def last_launch(self, tenant: str, priority: int) -> int | None:
-        found: int | None = self._one(_LAST_LAUNCH, tenant, priority)[0]
+        found: int | None = self.fetch_one(_LAST_LAUNCH, tenant, priority)[0]
         return found
 
     def held_by(self, session: int) -> list[Operation]:
@@ -284,33 +268,17 @@ class PostgresRows(FileRows):
         return self._select(_DUE, now, limit)
 
     def next_wake(self, *, after: int) -> int | None:
-        found: int | None = self._one(_NEXT_WAKE, after)[0]
+        found: int | None = self.fetch_one(_NEXT_WAKE, after)[0]
         return found
-
-    def service(self, tenant: str, slug: str) -> bytes | None:
-        row = self._one(_SERVICE, tenant, slug)
-        return None if row is None else row[0]
-
-    def contract(self, tenant: str, name: str) -> Contract | None:
-        row = self._one(_CONTRACT, tenant, name)
-        return None if row is None else read_contract(*row)
-
-    def schedule(self, tenant: str, name: str) -> Schedule | None:
-        row = self._one(_SCHEDULE, tenant, name)
-        return None if row is None else Schedule._make(row)
-
-    def account(self, tenant: str, principal: str, account: Account) -> int | None:
-        row = self._one(_ACCOUNT, tenant, principal, *account)
-        return None if row is None else int(row[0])
 
     def first_revision_since(self, time: int) -> int | None:
         # Above the compacted revision the log has no gaps, and time rises with it but for
         # jumps of the clock, after which an event nearby is as good an answer.
-        compacted, newest = self._one(_HEAD)
+        compacted, newest = self.fetch_one(_HEAD)
         low, high = compacted + 1, newest + 1
         while low < high:
             middle = (low + high) // 2
-            (seen,) = self._one(_TIME_OF, middle)
+            (seen,) = self.fetch_one(_TIME_OF, middle)
             if seen < time:
                 low = middle + 1
             else:
