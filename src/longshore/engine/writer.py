@@ -30,6 +30,10 @@ log = structlog.get_logger()
 _FIRST_PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 2.0
 
+#: Between two looks at what others have committed, if there is nothing else to do: while they
+#: commit all the time several of their batches are heard of at once.
+_NEWS_APART_SECONDS: Final = 0.01
+
 
 class Audience(Protocol):
     """Who hears of every commit, and has free slots to offer."""
@@ -61,6 +65,7 @@ class Writer:
         self._awake = asyncio.Event()
         self._asked = False  #: Whether to look for what is due and what can be leased.
         self._heard = False  #: Whether others may have committed.
+        self._listened_at = 0.0  # On the loop's clock.
         self._next_wake: int | None = 0
         self._alarm: Alarm | None = None
         self._finishing = asyncio.Event()
@@ -191,12 +196,20 @@ class Writer:
     # Following.
 
     def _hear(self) -> None:
+        if self._heard:
+            return
         self._heard = True
-        self._awake.set()
+        loop = asyncio.get_running_loop()
+        moment = self._listened_at + _NEWS_APART_SECONDS - loop.time()
+        if moment > 0:
+            loop.call_later(moment, self._awake.set)
+        else:
+            self._awake.set()
 
     async def _hear_news(self) -> None:
         """Hear what others have committed, unless a batch of one's own will tell of it."""
         self._heard = False
+        self._listened_at = asyncio.get_running_loop().time()
         while not self._gathering:
             began = self._clock.now()
             news = await self._store.news()
