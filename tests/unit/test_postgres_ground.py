@@ -132,6 +132,30 @@ async def test_more_reads_than_connections_are_all_answered(readers: Readers) ->
     assert [number for ((number,),) in found] == list(range(50))
 
 
+async def test_reads_that_take_long_hold_up_no_others(readers: Readers) -> None:
+    async def wait(connection: AnyConnection) -> None:
+        await connection.execute("SELECT pg_sleep(60)")
+
+    waiting = [asyncio.create_task(readers.read_long(wait)) for _ in range(20)]
+    for _ in range(20):
+        assert len(await readers.fetch("SELECT 1")) == 1
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_a_database_that_does_not_answer_is_not_waited_for(
+    readers: Readers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("longshore.stores.postgres.connections._PATIENCE", 0.05)
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        await readers.fetch("SELECT pg_sleep(60)")
+    with pytest.raises(StoreUnavailable, match=r"does not answer|timeout"):
+        await readers.read(lambda connection: connection.fetch("SELECT pg_sleep(60)"))
+    monkeypatch.undo()
+    assert len(await readers.fetch("SELECT 1")) == 1
+
+
 async def test_closed_readers_say_so(readers: Readers) -> None:
     await readers.close()
     with pytest.raises(StoreUnavailable, match="not open"):

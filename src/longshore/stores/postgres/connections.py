@@ -30,7 +30,8 @@ DATABASE_ERRORS: Final = (
     OSError,
 )
 
-_READERS: Final = 4  #: Reads that are made at once.
+_READERS: Final = 5  #: Reads that are made at once, …
+_LONG_READS: Final = 3  #: … and of these such as may take long.
 _PATIENCE: Final = 5.0  #: Seconds for a connection, and for the database to answer at all.
 #: Seconds that a list may take that must look at everything; see `lists`.
 _LONG_PATIENCE: Final = 30.0
@@ -40,7 +41,7 @@ _LONG_PATIENCE: Final = 30.0
 #: them would take longer than most of them do.
 _SNAPSHOT: Final = f"""
     BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
-    SET LOCAL statement_timeout = '{_LONG_PATIENCE:g}s';
+    SET LOCAL statement_timeout = '{{patience:g}}s';
     SET LOCAL idle_in_transaction_session_timeout = '{_PATIENCE:g}s';
     SET LOCAL plan_cache_mode = force_custom_plan;
     SET LOCAL jit = off
@@ -89,19 +90,22 @@ def translated() -> Generator[None]:
 
 def said(error: BaseException) -> str:
     """Return what an error says; some say nothing but what they are."""
-    return str(error) or type(error).__name__
+    name = "it does not answer" if isinstance(error, TimeoutError) else type(error).__name__
+    return str(error) or name
 
 
 async def connect(address: Address) -> Connection:
     """Open a connection. Raises `StoreUnavailable`."""
     try:
-        return await asyncpg.connect(address.dsn, **_settings(address, _PATIENCE))
+        return await asyncpg.connect(
+            address.dsn, command_timeout=_PATIENCE, **_settings(address)
+        )
     except (*DATABASE_ERRORS, ValueError) as error:
         raise _unreachable(address, error) from error
 
 
-def _settings(address: Address, patience: float) -> dict[str, Any]:
-    settings: dict[str, Any] = {"timeout": _PATIENCE, "command_timeout": patience}
+def _settings(address: Address) -> dict[str, Any]:
+    settings: dict[str, Any] = {"timeout": _PATIENCE}
     if address.pooled:
         settings["statement_cache_size"] = 0
     return settings
@@ -149,6 +153,7 @@ class Readers:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._pool: asyncpg.Pool[Row] | None = None
+        self._long_reads = asyncio.Semaphore(_LONG_READS)
 
     async def open(self) -> None:
         self._pool = await asyncpg.create_pool(
@@ -156,19 +161,29 @@ class Readers:
             min_size=0,
             max_size=_READERS,
             reset=_nothing,
-            **_settings(self._address, _LONG_PATIENCE),
+            **_settings(self._address),
         )
 
     async def fetch(self, sql: str, *parameters: Any) -> list[Row]:
         """Return the rows of one query, which is a snapshot by itself."""
         # Between transactions a shared connection forgets what it was told to prepare.
-        lent = self._snapshot() if self._address.pooled else self._lent()
+        lent = self._snapshot(_PATIENCE) if self._address.pooled else self._lent(_PATIENCE)
         async with lent as connection:
-            return await connection.fetch(sql, *parameters, timeout=_PATIENCE)
+            return await connection.fetch(sql, *parameters)
 
     async def read(self, function: Callable[[AnyConnection], Awaitable[_T]]) -> _T:
         """Return what the function reads in one snapshot."""
-        async with self._snapshot() as connection:
+        return await self._read(function, _PATIENCE)
+
+    async def read_long(self, function: Callable[[AnyConnection], Awaitable[_T]]) -> _T:
+        """Return what the function reads in one snapshot, and let all others go on meanwhile."""
+        async with self._long_reads:
+            return await self._read(function, _LONG_PATIENCE)
+
+    async def _read(
+        self, function: Callable[[AnyConnection], Awaitable[_T]], patience: float
+    ) -> _T:
+        async with self._snapshot(patience) as connection:
             try:
                 return await function(connection)
             except LongshoreError as error:
@@ -176,11 +191,11 @@ class Readers:
         raise refused
 
     @contextlib.asynccontextmanager
-    async def _lent(self) -> AsyncGenerator[AnyConnection]:
+    async def _lent(self, patience: float) -> AsyncGenerator[AnyConnection]:
         if self._pool is None:
             raise StoreUnavailable("the store is not open")
         with translated():
-            async with self._pool.acquire(timeout=_PATIENCE) as connection:
+            async with asyncio.timeout(patience), self._pool.acquire() as connection:
                 try:
                     yield connection
                 except BaseException:
@@ -189,9 +204,9 @@ class Readers:
                     raise
 
     @contextlib.asynccontextmanager
-    async def _snapshot(self) -> AsyncGenerator[AnyConnection]:
-        async with self._lent() as connection:
-            await connection.execute(_SNAPSHOT)
+    async def _snapshot(self, patience: float) -> AsyncGenerator[AnyConnection]:
+        async with self._lent(patience) as connection:
+            await connection.execute(_SNAPSHOT.format(patience=patience))
             yield connection
             await connection.execute("COMMIT")
 

@@ -114,7 +114,7 @@ class PostgresStore:
         return await points.glance(tenant, targets, self._open.readers)
 
     async def find(self, query: Query) -> Page:
-        return await self._open.readers.read(functools.partial(lists.find, query))
+        return await self._open.readers.read_long(functools.partial(lists.find, query))
 
     async def events(self, replay: Replay) -> Events:
         return await self._open.readers.read(functools.partial(replays.replay, replay))
