@@ -22,6 +22,7 @@ _COMMANDS: Final = {
     "certs": "longshore.cli.certs:certs",
     "completion": "longshore.cli.completion:completion",
     "contracts": "longshore.cli.contracts:contracts",
+    "db": "longshore.cli.db:db",
     "delete-file": "longshore.cli.files:delete_file",
     "deployment": "longshore.cli.deployment:deployment",
     "download": "longshore.cli.downloads:download",
