@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
+import re
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import distributed
 import pytest
@@ -65,6 +68,11 @@ def until_let_go(path: str, context: Context) -> dict[str, int]:
     while not Path(path).exists():
         time.sleep(0.001)
     return {"pid": os.getpid(), "attempt": context.attempt}
+
+
+def look_in(folder: str) -> None:
+    """Have a node find modules in a folder."""
+    sys.path.append(folder)
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +162,47 @@ async def test_what_waits_for_a_node_is_cancelled_at_once_and_never_begins(
     Path(go).touch()
     for handle in busy:
         await handle.result()
+
+
+async def test_the_example_of_the_readme_runs_on_a_cluster(
+    nodes: str, longshore: Longshore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    [example] = re.findall(
+        r"^```python\n# cluster\.py\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE
+    )
+    assert "tcp://127.0.0.1:8786" in example
+    name = "cluster_of_the_readme"
+    (tmp_path / f"{name}.py").write_text(example.replace("tcp://127.0.0.1:8786", nodes))
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    await asyncio.to_thread(clients[0].run, look_in, str(tmp_path))
+    module = importlib.import_module(name)
+    make = module.nodes
+
+    def made() -> Executor:
+        executor: Any = make()
+        clients.append(executor._client)
+        return cast("Executor", executor)
+
+    module.worker.executor = made
+    module.worker.name = "readme"
+    await longshore.work(module.worker)
+    handle = await submitted(longshore, "simulate", steps=3)
+    assert await handle.result() == {"steps": 3}
+
+
+async def test_an_action_that_no_node_can_load_fails(
+    longshore: Longshore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "only_here.py").write_text("def act() -> str:\n    return 'not reached'\n")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    worker = Worker("here", executor=cluster)
+    worker.action(importlib.import_module("only_here").act)
+    await longshore.work(worker)
+    handle = await longshore.client.tasks.submit("act", max_attempts=1)
+    with pytest.raises(WorkFailed, match="cannot load action 'act': No module named"):
+        await handle.result()
+    assert await (await submitted(longshore, "square", number=3)).result()
 
 
 async def test_an_action_whose_node_is_killed_fails_and_is_tried_again(

@@ -41,6 +41,16 @@ def unreachable(action: str, host: str, error: OSError) -> Failure:
     return fail(StatusCode.UNAVAILABLE, message, "ACTION_FAILED", {"action": action})
 
 
+def unloadable(action: str, error: Exception) -> Failure:
+    message = f"{socket.gethostname()} cannot load action {action!r}: {error}"
+    return fail(
+        StatusCode.FAILED_PRECONDITION,
+        message,
+        "ACTION_FAILED",
+        {"action": action, "type": type(error).__name__},
+    )
+
+
 def unknown(assignment: WorkAssignment) -> Failure:
     names = {"action": assignment.action, "service": assignment.service}
     message = f"this worker offers no action {assignment.action!r}"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections.abc import Callable
 from typing import Any
+
+import cloudpickle  # type: ignore[import-untyped]
 
 from longshore.client.sources import Source
 from longshore.v1.operation_pb2 import LogEntry, Progress
 from longshore.v1.worker_service_pb2 import Report
 from longshore.worker.context import Context
-from longshore.worker.endings import lost, unreachable
+from longshore.worker.endings import lost, unloadable, unreachable
 from longshore.worker.lines import Line, Refused, line_to
 from longshore.worker.remote_files import RemoteFiles
 from longshore.worker.results import Outcome, perform
@@ -19,9 +22,13 @@ from longshore.worker.switchboard import Ticket
 from longshore.worker.words import Word
 
 
-def perform_remotely(
-    action: str, function: Callable[..., Any], arguments: dict[str, Any], ticket: Ticket
-) -> Outcome:
+def packed(function: Callable[..., Any], arguments: dict[str, Any]) -> bytes:
+    """Return a call as bytes, which no executor has to understand. Raises what pickling does."""
+    call: bytes = cloudpickle.dumps((function, arguments))  # pyright: ignore[reportUnknownMemberType]
+    return call
+
+
+def perform_remotely(action: str, call: bytes, ticket: Ticket) -> Outcome:
     """Call an action's function to its end, in the process where this is.
 
     Does nothing if it was called before, whether or not anything came of that.
@@ -34,16 +41,24 @@ def perform_remotely(
     except OSError as error:
         return unreachable(action, ticket.door.host, error)
     try:
-        if ticket.parameter is None:
-            return perform(action, function, arguments)
         voice = _RemoteVoice(line, ticket.number, stopped, RemoteFiles(ticket.claim))
-        context = Context(ticket.facts, voice)
-        try:
-            return perform(action, function, {**arguments, ticket.parameter: context})
-        finally:
-            context.close()
+        return _perform(action, call, ticket, voice)
     finally:
         line.hang_up(ticket.number)
+
+
+def _perform(action: str, call: bytes, ticket: Ticket, voice: _RemoteVoice) -> Outcome:
+    try:
+        function, arguments = pickle.loads(call)  # noqa: S301  # from the worker, as this call is
+    except Exception as error:  # noqa: BLE001  # a module that is not there, for one
+        return unloadable(action, error)
+    if ticket.parameter is None:
+        return perform(action, function, arguments)
+    context = Context(ticket.facts, voice)
+    try:
+        return perform(action, function, {**arguments, ticket.parameter: context})
+    finally:
+        context.close()
 
 
 class _RemoteVoice:

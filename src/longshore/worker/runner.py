@@ -22,7 +22,7 @@ from longshore.worker.files import Reader
 from longshore.worker.lease import Lease
 from longshore.worker.porter import Claim, Porter
 from longshore.worker.post import Post
-from longshore.worker.remote import perform_remotely
+from longshore.worker.remote import packed, perform_remotely
 from longshore.worker.remote_files import RemoteFiles
 from longshore.worker.results import Outcome, outcome_of, perform
 from longshore.worker.session import Session
@@ -196,9 +196,8 @@ class Runner:
             future = executor.submit(perform, action.slug, action.function, arguments)
         else:
             ticket = self._ticket(run, assignment)
-            future = executor.submit(
-                perform_remotely, action.slug, action.function, arguments, ticket
-            )
+            call = packed(action.function, arguments)
+            future = executor.submit(perform_remotely, action.slug, call, ticket)
         run.future = future
         future.add_done_callback(lambda done: self._post.call(self._collect, run, done))
 

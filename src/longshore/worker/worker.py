@@ -36,8 +36,10 @@ class Worker:
     that are launched; their queues are served besides `queues`. `slots` is how many operations
     it works on at once, and how many threads it has for plain functions. `executor` is where
     plain functions run that say nothing else; see `Service.action`. `reachable_at` is the name
-    or the address of this machine for other machines that an executor runs functions on. `identity` is what people see as the name of
-    this process; by default it holds the host and the process id.
+    or the address of this machine for other machines that an executor runs functions on; files
+    of actions there pass through this process's temporary folder, which they have to share.
+    `identity` is what people see as the name of this process; by default it holds the host and
+    the process id.
     """
 
     def __init__(
