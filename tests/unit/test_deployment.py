@@ -27,7 +27,7 @@ FOLDER: Final = Path(__file__).parents[2] / "src/longshore/deployment"
 MANIFESTS: Final = sorted((FOLDER / "kubernetes").glob("*.yaml"))
 
 #: What these files use and the command line does not have yet.
-_TO_COME: Final = ("db", "--processes")
+_TO_COME: Final = ("--processes",)
 
 
 class Started(NamedTuple):
