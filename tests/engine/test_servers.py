@@ -8,15 +8,22 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
+from asyncpg import Connection, Record
 
 from longshore.core.callers import Caller
 from longshore.core.catalog_changes import UpdateQueue
-from longshore.core.changes import Change, Mode, Move, Resume, SetMode, Suspend
+from longshore.core.changes import Change, Mode, Move, Resume, SetMode, Submitted, Suspend
 from longshore.core.deliveries import Way
-from longshore.core.errors import LeaseLost, LongshoreError, SessionTakenOver, StreamTaken
+from longshore.core.errors import (
+    LeaseLost,
+    LongshoreError,
+    OutcomeUnknown,
+    SessionTakenOver,
+    StreamTaken,
+)
 from longshore.core.events import Event, EventKind
 from longshore.core.operations import FIRST_TERMINAL, Kind, Operation, State
 from longshore.core.policies import Policy
@@ -44,6 +51,7 @@ from tests.tools.postgres import databases
 
 MINUTE = 60_000  #: Milliseconds.
 HOUR = 60 * MINUTE
+_WRITES = "SELECT pg_current_xact_id_if_assigned() IS NOT NULL"
 BEAT = 5.0
 TIME_TO_LIVE = 30.0
 
@@ -403,6 +411,49 @@ async def test_a_connection_that_breaks_is_taken_anew(pair: Pair, port: Port) ->
                 submitted += 1
     assert len(await told(watcher, submitted)) >= submitted
     assert not pair.a.engine.failed.done()
+
+
+async def test_what_was_lost_while_committing_is_told_of_all_the_same(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watchers = [await server.watch() for server in pair]
+    worker = await pair.a.worker(hello())
+    await pair.a.settle()
+    with monkeypatch.context() as patched:
+        lose_the_next_commit(patched)
+        with pytest.raises(OutcomeUnknown):
+            await pair.a.submit(key="once")
+    (outcome,) = await pair.b.engine.writer.write_all([submit(key="once")])
+    assert isinstance(outcome, Submitted)
+    assert not outcome.created
+    # It was leased in the same commit, which its worker could not be told.
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not (await worker.listen()).end:
+            pass
+    await asyncio.wait_for(pair.a.engine.presence.here.wait(), PATIENCE_SECONDS)
+    back = await pair.a.worker(hello())
+    (assignment,) = await back.assigned()
+    assert assignment.operation.number == outcome.operation.number
+    assert (await back.report(assignment)).error is None
+    log = await log_of(pair.b)
+    assert [one.state for one in log] == [State.QUEUED, State.RUNNING, State.SUCCEEDED]
+    for watcher in watchers:
+        assert await told(watcher, len(log)) == log
+
+
+def lose_the_next_commit(patched: pytest.MonkeyPatch) -> None:
+    """Let a connection break after it has committed what it wrote, before it can say so."""
+    execute = Connection.execute
+
+    async def lossy(connection: Connection[Record], query: str, *parameters: Any) -> str:
+        wrote = query == "COMMIT" and await connection.fetchval(_WRITES)
+        status = await execute(connection, query, *parameters)
+        if wrote:
+            patched.undo()
+            raise ConnectionResetError
+        return status
+
+    patched.setattr(Connection, "execute", lossy)
 
 
 async def submits(server: Server) -> bool:
