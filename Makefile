@@ -36,5 +36,5 @@ setup: .venv/.stamp ## create .venv with the project, its demonstration and all 
 
 .venv/.stamp: pyproject.toml
 	test -x $(BIN)/uv || { $(PYTHON) -m venv .venv && $(BIN)/pip install --quiet uv; }
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --editable '.[demo,gateway]' --group dev
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --editable '.[demo,gateway,postgres]' --group dev
 	@touch $@

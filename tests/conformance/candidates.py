@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 from longshore.core.plans import Codec
 from longshore.core.store import Store
+from longshore.stores.postgres.store import PostgresStore
 from longshore.stores.sqlite.store import SqliteStore
+from tests.tools.postgres import databases
 
 Clock = Callable[[], int]
 
 
 @contextlib.contextmanager
-def sqlite_disk_full(store: Store) -> Generator[None]:
+def sqlite_disk_full(store: Store, place: Path) -> Generator[None]:
     """Let the file not grow any more."""
     # Only the writing connection can be limited, and only from inside.
     applier = cast("SqliteStore", store)._open.applier  # pyright: ignore[reportPrivateUsage]
@@ -32,16 +34,25 @@ def sqlite_disk_full(store: Store) -> Generator[None]:
 
 @dataclass(frozen=True)
 class Candidate:
-    """How a store is made, and which capabilities it lacks, each with the reason."""
+    """How a store is made, filled up, and removed without a trace. A place has one store."""
 
-    make: Callable[[Path, Codec, Clock], Store]  #: Not yet opened; a path names one store.
-    disk_full: Callable[[Store], AbstractContextManager[None]]
-    lacks: Mapping[str, str] = field(default_factory=dict[str, str])
+    make: Callable[[Path, Codec, Clock], Store]  #: Not yet opened.
+    disk_full: Callable[[Store, Path], AbstractContextManager[None]]
+    remove: Callable[[Path], None]  #: After it was closed.
+    shared: bool  #: Whether several servers may have it open.
 
 
 CANDIDATES = {
     "sqlite": Candidate(
         make=lambda place, codec, clock: SqliteStore(place / "store.db", codec, clock),
         disk_full=sqlite_disk_full,
+        remove=lambda _: None,  # The folder is removed as a whole.
+        shared=False,
+    ),
+    "postgres": Candidate(
+        make=lambda place, codec, clock: PostgresStore(databases().url(place), codec, clock),
+        disk_full=lambda _, place: databases().disk_full(place),
+        remove=lambda place: databases().give_back(place),
+        shared=True,
     ),
 }

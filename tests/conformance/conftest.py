@@ -15,10 +15,7 @@ from tests.conformance.world import World
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[World]:
     """A fresh, empty store, opened."""
     candidate = CANDIDATES[request.param]
-    for mark in request.node.iter_markers("needs"):
-        if mark.args[0] in candidate.lacks:
-            pytest.skip(candidate.lacks[mark.args[0]])
     world = World(candidate, tmp_path)
     await world.open()
     yield world
-    await world.store.close()
+    await world.close()

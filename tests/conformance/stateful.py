@@ -43,7 +43,7 @@ class StatefulTest(RuleBasedStateMachine):
         try:
             self.last_look()
         finally:
-            self.run(self.world.store.close())
+            self.run(self.world.close())
             self.runner.close()
             self.folder.cleanup()
 

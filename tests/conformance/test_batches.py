@@ -93,7 +93,6 @@ async def test_a_decision_that_breaks_fails_alone(world: World) -> None:
     assert not any(isinstance(outcome, Exception) for outcome in applied.outcomes)
 
 
-@pytest.mark.needs("disk_full")
 async def test_a_full_disk_is_said_and_loses_nothing(world: World) -> None:
     kept = await world.submit()
     large = request_for("scan", padding="x" * 500_000)
@@ -107,7 +106,6 @@ async def test_a_full_disk_is_said_and_loses_nothing(world: World) -> None:
     assert (await world.submit(request=large)).number == kept.number + 1
 
 
-@pytest.mark.needs("disk_full")
 async def test_what_still_fits_on_a_full_disk_is_done(world: World) -> None:
     kept = await world.submit()
     large = submit_change(request=request_for("scan", padding="x" * 500_000))

@@ -542,7 +542,6 @@ async def test_what_is_resubmitted_is_delivered_anew(world: World) -> None:
 # When the disk is full.
 
 
-@pytest.mark.needs("disk_full")
 async def test_a_full_disk_holds_a_delivery_up_and_loses_no_stage(world: World) -> None:
     operation = await worked(world, CHANNEL)
     too_large = submit_change(request=request_for("scan", padding="x" * 500_000))

@@ -686,7 +686,6 @@ async def test_compaction_leaves_nothing_of_files(world: World) -> None:
 # When the disk is full.
 
 
-@pytest.mark.needs("disk_full")
 async def test_a_file_that_does_not_fit_into_the_store_is_not_kept(world: World) -> None:
     opening, keeping = upload_changes()
     await world.do(opening)

@@ -70,8 +70,9 @@ async def test_work_goes_only_to_who_serves_its_queue_and_all_its_actions(
     world: World, offered: dict[str, Any]
 ) -> None:
     await world.submit(actions=["bag", "scan"])
-    offers = offered.pop("offers", ["bag", "scan"])
-    session = await world.open_session(*offers, **offered)
+    offers = offered.get("offers", ["bag", "scan"])
+    rest = {name: value for name, value in offered.items() if name != "offers"}
+    session = await world.open_session(*offers, **rest)
     assert await world.lease(session) == []
 
 

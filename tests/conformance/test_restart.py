@@ -70,19 +70,6 @@ async def test_what_is_due_is_known_after_a_restart(world: World) -> None:
     assert numbers(await world.lease(session, free=5)) == [1, failing.number]
 
 
-async def test_a_second_server_is_kept_off(world: World) -> None:
-    await world.submit()
-    second = world.another()
-    with pytest.raises(StoreUnavailable, match="another server"):
-        await second.open()
-    assert (await world.submit()).number == 2
-    await world.store.close()
-    await second.open()
-    assert len(await second.get("default", [1, 2])) == 2
-    await second.close()
-    await world.open()
-
-
 async def test_a_closed_store_says_so(world: World) -> None:
     await world.store.close()
     await world.store.close()

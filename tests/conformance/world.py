@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, cast
 
+from longshore.core import limits
 from longshore.core.callers import Caller
 from longshore.core.changes import (
     Change,
@@ -105,12 +106,17 @@ class World:
         """Return a second store, not opened, at the same place."""
         return self._candidate.make(self._place, JsonCodec(), lambda: self.now)
 
+    async def close(self) -> None:
+        """Close the store for good."""
+        await self.store.close()
+        self._candidate.remove(self._place)
+
     async def reopen(self) -> None:
         await self.store.close()
         await self.open()
 
     def disk_full(self) -> AbstractContextManager[None]:
-        return self._candidate.disk_full(self.store)
+        return self._candidate.disk_full(self.store, self._place)
 
     def pass_time(self, milliseconds: int) -> None:
         self.now += milliseconds
@@ -121,11 +127,24 @@ class World:
         """Apply a batch; its revisions must follow those of the batch before."""
         applied = await self.store.apply(changes)
         assert len(applied.outcomes) == len(changes)
-        for event in applied.events:
+        self._follow(applied)
+        return applied
+
+    def _follow(self, applied: Applied) -> None:
+        for event in (*applied.foreign, *applied.events):
             self.revision += 1
             assert event.revision == self.revision
         assert applied.revision == self.revision
-        return applied
+
+    async def hear(self) -> list[Event]:
+        """Return what others have committed; it must follow what was told before."""
+        heard: list[Event] = []
+        while (applied := await self.store.news()) is not None:
+            assert len(applied.foreign) <= limits.NEWS_EVENTS
+            assert applied.outcomes == applied.events == []
+            self._follow(applied)
+            heard += applied.foreign
+        return heard
 
     async def do(self, change: Change) -> Any:
         """Return the outcome of one change, or raise what refused it."""
@@ -136,10 +155,10 @@ class World:
 
     async def refused(self, change: Change) -> Exception:
         """Return what refuses a change; it must leave no trace."""
-        before = self.revision
-        (outcome,) = (await self.apply(change)).outcomes
+        applied = await self.apply(change)
+        (outcome,) = applied.outcomes
         assert isinstance(outcome, Exception), outcome
-        assert self.revision == before
+        assert applied.events == []
         return outcome
 
     async def submit(self, *arguments: Any, **more: Any) -> Operation:

@@ -18,7 +18,7 @@ from longshore.core.events import Event
 from longshore.core.operations import Kind, Operation, Record
 from longshore.core.policies import Policy
 from longshore.core.reports import Assignment, Body, Completed
-from longshore.core.store import Applied, Events, Replay
+from longshore.core.store import Applied, Events, Replay, Store
 from longshore.engine.clock import MovableClock
 from longshore.engine.conversation import (
     Acknowledgement,
@@ -33,6 +33,7 @@ from longshore.engine.feed import Watcher
 from longshore.engine.live import LiveSession
 from longshore.engine.settings import EngineSettings
 from longshore.server.codec import ProtoCodec
+from longshore.stores.postgres.store import PostgresStore
 from longshore.stores.sqlite.store import SqliteStore
 from longshore.v1.operation_pb2 import ActionCall
 from longshore.v1.task_service_pb2 import Task, TaskSpec
@@ -140,9 +141,12 @@ class Machine:
     ) -> None:
         self.clock = clock
         self.store = ObservedStore(path, clock)
+        self._set_up(path, self.store, settings)
+
+    def _set_up(self, path: Path, store: Store, settings: EngineSettings | None) -> None:
         self.folder = Path(f"{path}.files")
         self.blobs = ObservedBlobs(str(self.folder))
-        self.engine = Engine(self.store, self.blobs, settings or EngineSettings(), clock)
+        self.engine = Engine(store, self.blobs, settings or EngineSettings(), self.clock)
 
     async def __aenter__(self) -> Self:
         await self.engine.__aenter__()
@@ -166,7 +170,7 @@ class Machine:
         await self.engine.writer.write(Cancel(CALLER, number, force=force))
 
     async def get(self, operation: Operation) -> Operation:
-        (record,) = await self.store.get("default", [operation.number])
+        (record,) = await self.engine.store.get("default", [operation.number])
         assert record is not None
         return record.operation
 
@@ -181,6 +185,20 @@ class Machine:
 
     async def worker(self, hello: Hello) -> WorkerAtTest:
         return WorkerAtTest(self, await self.engine.sessions.open(hello))
+
+
+class Server(Machine):
+    """An engine over a PostgreSQL database, which others may share."""
+
+    def __init__(
+        self,
+        url: str,
+        path: Path,
+        clock: StillClock,
+        settings: EngineSettings | None = None,
+    ) -> None:
+        self.clock = clock
+        self._set_up(path, PostgresStore(url, ProtoCodec(), clock.now), settings)
 
 
 class WorkerAtTest:

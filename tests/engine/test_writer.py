@@ -28,6 +28,7 @@ from tests.engine.harness import (
     hello,
     plan_with_missing_argument,
     submit,
+    told,
     waiting,
 )
 
@@ -165,6 +166,71 @@ async def test_a_store_that_cannot_write_fails_all_callers_and_the_engine(
         await asyncio.wait_for(asyncio.shield(machine.engine.failed), PATIENCE_SECONDS)
     with pytest.raises(StoreUnavailable):
         writer.write_all([submit()])
+
+
+async def test_a_store_that_may_be_back_is_waited_for(machine: Machine) -> None:
+    writer, store = machine.engine.writer, machine.store
+    store.recovers = True
+    watcher = await machine.watch()
+    store.failure = StoreUnavailable("the network is down")
+    with pytest.raises(StoreUnavailable, match="network is down"):
+        await asyncio.wait_for(writer.write_all([submit()]), PATIENCE_SECONDS)
+    store.failure = None
+    await asyncio.wait_for(machine.engine.presence.here.wait(), PATIENCE_SECONDS)
+    operation = await machine.submit()
+    assert (await told(watcher, 1))[0].number == operation.number
+    assert not machine.engine.failed.done()
+
+
+async def test_while_the_store_is_gone_nothing_is_taken(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer, store = machine.engine.writer, machine.store
+    store.recovers = True
+    monkeypatch.setattr(store, "news", gone)
+    store.failure = StoreUnavailable("the network is down")
+    with pytest.raises(StoreUnavailable):
+        await asyncio.wait_for(writer.write_all([submit()]), PATIENCE_SECONDS)
+    await asyncio.wait_for(machine.engine.presence.gone.wait(), PATIENCE_SECONDS)
+    batches = len(store.batches)
+    with pytest.raises(StoreUnavailable, match="try again soon"):
+        writer.write_all([submit()])
+    assert len(store.batches) == batches
+
+
+async def test_an_engine_can_be_stopped_while_the_store_is_gone(
+    tmp_path: Path, clock: StillClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Machine(tmp_path / "longshore.db", clock) as machine:
+        store = machine.store
+        store.recovers = True
+        monkeypatch.setattr(store, "news", gone)
+        store.failure = StoreUnavailable("the network is down")
+        with pytest.raises(StoreUnavailable):
+            await asyncio.wait_for(machine.engine.writer.write(submit()), PATIENCE_SECONDS)
+    assert not machine.engine.failed.done()
+
+
+async def test_workers_ask_anew_what_they_hold_if_nobody_knows_what_was_written(
+    machine: Machine,
+) -> None:
+    store = machine.store
+    store.recovers = True
+    await machine.submit()
+    worker = await machine.worker(hello(slots=2))
+    (assignment,) = await worker.assigned()
+    store.failure = OutcomeUnknown()
+    with pytest.raises(OutcomeUnknown):
+        await machine.submit()
+    store.failure = None
+    assert (await worker.listen()).end
+    await asyncio.wait_for(machine.engine.presence.here.wait(), PATIENCE_SECONDS)
+    back = await machine.worker(hello(slots=2))
+    assert [one.operation for one in await back.assigned()] == [assignment.operation]
+
+
+async def gone() -> None:
+    raise StoreUnavailable("the network is down")
 
 
 async def test_whatever_goes_wrong_in_the_writer_nobody_waits_for_ever(

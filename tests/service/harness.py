@@ -22,6 +22,7 @@ from google.rpc.status_pb2 import Status
 from longshore.access.keeper import Keeper
 from longshore.core.access import Access
 from longshore.core.blobs import Blobs
+from longshore.core.store import Store
 from longshore.engine.clock import Clock, SystemClock
 from longshore.engine.engine import Engine
 from longshore.engine.settings import EngineSettings
@@ -31,6 +32,7 @@ from longshore.server.limits import DEFAULT, AccessLimits
 from longshore.server.reflection import Reflection
 from longshore.server.tls import Tls
 from longshore.stores.blobs import ObstoreBlobs
+from longshore.stores.postgres.store import PostgresStore
 from longshore.stores.sqlite.store import SqliteStore
 from longshore.v1 import operation_pb2, task_service_pb2, worker_service_pb2
 from longshore.v1.catalog_service_pb2 import Parameter, ParameterType, Service, ServiceAction
@@ -131,15 +133,19 @@ async def serving(
     limits: AccessLimits = DEFAULT,
     reflection: Reflection = Reflection.OPEN,
     tls: Tls | None = None,
+    database: str = "",
 ) -> AsyncGenerator[World]:
     """Serve a store until the block ends, by a clock of its own if one is given.
 
-    Without an `access` anybody may do everything. With `tls` the stubs of this world reach
+    With a database it is at that URL, which others may serve as well. Without an `access` anybody may do everything. With `tls` the stubs of this world reach
     nobody: see `World.over`.
     """
     clock = clock or SystemClock()
     blobs = blobs or ObstoreBlobs(f"{store}.files")
-    engine = Engine(SqliteStore(store, ProtoCodec(), clock.now), blobs, settings, clock)
+    kept: Store = SqliteStore(store, ProtoCodec(), clock.now)
+    if database:
+        kept = PostgresStore(database, ProtoCodec(), clock.now)
+    engine = Engine(kept, blobs, settings, clock)
     async with (
         engine,
         Server(

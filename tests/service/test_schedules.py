@@ -119,12 +119,10 @@ async def moved_on(world: World, before: pb.Schedule) -> pb.Schedule:
         forget()
 
 
-async def looked(world: World) -> None:
+async def looked(world: World, clock: MovableClock) -> None:
     """Wait until whoever waits for the clock or the catalog has looked at both."""
     await apply(world, schedule("probe", interval=Duration(seconds=1)))
     probe = await get(world, "probe")
-    clock = world.engine.clock
-    assert isinstance(clock, MovableClock)
     clock.move(SECOND)
     await moved_on(world, probe)
     await world.catalog.DeleteSchedule(pb.DeleteScheduleRequest(name="probe"))
@@ -319,7 +317,7 @@ async def test_a_deleted_schedule_submits_nothing_and_what_it_submitted_goes_on(
     kept = await moved_on(world, kept)
     await world.catalog.DeleteSchedule(pb.DeleteScheduleRequest(name="nightly"))
     clock.move(HOUR)
-    await looked(world)
+    await looked(world, clock)
     assert of("nightly", await submitted(world)) == ["2030-06-03T13:00:00Z"]
     assert (await refused(get(world))).reason == "SCHEDULE_NOT_FOUND"
     assert await world.get(kept.last_id)
@@ -335,7 +333,7 @@ async def test_a_paused_schedule_submits_nothing_and_counts_anew_when_it_goes_on
     )
     assert not next_time(paused)
     clock.move(DAY)
-    await looked(world)
+    await looked(world, clock)
     assert of("nightly", await submitted(world)) == []
     now = clock.now()
     resumed = await apply(world, schedule(interval=interval, missed=pb.MISSED_POLICY_ALL))

@@ -14,4 +14,4 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     world = World(CANDIDATES["sqlite"], tmp_path)
     await world.open()
     yield world
-    await world.store.close()
+    await world.close()

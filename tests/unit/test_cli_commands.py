@@ -32,7 +32,9 @@ EXAMPLES = [
     line.strip().removeprefix("longshore ")
     for command in COMMANDS.values()
     for line in (command.epilog or "").splitlines()
-    if re.match(r" +longshore (?!certs|completion|gateway|principals|serve|worker )", line)
+    if re.match(
+        r" +longshore (?!certs|completion|deployment|gateway|principals|serve|worker )", line
+    )
 ]
 
 #: What examples read.

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from longshore.engine import clock as clocks
-from longshore.engine.clock import Clock, MovableClock, SystemClock
+from longshore.engine.clock import Clock, MovableClock, StoreClock, SystemClock
 
 PATIENCE_SECONDS = 20.0
 HOUR = 3_600_000
@@ -20,6 +20,15 @@ class JumpingClock(SystemClock):
 
     def now(self) -> int:
         return super().now() + self.jump
+
+
+class StandingClock(SystemClock):
+    """A machine whose wall clock stands still."""
+
+    time = 1_750_000_000_000
+
+    def now(self) -> int:
+        return self.time
 
 
 @pytest.fixture
@@ -106,3 +115,38 @@ async def test_a_clock_may_be_moved_back(clock: MovableClock) -> None:
     assert not rings.is_set()
     clock.move(2 * HOUR)
     assert rings.is_set()
+
+
+def test_the_clock_of_the_store_goes_as_this_one_until_an_answer_shows_otherwise() -> None:
+    machine = StandingClock()
+    clock = StoreClock(machine)
+    assert not clock.level(asked=clock.now(), told=clock.now())
+    assert clock.now() == machine.now()
+
+
+@pytest.mark.parametrize("off", [-HOUR, HOUR])
+def test_the_clock_of_the_store_is_known_as_well_as_its_answers_allow(off: int) -> None:
+    machine = StandingClock()
+    clock = StoreClock(machine)
+    asked = clock.now()
+    machine.time += 20
+    assert clock.level(asked, told=asked + off)
+    assert off <= clock.now() - asked <= off + 20
+    asked = clock.now()
+    machine.time += 5
+    assert not clock.level(asked, told=asked + 3)
+
+
+def test_an_alarm_rings_by_the_clock_of_the_store() -> None:
+    machine = MovableClock()
+    clock = StoreClock(machine)
+
+    async def alarms() -> int | None:
+        asked = clock.now()
+        clock.level(asked, told=asked + HOUR)
+        clock.alarm(asked + 2 * HOUR, lambda: None)
+        return machine.next_alarm
+
+    rings = asyncio.run(alarms())
+    assert rings is not None
+    assert abs(rings - machine.now() - HOUR) < 10_000

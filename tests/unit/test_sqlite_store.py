@@ -17,10 +17,8 @@ from longshore.core.callers import Caller
 from longshore.core.catalog_changes import ApplyContract, ApplySchedule
 from longshore.core.changes import Cancel, Change, Compact, FireSchedule, Mode, SetMode
 from longshore.core.errors import OutcomeUnknown, StoreUnavailable
-from longshore.core.filters import Compare, Not
-from longshore.core.orders import NEWEST_FIRST, Order, SortKey
-from longshore.core.store import Query, Replay
-from longshore.stores.sqlite import applying, scanning
+from longshore.core.filters import Compare
+from longshore.stores.sqlite import applying
 from longshore.stores.sqlite.schema import migrate
 from longshore.stores.sqlite.store import SqliteStore
 from tests.conformance.codec import JsonCodec, request_for
@@ -76,6 +74,19 @@ async def test_a_place_where_no_file_can_be_is_said(tmp_path: Path) -> None:
 
 async def test_who_is_kept_off_is_told_which_file_is_held(world: World, tmp_path: Path) -> None:
     assert str(tmp_path / "store.db.lock") in await refusal_to_open(tmp_path / "store.db")
+
+
+async def test_a_second_server_is_kept_off(world: World) -> None:
+    await world.submit()
+    second = world.another()
+    with pytest.raises(StoreUnavailable, match="another server"):
+        await second.open()
+    assert (await world.submit()).number == 2
+    await world.store.close()
+    await second.open()
+    assert len(await second.get("default", [1, 2])) == 2
+    await second.close()
+    await world.open()
 
 
 async def test_a_store_that_could_not_be_opened_leaves_no_lock_behind(tmp_path: Path) -> None:
@@ -136,68 +147,6 @@ async def test_a_full_disk_leaves_contract_and_schedule_as_they_were(
     assert (after.contracts, after.schedules) == (before.contracts, before.schedules)
     assert await world.do(refused[1])  # With room again it is still due, and fires once.
     assert await world.do(refused[1]) is None
-
-
-async def test_a_scan_that_takes_long_ends_in_a_short_page(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for _ in range(5):
-        await world.apply(*(submit_change() for _ in range(1_000)))
-    monkeypatch.setattr(scanning, "SCAN_SECONDS", 0.0)
-    for order in (NEWEST_FIRST, Order((SortKey("number"),))):
-        page = await world.find(NOBODY, order)
-        looks = 1
-        while page.after is not None:
-            assert page.records == []
-            page = await world.find(NOBODY, order, after=page.after)
-            looks += 1
-        assert looks == 3
-
-
-async def test_pages_that_were_cut_short_still_show_everything_once(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for _ in range(5):
-        await world.apply(*(submit_change(priority=one % 10) for one in range(1_000)))
-    monkeypatch.setattr(scanning, "SCAN_SECONDS", 0.0)
-    few = Compare("priority", "=", 7)
-    seen: list[int] = []
-    page = await world.find(few, limit=150)
-    while True:
-        seen += [record.operation.number for record in page.records]
-        if page.after is None:
-            break
-        page = await world.find(few, limit=150, after=page.after)
-    assert seen == [number for number in range(5_000, 0, -1) if (number - 1) % 10 == 7]
-
-
-async def test_a_replay_that_takes_long_says_how_far_it_came(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for _ in range(5):
-        await world.apply(*(submit_change() for _ in range(1_000)))
-    monkeypatch.setattr(scanning, "SCAN_SECONDS", 0.0)
-    after, looks = 0, 0
-    while after < world.revision:
-        found = await world.store.events(Replay("default", after, filter=NOBODY))
-        assert found.events == []
-        after = found.revision
-        looks += 1
-    assert looks == 3
-
-
-async def test_a_count_that_takes_long_is_left_out(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for _ in range(5):
-        await world.apply(*(submit_change() for _ in range(1_000)))
-    wanted = Not(Compare("labels.team", "=", "a"))
-    query = Query("default", None, wanted, NEWEST_FIRST, None, 10, with_total=True)
-    assert (await world.store.find(query)).total == 5_000
-    monkeypatch.setattr(scanning, "SCAN_SECONDS", 0.0)
-    page = await world.store.find(query)
-    assert page.total is None
-    assert len(page.records) == 10
 
 
 async def test_compaction_removes_old_events_of_the_installation(

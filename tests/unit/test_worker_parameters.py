@@ -14,8 +14,8 @@ from pydantic import BaseModel, BeforeValidator, Field, Secret, SecretStr
 
 from longshore.v1.catalog_service_pb2 import Parameter, ParameterType
 from longshore.worker import Context, File
+from longshore.worker.doors import Door
 from longshore.worker.errors import InvalidArguments
-from longshore.worker.loopback import Door
 from longshore.worker.parameters import checked, signature_of
 from longshore.worker.porter import Claim
 from longshore.worker.remote_files import RemoteFiles
@@ -227,7 +227,7 @@ def test_a_parameter_without_a_hint_is_of_the_type_of_its_default() -> None:
 
 
 def call(function: Callable[..., Any], **arguments: Any) -> dict[str, Any]:
-    claim = Claim(Door(0, b""), 0, Path())
+    claim = Claim(Door("", 0, b"", b""), 0, Path())
     return checked(signature_of(function).parameters, arguments, lambda: RemoteFiles(claim))
 
 

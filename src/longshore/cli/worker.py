@@ -39,6 +39,11 @@ from longshore.client.connection import DEFAULT_SERVER
     help="Which queues to serve; may be repeated. Default: what the worker says.",
 )
 @click.option(
+    "--reachable-at",
+    metavar="HOST",
+    help="Where machines that run actions for it find this one. Default: what the worker says.",
+)
+@click.option(
     "--grace",
     type=Span(),
     default="30s",
@@ -53,6 +58,7 @@ def worker(
     tenant: str,
     slots: int | None,
     queues: tuple[str, ...],
+    reachable_at: str | None,
     grace: timedelta,
     log_level: str,
     **options: Any,
@@ -66,6 +72,7 @@ def worker(
     one = load_worker(target)
     one.slots = slots or one.slots
     one.queues = queues or one.queues
+    one.reachable_at = reachable_at or one.reachable_at
     credentials = take_credentials(options)
     try:
         run_async(

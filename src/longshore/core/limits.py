@@ -49,4 +49,8 @@ WRITER_CHANGES: Final = 1_000  #: Changes of one batch.
 #: ended and delivered makes due, so that nothing waits ever longer.
 WRITER_DUE: Final = 2 * WRITER_CHANGES
 WRITER_BYTES: Final = 4 * MIB
+NEWS_EVENTS: Final = 1_000  #: Of other servers, told at once.
+#: More events of other servers than this are not told one by one: what they were about is
+#: read anew.
+FOREIGN_EVENTS: Final = 10_000
 WRITER_WAITING: Final = 10_000  #: Waiting changes above which submits are refused.

@@ -21,11 +21,30 @@ class Applied(NamedTuple):
     """What a batch did."""
 
     outcomes: list[object]  #: Per change what its kind says, or the exception that refused it.
-    events: list[Event]  #: In the order of their revisions, without a gap.
+    events: list[Event]  #: Of these changes, in the order of their revisions, without a gap.
     #: Returns by number what was created, without documents; made when somebody asks for it.
     created: Callable[[], Mapping[int, Record]]
     revision: int  #: Of the newest event of the store.
     next_wake: int | None  #: Milliseconds since 1970; when a batch with `Wake` is due.
+    time: int  #: When it was decided, by the clock of the store; milliseconds since 1970.
+    #: What other servers have committed since the last time, in order, all before `events`.
+    foreign: Sequence[Event] = ()
+    #: Whether others have committed more than is told: `foreign` then has only those events
+    #: that belong to no operation. Everything else is to be read anew.
+    missed: bool = False
+
+    @property
+    def history(self) -> Sequence[Event]:
+        """All events that it tells, in order."""
+        return [*self.foreign, *self.events] if self.foreign else self.events
+
+
+class Renewal(NamedTuple):
+    """What a server learns when it says that it is alive."""
+
+    time: int  #: By the clock of the store; milliseconds since 1970.
+    others: int  #: Other servers that were heard of lately.
+    silent: Sequence[tuple[int, int]]  #: Numbers and epochs of sessions that nobody renews.
 
 
 class Query(NamedTuple):
@@ -125,7 +144,18 @@ class Store(Protocol):
     Every change to the store gets revisions greater than all before it, without a gap, in the
     order of commits. Whatever `apply` has answered survives the death of the process and of
     the machine. Every method may raise `StoreUnavailable`.
+
+    Several servers may share a store. Then their batches are applied one after the other, each
+    decided on what all before it have left, by the one clock of the store. A server hears of
+    what others have committed from `apply` and `news`: of every event exactly once, in order,
+    also of those that an `apply` whose outcome was unknown has committed after all. What a
+    call has learned that then raises is told by the next one. `listen` only says when to ask.
+    What is read may be newer than what was heard of, never older.
     """
+
+    #: Whether it may be back after a `StoreUnavailable` without being opened again, in itself
+    #: and with all that was committed; else whoever writes has to end.
+    recovers: bool
 
     async def open(self) -> None:
         """Create or migrate the schema and take the store into use.
@@ -144,7 +174,34 @@ class Store(Protocol):
         A refused change has the `LongshoreError` as its outcome and leaves no trace. Any
         other exception, of a decision or of the write, fails the guilty change alone. Raises
         `StoreUnavailable` if nothing at all could be written, `OutcomeUnknown` if the commit
-        was lost. Never called twice at once.
+        was lost. Never called twice at once, nor while `news` runs.
+        """
+        ...
+
+    async def news(self) -> Applied | None:
+        """Return what others have committed since the last time, without changing anything.
+
+        At most `NEWS_EVENTS` events at once: ask again until it is None, which says that
+        everything has been told. Also the way to find out whether the store is back.
+        """
+        ...
+
+    def listen(self, callback: Callable[[], None]) -> None:
+        """Call back on the event loop, until `close`, when others may have committed.
+
+        Called once, after `open`. It may be called back for nothing and a little late, never
+        not at all. It must not block.
+        """
+        ...
+
+    async def renew(self, live: Sequence[int], silent_ms: int) -> Renewal | None:
+        """Say that this server is alive and so are the workers of these sessions.
+
+        Opening a session, or taking it up, renews it as well. Returns what no server has
+        renewed for so long, and how many others have renewed anything within that time; a
+        server that has closed the store is gone at once. Nobody is silent after an outage of
+        the store that was as long, until it has been back for as long. None: no other server
+        can have the store at the same time, and no time is kept.
         """
         ...
 

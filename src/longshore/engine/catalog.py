@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-from longshore.core.events import FIRST_SYSTEM_KIND, Event
-from longshore.core.store import Catalog, Store
+from longshore.core.events import FIRST_SYSTEM_KIND
+from longshore.core.store import Applied, Catalog, Store
 
 
 class CatalogCache:
@@ -16,13 +16,16 @@ class CatalogCache:
         self._listeners: list[Callable[[], object]] = []
         self.current = current
 
-    async def follow(self, events: Iterable[Event]) -> None:
+    async def follow(self, applied: Applied) -> None:
         """Read the catalog again if a commit says that it has changed."""
-        if any(event.kind >= FIRST_SYSTEM_KIND for event in events):
+        if applied.missed or any(one.kind >= FIRST_SYSTEM_KIND for one in applied.history):
             await self.refresh()
 
     async def refresh(self) -> None:
-        self.current = await self._store.catalog()
+        found = await self._store.catalog()
+        if found.revision < self.current.revision:
+            return  # It was read before that which is known by now.
+        self.current = found
         for listener in tuple(self._listeners):
             listener()
 

@@ -82,6 +82,37 @@ class _Sleeper:
         self._timer = loop.call_later(min(seconds, _LONGEST_SLEEP_SECONDS), self.look)
 
 
+class StoreClock:
+    """The clock of the store, which all servers share, as far as this one knows it.
+
+    It goes as the clock of this machine does, ahead of it or behind by what the store's
+    answers have shown. Silences are told in real time.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._ahead = 0  # Milliseconds.
+
+    def now(self) -> int:
+        return self._clock.now() + self._ahead
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+    def alarm(self, at: int, callback: Callable[[], object]) -> Alarm:
+        return self._clock.alarm(at - self._ahead, callback)
+
+    def level(self, asked: int, told: int) -> bool:
+        """Learn what time it was at the store at some moment since `asked` and before now.
+
+        Returns whether this clock was wrong. Alarms that were set stay as they are.
+        """
+        least, most = told - self.now(), told - asked
+        wrong = max(least, min(most, 0))
+        self._ahead += wrong
+        return wrong != 0
+
+
 class MovableClock(SystemClock):
     """A wall clock that can be moved, and goes on from there; silences are told in real time.
 

@@ -39,7 +39,11 @@ class Dispatcher:
         )
 
     def applied(self, changes: Sequence[Change], applied: Applied) -> None:
-        """Settle the leases that reports have ended, then hand out what was leased."""
+        """Settle the leases that reports have ended, then hand out what was leased.
+
+        What others have committed happened before.
+        """
+        self._sessions.show(applied.foreign)
         for change, outcome in zip(changes, applied.outcomes, strict=True):
             if type(change) is Report:
                 session = self._sessions.live.get(change.session)

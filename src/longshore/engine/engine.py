@@ -11,12 +11,14 @@ from longshore.core.blobs import Blobs
 from longshore.core.callers import SERVER
 from longshore.core.changes import Change, Grant, Mode, SetMode
 from longshore.core.errors import RevisionCompacted, RevisionInFuture
+from longshore.core.events import EventKind
 from longshore.core.store import Applied, Replay, Store
 from longshore.engine.catalog import CatalogCache
-from longshore.engine.clock import Clock, SystemClock
+from longshore.engine.clock import Clock, StoreClock, SystemClock
 from longshore.engine.dispatcher import Dispatcher
 from longshore.engine.feed import Feed, Watcher
 from longshore.engine.files import Files
+from longshore.engine.presence import Presence
 from longshore.engine.reaper import Reaper
 from longshore.engine.retention import Retention
 from longshore.engine.sessions import Sessions
@@ -30,8 +32,9 @@ class Engine:
 
     `writer` takes changes, `store` answers reads, `catalog` is the small state without
     waiting, `sessions` are the workers connected here, `watch` follows the log, `files` has
-    what is in files, `streams` are the listeners to results. `failed` is
-    set to an exception when the store can no longer be written: serving must end then.
+    what is in files, `streams` are the listeners to results, `presence` says whether the
+    store is there. `failed` is set to an exception when the store can no longer be written and
+    will not be back: serving must end then.
     """
 
     catalog: CatalogCache
@@ -53,7 +56,7 @@ class Engine:
         self.store = store
         self._blobs = blobs
         self.settings = settings or EngineSettings()
-        self.clock = clock or SystemClock()
+        self.clock = StoreClock(clock or SystemClock())
         self.draining = asyncio.Event()
         self._background: list[asyncio.Task[None]] = []
         self._writing: asyncio.Task[None] | None = None
@@ -61,6 +64,10 @@ class Engine:
     @property
     def failed(self) -> asyncio.Future[None]:
         return self.writer.failed
+
+    @property
+    def presence(self) -> Presence:
+        return self.writer.presence
 
     async def __aenter__(self) -> Self:
         await self.store.open()
@@ -77,22 +84,24 @@ class Engine:
         self.catalog = CatalogCache(self.store, current)
         self.feed = Feed(self.store, current.revision)
         # The writer asks the dispatcher, which knows the sessions, which report to the writer.
-        self.writer = Writer(self.store, self.clock, self._grants, self._applied)
+        self.writer = Writer(self.store, self.clock, self)
         self.sessions = Sessions(self.writer, self.clock)
         self._dispatcher = Dispatcher(self.sessions, self.writer)
         self.reaper = Reaper(
-            self.catalog, self.sessions, self.writer, self.clock, self.settings
+            self.store, self.catalog, self.sessions, self.writer, self.clock, self.settings
         )
         self.retention = Retention(self.writer, self.catalog, self.clock, self.settings)
         self.files = Files(self._blobs, self.writer, self.clock, self.settings)
         self.streams = Streams(self.writer)
+        # Also sets the clock by the store's, before anybody looks at it.
+        alone = not await self.reaper.others()
         self._writing = asyncio.create_task(self.writer.run(), name="writer")
         self._background = [
             asyncio.create_task(self.reaper.run(), name="reaper"),
             asyncio.create_task(self.retention.run(), name="retention"),
             asyncio.create_task(self.files.run(), name="files"),
         ]
-        if current.mode != Mode.ACTIVE and current.resume_on_restart:
+        if alone and current.mode != Mode.ACTIVE and current.resume_on_restart:
             await self.writer.write(SetMode(SERVER, Mode.ACTIVE))
         self.writer.wake()
 
@@ -115,14 +124,35 @@ class Engine:
             await self._writing
         await self.store.close()
 
-    def _grants(self) -> tuple[Grant, ...]:
+    # What the writer says and asks.
+
+    def grants(self) -> tuple[Grant, ...]:
         return self._dispatcher.grants()
 
-    async def _applied(self, changes: Sequence[Change], applied: Applied) -> None:
-        await self.catalog.follow(applied.events)
-        self._dispatcher.applied(changes, applied)
-        self.streams.applied(applied.events)
-        await self.feed.publish(applied)
+    async def applied(self, changes: Sequence[Change], applied: Applied) -> None:
+        try:
+            await self.catalog.follow(applied)
+        finally:
+            # Whether or not the catalog can be read now, this has happened.
+            self._compare_sessions(applied)
+            self._dispatcher.applied(changes, applied)
+            self.streams.applied(applied)
+            await self.feed.publish(applied)
+
+    def _compare_sessions(self, applied: Applied) -> None:
+        if applied.missed:
+            # Their leases may be over, or they may be asked to stop.
+            self.sessions.send_away()
+        if applied.missed or any(one.kind == EventKind.SESSION for one in applied.foreign):
+            self.sessions.compare(self.catalog.current.sessions)
+
+    async def back(self, *, unsure: bool) -> None:
+        await self.catalog.refresh()
+        self.sessions.compare(self.catalog.current.sessions)
+        self.streams.interrupt()  # What they could not read they can read now.
+        if unsure:
+            # They may have been given leases that they were not told of.
+            self.sessions.send_away()
 
     async def watch(self, replay: Replay) -> Watcher:
         """Return a watcher from `replay.after` on. Raises as `check_revision` does."""

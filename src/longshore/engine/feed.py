@@ -12,12 +12,14 @@ from collections.abc import Iterable, Mapping
 from operator import attrgetter
 from typing import NamedTuple, TypeVar
 
+from longshore.core.errors import StoreUnavailable
 from longshore.core.events import Event
 from longshore.core.store import Applied, Replay, Store
 from longshore.engine.matching import Matcher, Subject, Subjects
 
 _BUFFER_EVENTS = 512
 _REPLAY_EVENTS = 1_000
+_RETRY_SECONDS = 0.5  #: Until the next attempt to read a store that was gone.
 
 
 class Told(NamedTuple):
@@ -98,7 +100,7 @@ class Watcher:
             await self._wait(timeout_seconds)
         self._interrupted = False
         if self._behind:
-            told = await self._read_store()
+            told = await self._read_on(timeout_seconds)
             if told.events or self._behind:
                 return told
         events = self._taken()
@@ -149,6 +151,16 @@ class Watcher:
             self._set_alarm()
         else:
             self._wake()
+
+    async def _read_on(self, timeout_seconds: float) -> Told:
+        """Read the store; if it is gone and may be back, wait a moment."""
+        try:
+            return await self._read_store()
+        except StoreUnavailable:
+            if not self._feed.store.recovers:
+                raise
+        await self._wait(min(timeout_seconds, _RETRY_SECONDS))
+        return Told([], self.cursor)
 
     async def _read_store(self) -> Told:
         """Read on from the cursor; once level with the feed, follow it from there."""
@@ -207,19 +219,22 @@ class Feed:
 
     def interrupt(self) -> None:
         """Make every watcher return at once, so that it can be told to reconnect."""
-        for group in (*self._by_number.values(), *self._by_matcher.values()):
-            for watcher in group:
-                watcher.interrupt()
+        for watcher in self._watchers():
+            watcher.interrupt()
 
     async def publish(self, applied: Applied) -> None:
         """Hand a commit's events to their watchers; each distinct question is asked once."""
-        events = applied.events
         subjects: Mapping[int, Subject] = {}
         if any(matcher.needs_subjects for matcher in self._by_matcher):
             # Of all events: watchers with other questions may come while this is read.
-            subjects = await self._subjects.of(events, applied.created())
+            subjects = await self._subjects_of(applied)
         # From here on nothing is awaited: a watcher sees a commit whole or not at all.
-        self.revision = applied.revision
+        # The feed began with what was in the store: that is told once more at first.
+        self.revision = max(self.revision, applied.revision)
+        if applied.missed:
+            self._all_fall_behind()
+            return
+        events = applied.history
         for matcher, watchers in self._by_matcher.items():
             wanted = matcher.chosen(events, subjects)
             for watcher in watchers:
@@ -229,6 +244,23 @@ class Feed:
                     watcher.push(wanted)
         if self._by_number:
             self._tell_named(events)
+
+    async def _subjects_of(self, applied: Applied) -> Mapping[int, Subject]:
+        """Return the subjects of a commit; none if they cannot be read just now."""
+        try:
+            return await self._subjects.of(applied.history, applied.created())
+        except StoreUnavailable:
+            if not self.store.recovers:
+                raise
+            return {}
+
+    def _all_fall_behind(self) -> None:
+        for watcher in self._watchers():
+            watcher.fall_behind()
+
+    def _watchers(self) -> Iterable[Watcher]:
+        groups = (*self._by_number.values(), *self._by_matcher.values())
+        return (watcher for group in groups for watcher in group)
 
     def _tell_named(self, events: Iterable[Event]) -> None:
         """Tell watchers of named operations; those of one operation share what they are told."""

@@ -99,6 +99,8 @@ class Files:
         while True:
             try:
                 await self.sweep()
+            except StoreUnavailable as error:
+                log.warning("sweep_failed", reason=str(error))
             except Exception:
                 log.exception("sweep_failed")
             await asyncio.sleep(self._settings.sweep_every_seconds)

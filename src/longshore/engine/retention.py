@@ -7,6 +7,7 @@ import asyncio
 import structlog
 
 from longshore.core.changes import Compact
+from longshore.core.errors import StoreUnavailable
 from longshore.engine.catalog import CatalogCache
 from longshore.engine.clock import Clock
 from longshore.engine.settings import EngineSettings
@@ -34,6 +35,8 @@ class Retention:
             await asyncio.sleep(self._settings.compact_every_seconds)
             try:
                 await self.compact()
+            except StoreUnavailable as error:
+                log.warning("compact_failed", reason=str(error))
             except Exception:
                 log.exception("compact_failed")
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from longshore.core.changes import CloseSession, Opened, OpenSession
 from longshore.core.events import Event, EventKind
+from longshore.core.lanes import Session
 from longshore.core.operations import State
 from longshore.engine.clock import Clock
 from longshore.engine.conversation import Hello
@@ -84,9 +85,24 @@ class Sessions:
         await self._writer.write(CloseSession(session.caller, session.number, session.epoch))
         self.last_heard.pop(session.number, None)
 
+    def compare(self, known: Mapping[int, Session]) -> None:
+        """End the streams whose sessions other servers have taken up, or ended."""
+        for session in tuple(self.live.values()):
+            stored = known.get(session.number)
+            if stored is None or stored.epoch > session.epoch:
+                del self.live[session.number]
+                session.take_over()
+
     def tell_to_reconnect(self) -> None:
         """Tell every worker, also those yet to come, to go to another server."""
         self._reconnect = True
+        self.send_away()
+
+    def send_away(self) -> None:
+        """Tell every worker that is connected now to connect again, here or elsewhere.
+
+        Whoever takes its session up again is told what it holds.
+        """
         for session in self.live.values():
             session.tell_to_reconnect()
 

@@ -12,6 +12,7 @@ from longshore.core.changes import OpenStream
 from longshore.core.errors import StreamTaken
 from longshore.core.events import Event, EventKind
 from longshore.core.operations import FIRST_TERMINAL
+from longshore.core.store import Applied
 from longshore.engine.writer import Writer
 
 _NAMED: Final = '"stream":'  #: In the details of ends that come into a channel.
@@ -108,11 +109,13 @@ class Streams:
                 del self._listeners[listener.channel]
                 self._newest.pop(listener.channel, None)
 
-    def applied(self, events: Iterable[Event]) -> None:
+    def applied(self, applied: Applied) -> None:
         """Tell listeners what a commit has for them."""
         if not self._listeners:
             return
-        for event in events:
+        if applied.missed:
+            self.interrupt()
+        for event in applied.history:
             if event.kind == EventKind.STREAM:
                 self._taken_over(event)
             elif event.state >= FIRST_TERMINAL:
@@ -140,7 +143,7 @@ class Streams:
                     listener.forget(event.number)
 
     def interrupt(self) -> None:
-        """Make every listener return at once, so that it can be told to reconnect."""
+        """Make every listener return at once, to be told to reconnect or to look itself."""
         for group in self._listeners.values():
             for listener in group:
                 listener.tell()

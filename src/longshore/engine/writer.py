@@ -2,70 +2,77 @@
 
 While a batch is being committed the next one gathers, so many callers share one disk sync.
 Each batch ends with what is due and with one lease for all free slots: submit and lease share
-a commit.
+a commit. Between batches the writer hears what other servers have committed, so that all
+events pass here in the order of their revisions. A store that is gone is waited for, if it may
+come back: meanwhile everything is refused.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 import structlog
 
-from longshore.core import limits
-from longshore.core.changes import (
-    Change,
-    Grant,
-    Lease,
-    Submit,
-    Wake,
-)
-from longshore.core.errors import OutcomeUnknown, Overloaded, StoreUnavailable
-from longshore.core.reports import Report
+from longshore.core.changes import Change, Grant, Lease, Wake
+from longshore.core.errors import OutcomeUnknown, StoreUnavailable
 from longshore.core.store import Applied, Store
-from longshore.engine.clock import Alarm, Clock
+from longshore.engine.clock import Alarm, StoreClock
+from longshore.engine.gathering import Gathering, Group, answer, refuse
+from longshore.engine.news import frees_work
+from longshore.engine.presence import Presence
 
 log = structlog.get_logger()
 
-#: How often the writer lets others run while changes keep arriving, before it takes a batch.
-_GATHER_TURNS = 8
+#: Between two attempts to find the store again; the first one is made at once.
+_FIRST_PAUSE_SECONDS: Final = 0.1
+_LONGEST_PAUSE_SECONDS: Final = 2.0
 
-#: A commit costs as much as several calls. So while many call at once the next one waits for
-#: them, the longer the more there were, unless enough changes wait to be worth it already.
-_APART_SECONDS_PER_CALL = 0.0005
-_APART_SECONDS_MOST = 0.008
-_WORTHWHILE_CHANGES = 48
+#: Between two looks at what others have committed, if there is nothing else to do: while they
+#: commit all the time several of their batches are heard of at once.
+_NEWS_APART_SECONDS: Final = 0.01
 
-Group = tuple[Sequence[Change], "asyncio.Future[list[object]]"]
+
+class Audience(Protocol):
+    """Who hears of every commit, and has free slots to offer."""
+
+    def grants(self) -> tuple[Grant, ...]:
+        """Return the slots that the next batch may fill."""
+        ...
+
+    async def applied(self, changes: Sequence[Change], applied: Applied) -> None:
+        """Hear of a commit of this server, or of others without changes of one's own."""
+        ...
+
+    async def back(self, *, unsure: bool) -> None:
+        """Hear that the store is back.
+
+        With `unsure` a batch may have been committed whose outcomes nobody was told.
+        """
+        ...
 
 
 class Writer:
-    """Collects changes and hands them to the store; `applied` hears of every commit."""
+    """Collects changes and hands them to the store."""
 
-    def __init__(
-        self,
-        store: Store,
-        clock: Clock,
-        grants: Callable[[], tuple[Grant, ...]],
-        applied: Callable[[Sequence[Change], Applied], Awaitable[None]],
-    ) -> None:
+    def __init__(self, store: Store, clock: StoreClock, audience: Audience) -> None:
         self._store = store
         self._clock = clock
-        self._grants = grants
-        self._applied = applied
-        self._groups: deque[Group] = deque()
-        self._waiting = 0
+        self._audience = audience
+        self._gathering = Gathering()
         self._awake = asyncio.Event()
-        self._worthwhile = asyncio.Event()
-        #: When the next batch may begin, on the loop's clock.
-        self._not_before = 0.0
+        self._asked = False  #: Whether to look for what is due and what can be leased.
+        self._heard = False  #: Whether others may have committed.
+        self._listened_at = 0.0  # On the loop's clock.
         self._next_wake: int | None = 0
         self._alarm: Alarm | None = None
-        self._finishing = False
-        self._closed = False
+        self._finishing = asyncio.Event()
+        self._refusal = ""  #: Why nothing is taken; "": it is.
+        self.presence = Presence()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        store.listen(self._hear)
 
     async def write(self, change: Change) -> object:
         """Return the outcome of a change once it is durable, or raise what refused it."""
@@ -77,37 +84,33 @@ class Writer:
     def write_all(self, changes: Sequence[Change]) -> asyncio.Future[list[object]]:
         """Return the outcomes of changes; a refusal stands in the place of its outcome.
 
-        Raises `Overloaded` for submits while too many changes wait; all else is taken until
-        the writer has ended, then all raise `StoreUnavailable`.
+        Raises `Overloaded` for submits while too many changes wait, `StoreUnavailable` for
+        all while the store is gone and after the writer has ended.
         """
-        if self._closed:
-            raise StoreUnavailable("the server no longer writes")
-        if self._waiting >= limits.WRITER_WAITING and changes and type(changes[0]) is Submit:
-            raise Overloaded(self._waiting)
-        future: asyncio.Future[list[object]] = asyncio.get_running_loop().create_future()
+        if self._refusal:
+            raise StoreUnavailable(self._refusal)
         if not changes:
-            future.set_result([])
-            return future
-        self._groups.append((changes, future))
-        self._waiting += len(changes)
+            nothing: asyncio.Future[list[object]] = asyncio.get_running_loop().create_future()
+            nothing.set_result([])
+            return nothing
+        future = self._gathering.add(changes)
         self._awake.set()
-        if self._waiting >= _WORTHWHILE_CHANGES:
-            self._worthwhile.set()
         return future
 
     def wake(self) -> None:
         """Make the writer look for what is due and what can be leased."""
+        self._asked = True
         self._awake.set()
 
     async def run(self) -> None:
         """Write until told to `finish`, or until the store fails for good."""
         try:
-            while self._groups or not self._finishing:
+            while self._gathering or not self._finishing.is_set():
                 await self._awake.wait()
-                await self._gather()
+                await self._gathering.gather()
                 self._awake.clear()
-                await self._write_taken(self._take())
-                if self._groups:
+                await self._turn()
+                if self._gathering:
                     self._awake.set()
         except Exception as error:
             log.exception("writer_failed")
@@ -117,125 +120,150 @@ class Writer:
 
     def finish(self) -> None:
         """Make `run` end as soon as everything that was accepted is written."""
-        self._finishing = True
+        self._finishing.set()
         self._awake.set()
-        self._worthwhile.set()
+        self._gathering.hurry()
+
+    def _close(self) -> None:
+        self._refusal = "the server no longer writes"
+        self._stop_alarm()
+        self._gathering.refuse(StoreUnavailable(self._refusal))
+
+    async def _turn(self) -> None:
+        """Hear what is new and write one batch; if the store is gone, wait for it."""
+        try:
+            if self._heard:
+                await self._hear_news()
+            await self._write_taken(self._gathering.take())
+        except StoreUnavailable as error:
+            if not self._store.recovers:
+                raise
+            await self._outlast(error)
+
+    # Writing.
 
     async def _write_taken(self, groups: list[Group]) -> None:
         """Write groups; whatever happens, none of their callers waits on."""
         try:
             await self._write(groups)
         except StoreUnavailable as error:
-            self._refuse(groups, error)
+            refuse(groups, error)
             raise
         except BaseException:
             # The commit may have happened before whatever went wrong.
-            self._refuse(groups, OutcomeUnknown())
+            refuse(groups, OutcomeUnknown())
             raise
-
-    def _close(self) -> None:
-        self._closed = True
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._refuse(self._groups, StoreUnavailable("the server no longer writes"))
-        self._groups.clear()
-
-    async def _gather(self) -> None:
-        """Let callers join the batch that are ready now or, while many call, in a moment."""
-        moment = self._not_before - asyncio.get_running_loop().time()
-        if moment > 0 and not self._worthwhile.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(moment):
-                    await self._worthwhile.wait()
-        seen = -1
-        for _ in range(_GATHER_TURNS):
-            if self._waiting == seen or self._waiting >= limits.WRITER_CHANGES:
-                return
-            seen = self._waiting
-            await asyncio.sleep(0)
-
-    def _take(self) -> list[Group]:
-        taken: list[Group] = []
-        count = size = 0
-        while self._groups:
-            group = self._groups[0]
-            count += len(group[0])
-            size += sum(map(_size, group[0]))
-            # A group stays whole, so a single large one may be a batch by itself.
-            if taken and (count > limits.WRITER_CHANGES or size > limits.WRITER_BYTES):
-                break
-            taken.append(self._groups.popleft())
-            self._waiting -= len(group[0])
-        if self._waiting < _WORTHWHILE_CHANGES:
-            self._worthwhile.clear()
-        if len(taken) > 1:
-            apart = min(_APART_SECONDS_PER_CALL * len(taken), _APART_SECONDS_MOST)
-            self._not_before = asyncio.get_running_loop().time() + apart
-        return taken
 
     async def _write(self, groups: list[Group]) -> None:
         changes: list[Change] = [change for changes, _ in groups for change in changes]
         asked = len(changes)
-        if self._next_wake is not None and self._next_wake <= self._clock.now():
-            changes.append(Wake())
-        grants = self._grants()
-        if grants:
-            changes.append(Lease(grants))
+        self._add_own(changes)
         if not changes:
+            self._sleep_until(self._next_wake)
             return
+        began = self._clock.now()
         applied = await self._store.apply(changes)
-        self._sleep_until(applied.next_wake)
-        await self._tell(changes, applied)
-        self._answer(groups, applied.outcomes)
+        await self._take_in(changes, applied, began)
+        answer(groups, applied.outcomes)
         for change, outcome in zip(changes[asked:], applied.outcomes[asked:], strict=True):
             if isinstance(outcome, BaseException):
                 log.error("change_failed", change=type(change).__name__, exc_info=outcome)
-        self._look_for_disk_errors(applied.outcomes)
+        for outcome in applied.outcomes:
+            if isinstance(outcome, StoreUnavailable):
+                raise outcome
 
-    async def _tell(self, changes: Sequence[Change], applied: Applied) -> None:
+    def _add_own(self, changes: list[Change]) -> None:
+        """Add what is due, and one lease for all free slots."""
+        if self._next_wake is not None and self._next_wake <= self._clock.now():
+            changes.append(Wake())
+        if changes or self._asked:
+            grants = self._audience.grants()
+            if grants:
+                changes.append(Lease(grants))
+        self._asked = False
+
+    async def _take_in(self, changes: Sequence[Change], applied: Applied, began: int) -> None:
+        """Learn from what was committed since `began`, by the clock, and pass it on."""
+        if self._clock.level(began, applied.time):
+            self._stop_alarm()
+        self._sleep_until(applied.next_wake)
         try:
-            await self._applied(changes, applied)
+            await self._audience.applied(changes, applied)
         except StoreUnavailable as error:
             # What cannot be read any more has been written all the same.
             raise OutcomeUnknown from error
 
-    def _answer(self, groups: list[Group], outcomes: list[object]) -> None:
-        start = 0
-        for changes, future in groups:
-            end = start + len(changes)
-            if not future.done():
-                future.set_result(outcomes[start:end])
-            start = end
+    # Following.
 
-    def _look_for_disk_errors(self, outcomes: list[object]) -> None:
-        for outcome in outcomes:
-            if isinstance(outcome, StoreUnavailable):
-                raise outcome
+    def _hear(self) -> None:
+        if self._heard:
+            return
+        self._heard = True
+        loop = asyncio.get_running_loop()
+        moment = self._listened_at + _NEWS_APART_SECONDS - loop.time()
+        if moment > 0:
+            loop.call_later(moment, self._awake.set)
+        else:
+            self._awake.set()
 
-    def _refuse(self, groups: Sequence[Group] | deque[Group], error: Exception) -> None:
-        for _, future in groups:
-            if not future.done():
-                future.set_exception(error)
+    async def _hear_news(self) -> None:
+        """Hear what others have committed, unless a batch of one's own will tell of it."""
+        self._heard = False
+        self._listened_at = asyncio.get_running_loop().time()
+        while not self._gathering:
+            began = self._clock.now()
+            news = await self._store.news()
+            if news is None:
+                return
+            self._asked = self._asked or frees_work(news)
+            await self._take_in((), news, began)
+
+    async def _outlast(self, error: StoreUnavailable) -> None:
+        """Refuse everything until the store is back, or the writer is to finish."""
+        log.warning("store_gone", reason=str(error))
+        unsure = isinstance(error, OutcomeUnknown)
+        self._refusal = "the store cannot be used now; try again soon"
+        self.presence.leave()
+        self._gathering.refuse(StoreUnavailable(self._refusal))
+        pause = 0.0
+        while True:
+            if await self._finishes_within(pause):
+                return
+            try:
+                await self._hear_news()
+                await self._audience.back(unsure=unsure)
+            except StoreUnavailable as again:
+                unsure = unsure or isinstance(again, OutcomeUnknown)
+                pause = min(max(2 * pause, _FIRST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
+            else:
+                break
+        log.info("store_back")
+        self._refusal = ""
+        self.presence.come_back()
+        self.wake()
+
+    async def _finishes_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._finishing.wait()
+        return self._finishing.is_set()
+
+    # Waking.
 
     def _sleep_until(self, next_wake: int | None) -> None:
         """Wake up when the next change is due by itself; mostly the alarm is set already."""
         if next_wake == self._next_wake and self._alarm is not None:
             return
         self._next_wake = next_wake
+        self._stop_alarm()
+        if next_wake is not None:
+            self._alarm = self._clock.alarm(next_wake, self._ring)
+
+    def _stop_alarm(self) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        if next_wake is not None:
-            self._alarm = self._clock.alarm(next_wake, self._ring)
 
     def _ring(self) -> None:
         self._alarm = None
         self.wake()
-
-
-def _size(change: Change) -> int:
-    if type(change) is Submit:
-        return len(change.request) + len(change.plan or b"")
-    if type(change) is Report:
-        return len(getattr(change.body, "results", b""))
-    return 0

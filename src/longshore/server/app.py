@@ -10,7 +10,6 @@ from typing import Final, Self
 import grpc
 import grpc.aio
 import structlog
-from grpc_health.v1.health_pb2 import HealthCheckResponse
 
 from longshore.core.access import Access
 from longshore.engine.engine import Engine
@@ -116,14 +115,14 @@ class Server:
         self.inside_address = self._bind_inside()
         await self._server.start()
         self.inside.serve(handlers)
+        await self._health.tell(self._names, serving=True)
         for name, errand in (
+            ("health", self._health.follow(self._engine.presence, self._names)),
             ("scheduler", Scheduler(self._engine, submissions).run()),
             ("gate", self._gate.watch_over()),
             ("arrivals", self._gate.arrivals.watch_over()),
         ):
             self._errands.append(asyncio.create_task(errand, name=name))
-        for name in ("", *self._names):
-            await self._health.statuses.set(name, HealthCheckResponse.SERVING)
         return self
 
     def _tellers(self) -> tuple[Service, ...]:

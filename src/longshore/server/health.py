@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 from grpc_health.v1 import health
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
+from longshore.engine.presence import Presence
 from longshore.server.gate import Call
 
 
@@ -17,6 +19,21 @@ class Health:
 
     def __init__(self) -> None:
         self.statuses = health.aio.HealthServicer()
+
+    async def follow(self, presence: Presence, names: Iterable[str]) -> None:
+        """Say until cancelled that the store is gone, and that it is back."""
+        while True:
+            await presence.gone.wait()
+            await self.tell(names, serving=False)
+            await presence.here.wait()
+            await self.tell(names, serving=True)
+
+    async def tell(self, names: Iterable[str], *, serving: bool) -> None:
+        """Say how services do, and the server as a whole."""
+        answer = HealthCheckResponse
+        status = answer.SERVING if serving else answer.NOT_SERVING
+        for name in ("", *names):
+            await self.statuses.set(name, status)
 
     async def Check(self, request: HealthCheckRequest, call: Call) -> HealthCheckResponse:
         response: HealthCheckResponse = await self.statuses.Check(request, call.context)

@@ -10,7 +10,13 @@ from typing import Final, TypeAlias
 
 from longshore.core.changes import Acknowledge
 from longshore.core.deliveries import Delivery
-from longshore.core.errors import InvalidFields, OperationNotFound, StreamNotFound, Violation
+from longshore.core.errors import (
+    InvalidFields,
+    OperationNotFound,
+    StoreUnavailable,
+    StreamNotFound,
+    Violation,
+)
 from longshore.core.ids import target_of
 from longshore.core.limits import ACKNOWLEDGED_AT_ONCE, PAGE_BYTES
 from longshore.core.operations import Part, Record
@@ -108,7 +114,7 @@ class ResultStream:
         """Yield results, and heartbeats when there are none. Raises `StreamTaken`."""
         heartbeat = self._next_heartbeat()
         while True:
-            arrived = await self._read()
+            arrived = await self._read_if_there()
             async with aclosing(self._told(arrived)) as messages:
                 async for message in messages:
                     yield message
@@ -129,18 +135,27 @@ class ResultStream:
     def _leaving(self) -> bool:
         return self._engine.draining.is_set() or self._clock() >= self._last
 
+    async def _read_if_there(self) -> list[_Arrived]:
+        """Return what comes next; nothing while the store is gone and may be back."""
+        try:
+            return await self._read()
+        except StoreUnavailable:
+            if not self._engine.store.recovers:
+                raise
+            return []
+
     async def _read(self) -> list[_Arrived]:
         """Return what comes next and was not acknowledged; nothing if there is no more yet."""
         store, listener = self._engine.store, self._listener
         while True:
             asked, newest = self._asked, self._engine.feed.revision
             found = await store.channel(asked)
-            # What comes later has a revision beyond all that was known before this was read.
-            after = found[-1][0] if found else max(asked.after, newest)
-            self._asked = asked._replace(after=after, since=0, newest=0)
             numbers = [number for _, number in found]
             listener.expect(numbers)
             records = await store.get(asked.tenant, numbers, FULL_PARTS) if found else ()
+            # What comes later has a revision beyond all that was known before this was read.
+            after = found[-1][0] if found else max(asked.after, newest)
+            self._asked = asked._replace(after=after, since=0, newest=0)
             arrived = [
                 (revision, record)
                 for (revision, _), record in zip(found, records, strict=True)

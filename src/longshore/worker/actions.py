@@ -21,7 +21,8 @@ from longshore.worker.parameters import Signature, checked, signature_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-Where: TypeAlias = Literal["thread", "process"] | Executor
+#: Where plain functions run: an executor, or what makes one when the worker begins to run.
+Where: TypeAlias = Literal["thread", "process"] | Executor | Callable[[], Executor]
 Kind: TypeAlias = Literal["ruleset", "operation"]
 
 _NAME_CHARACTERS: Final = 63
@@ -114,7 +115,19 @@ class Service:
         """Offer a function, by default under its own name; the function stays as it is.
 
         A coroutine function runs on the event loop, a plain one in a thread, with `executor`
-        in a process of the worker's pool or on any executor. Raises `TypeError` if its
+        in a process of the worker's pool or on any `concurrent.futures.Executor`:
+
+            def cluster() -> Executor:
+                return Client("tcp://scheduler:8786").get_executor(pure=False)
+
+            @worker.action(executor=cluster)
+            def simulate(steps: int, context: Context) -> float: ...
+
+        A function that makes one is called once for a run of the worker, which shuts down what
+        it made; where functions are pickled that is the way, because their processes import the
+        module as well. If these are on other machines the worker needs `reachable_at`. Whatever
+        an executor does about lost processes, no attempt is begun twice: it fails, and the
+        operation's own limits decide about the next. Raises `TypeError` if its
         signature cannot be published, `ValueError` if the name is taken.
         """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from concurrent.futures import BrokenExecutor, CancelledError, Future
 
 from grpc import StatusCode
@@ -25,6 +26,29 @@ def outcome_elsewhere(action: str, future: Future[Outcome]) -> Outcome:
 
 def cancelled(action: str) -> Failure:
     return fail(StatusCode.CANCELLED, f"action {action!r} was stopped", "ACTION_FAILED", {})
+
+
+def lost(action: str) -> Failure:
+    message = f"the process that ran action {action!r} was lost, or cut off"
+    return fail(StatusCode.UNAVAILABLE, message, "ACTION_FAILED", {"action": action})
+
+
+def unreachable(action: str, host: str, error: OSError) -> Failure:
+    message = (
+        f"{socket.gethostname()} was given action {action!r} but does not reach its worker at "
+        f"{host}: {error}; the worker's `reachable_at` says where that is"
+    )
+    return fail(StatusCode.UNAVAILABLE, message, "ACTION_FAILED", {"action": action})
+
+
+def unloadable(action: str, error: Exception) -> Failure:
+    message = f"{socket.gethostname()} cannot load action {action!r}: {error}"
+    return fail(
+        StatusCode.FAILED_PRECONDITION,
+        message,
+        "ACTION_FAILED",
+        {"action": action, "type": type(error).__name__},
+    )
 
 
 def unknown(assignment: WorkAssignment) -> Failure:

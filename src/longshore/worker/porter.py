@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 from grpc import StatusCode
 
 from longshore.worker.action_files import READING, SAVING, ActionFiles
+from longshore.worker.doors import Door, Doorkeeper, frame, hear_frame
 from longshore.worker.errors import ActionError, PermanentError
-from longshore.worker.loopback import Door, Loopback, frame, hear_frame
 from longshore.worker.refusals import stopped
 
 
@@ -33,19 +33,19 @@ class Claim(NamedTuple):
 class Porter:
     """Saves and gets files as other processes ask for it."""
 
-    def __init__(self) -> None:
-        self._loopback = Loopback(self._serve)
+    def __init__(self, host: str) -> None:
+        self._doorkeeper = Doorkeeper(host, self._serve)
         self._folder: Path | None = None
         self._files: dict[int, ActionFiles] = {}
         self._last = 0
 
     async def open(self) -> None:
         self._folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="longshore-"))
-        await self._loopback.open()
+        await self._doorkeeper.open()
 
     async def close(self) -> None:
         """Hang up, and remove all that is left on the way. The actions are over."""
-        await self._loopback.close()
+        await self._doorkeeper.close()
         if self._folder is not None:
             await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
@@ -54,7 +54,7 @@ class Porter:
         assert self._folder is not None
         self._last += 1
         self._files[self._last] = files
-        return Claim(self._loopback.door, self._last, self._folder / str(self._last))
+        return Claim(self._doorkeeper.door, self._last, self._folder / str(self._last))
 
     def forget(self, claim: Claim) -> None:
         """Carry nothing more for an action: it is over."""

@@ -11,8 +11,8 @@ from typing import Any, cast
 from uuid import uuid4
 
 from longshore.client.sources import PIECE_BYTES, Source, is_path, parts_of
+from longshore.worker.doors import frame, read_frame
 from longshore.worker.files import Chunks
-from longshore.worker.loopback import frame, read_frame
 from longshore.worker.porter import Claim, raised
 from longshore.worker.refusals import stopped
 from longshore.worker.saving import FileInfo

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any, Final
 
 import structlog
@@ -15,23 +15,23 @@ from longshore.worker import words
 from longshore.worker.action_files import ActionFiles
 from longshore.worker.actions import Action, Where
 from longshore.worker.context import Context, Facts
-from longshore.worker.endings import cancelled, outcome_elsewhere, unknown
+from longshore.worker.endings import cancelled, lost, outcome_elsewhere, unknown
+from longshore.worker.executors import Executors, is_local
 from longshore.worker.failures import Failure, failure_of
 from longshore.worker.files import Reader
 from longshore.worker.lease import Lease
 from longshore.worker.porter import Claim, Porter
 from longshore.worker.post import Post
-from longshore.worker.processes import ProcessPool
-from longshore.worker.remote import perform_remotely
+from longshore.worker.remote import packed, perform_remotely
 from longshore.worker.remote_files import RemoteFiles
 from longshore.worker.results import Outcome, outcome_of, perform
 from longshore.worker.session import Session
-from longshore.worker.switchboard import Switchboard
-from longshore.worker.threads import Threads
+from longshore.worker.switchboard import Switchboard, Ticket
 from longshore.worker.transfers import Transfers
 from longshore.worker.voice import LeaseVoice
 
 OBEY_SECONDS: Final = 1.0  #: For work to end that was told to.
+_LAST_WORDS_SECONDS: Final = 5.0  #: For an executor to say what became of a lost process.
 
 _log = structlog.get_logger(__name__)
 
@@ -68,30 +68,33 @@ class _Run:
 class Runner:
     """Everything that runs for one session."""
 
-    def __init__(self, actions: Iterable[Action], slots: int, default: Where) -> None:
+    def __init__(
+        self, actions: Iterable[Action], slots: int, default: Where, reachable_at: str
+    ) -> None:
         self.session: Session  # Set before the first call of `begin`.
         self._transfers: Transfers  # Set by `open`.
         self.idle = asyncio.Event()
         self.idle.set()
         self._actions = _by_key(actions)
-        self._default = default
-        self._threads = Threads(slots)
-        self._processes = ProcessPool()
-        self._switchboard = Switchboard()
-        self._porter = Porter()
+        self._default: Where = default
+        self._executors = Executors(slots)
+        self._switchboard = Switchboard(reachable_at)
+        self._porter = Porter(reachable_at)
         self._loop = asyncio.get_running_loop()
         self._post = Post()
         self._runs: dict[Lease, _Run] = {}
 
     async def open(self, transfers: Transfers) -> None:
-        """Get ready to be called by actions in other processes, if there can be any."""
+        """Get ready to run actions, and to be called by those in other processes, if any."""
         self._transfers = transfers
-        if any(map(self._is_remote, self._actions.values())):
+        plain = [one for one in self._actions.values() if not one.asynchronous]
+        await self._executors.open(map(self._where, plain))
+        if any(map(self._is_remote, plain)):
             await self._switchboard.open()
             await self._porter.open()
 
     async def close(self) -> None:
-        """End coroutines and processes, and threads when they have nothing to do."""
+        """End coroutines, and the executors' work."""
         for run in self._runs.values():
             run.files.close()
         tasks = [run.task for run in self._runs.values() if run.task is not None]
@@ -99,9 +102,8 @@ class Runner:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=OBEY_SECONDS)
-        self._threads.shutdown()
-        self._processes.shutdown()
         await self._switchboard.close()
+        await self._executors.close()
         await self._porter.close()
         await self._transfers.close()
 
@@ -187,35 +189,41 @@ class Runner:
         self, run: _Run, arguments: dict[str, Any], assignment: WorkAssignment
     ) -> None:
         action, name = run.action, run.action.signature.context
-        executor = self._executor(action)
-        if _is_local(executor):
+        executor = self._executors.find(self._where(action))
+        if is_local(executor):
             if name is not None:
                 arguments[name] = self._context(run, assignment)
             future = executor.submit(perform, action.slug, action.function, arguments)
         else:
-            ticket = None
-            if name is not None:
-                facts, voice, claim = (
-                    _facts(run, assignment),
-                    self._voice(run),
-                    self._claim(run),
-                )
-                ticket = self._switchboard.ticket(facts, voice, name, claim)
-                run.call = ticket.number
-            future = executor.submit(
-                perform_remotely, action.slug, action.function, arguments, ticket
-            )
+            ticket = self._ticket(run, assignment)
+            call = packed(action.function, arguments)
+            future = executor.submit(perform_remotely, action.slug, call, ticket)
         run.future = future
         future.add_done_callback(lambda done: self._post.call(self._collect, run, done))
 
-    def _executor(self, action: Action) -> Executor:
-        where = action.executor or self._default
-        if isinstance(where, Executor):
-            return where
-        return self._processes if where == "process" else self._threads
+    def _ticket(self, run: _Run, assignment: WorkAssignment) -> Ticket:
+        ticket = self._switchboard.ticket(
+            _facts(run, assignment),
+            self._voice(run),
+            run.action.signature.context,
+            self._claim(run),
+            lambda: self._lost(run),
+        )
+        run.call = ticket.number
+        return ticket
+
+    def _lost(self, run: _Run) -> None:
+        """Give up what runs in a process that is gone, unless the executor knows more."""
+        self._loop.call_later(_LAST_WORDS_SECONDS, self._end, run, lost(run.action.slug))
+
+    def _where(self, action: Action) -> Where:
+        chosen: Where | None = action.executor
+        return self._default if chosen is None else chosen
 
     def _is_remote(self, action: Action) -> bool:
-        return not action.asynchronous and not _is_local(self._executor(action))
+        return not action.asynchronous and not is_local(
+            self._executors.find(self._where(action))
+        )
 
     def _reader(self, run: _Run) -> Reader:
         return RemoteFiles(self._claim(run)) if self._is_remote(run.action) else run.files
@@ -258,6 +266,8 @@ class Runner:
         run.files.close()
         if run.call is not None:
             self._switchboard.forget(run.call)
+            if run.future is not None:
+                self._drop(run.future)
         if run.claim is not None:
             self._porter.forget(run.claim)
         if not self._runs:
@@ -267,7 +277,15 @@ class Runner:
         """Take back a call that was not started; return whether it was so."""
         if run.task is not None:
             return not run.started and run.task.cancel()
-        return run.future is not None and run.future.cancel()
+        if run.call is None:
+            return run.future is not None and run.future.cancel()
+        # Executors do not always know what has begun: the switchboard does.
+        return not self._switchboard.has_begun(run.call)
+
+    def _drop(self, future: Future[Outcome]) -> None:
+        """Let an executor forget a call, if it can; it may have to ask around for that."""
+        if not future.done():
+            self._loop.run_in_executor(None, future.cancel)
 
 
 def _by_key(actions: Iterable[Action]) -> dict[tuple[str, str], Action]:
@@ -277,10 +295,6 @@ def _by_key(actions: Iterable[Action]) -> dict[tuple[str, str], Action]:
         found[action.service, action.slug] = action
         found.setdefault(("", action.slug), action)
     return found
-
-
-def _is_local(executor: Executor) -> bool:
-    return isinstance(executor, Threads | ThreadPoolExecutor)
 
 
 def _facts(run: _Run, assignment: WorkAssignment) -> Facts:

@@ -33,9 +33,10 @@ class Running:
         hello: Hello,
         actions: Sequence[Action],
         executor: Where,
+        reachable_at: str,
         welcomed: asyncio.Event | None,
     ) -> None:
-        self._runner = Runner(actions, hello.slots, executor)
+        self._runner = Runner(actions, hello.slots, executor, reachable_at)
         self._session = self._runner.session = Session(hello, self._runner, welcomed)
         self._watchdog = Watchdog(self._runner.blocked)
         self._stopping = asyncio.Event()

@@ -14,6 +14,7 @@ from longshore.client.callers import NO_METADATA, Caller
 from longshore.client.tls import Tls
 from longshore.v1.worker_service_pb2 import Hello
 from longshore.worker.actions import Action, Kind, Service, Where, summary
+from longshore.worker.doors import LOOPBACK
 from longshore.worker.running import Running
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -34,8 +35,11 @@ class Worker:
     Its own actions belong to a service named like it. `ruleset` and `operation` make services
     that are launched; their queues are served besides `queues`. `slots` is how many operations
     it works on at once, and how many threads it has for plain functions. `executor` is where
-    plain functions run that say nothing else. `identity` is what people see as the name of
-    this process; by default it holds the host and the process id.
+    plain functions run that say nothing else; see `Service.action`. `reachable_at` is the name
+    or the address of this machine for other machines that an executor runs functions on; files
+    of actions there pass through this process's temporary folder, which they have to share.
+    `identity` is what people see as the name of this process; by default it holds the host and
+    the process id.
     """
 
     def __init__(
@@ -45,6 +49,7 @@ class Worker:
         queues: str | Sequence[str] = ("default",),
         slots: int = 8,
         executor: Where = "thread",
+        reachable_at: str = LOOPBACK,
         version: str = "",
         description: str = "",
         identity: str = "",
@@ -55,6 +60,7 @@ class Worker:
         self.queues = (queues,) if isinstance(queues, str) else tuple(queues)
         self.slots = slots
         self.executor: Where = executor
+        self.reachable_at = reachable_at
         self.identity = identity
         self.services: dict[str, Service] = {}
         self._own = self.service(
@@ -185,7 +191,9 @@ class Worker:
         caller = Caller(
             servers, tenant=tenant, metadata=metadata, token=token, tls=tls, insecure=insecure
         )
-        running = Running(self.hello(), self.actions, self.executor, welcomed)
+        running = Running(
+            self.hello(), self.actions, self.executor, self.reachable_at, welcomed
+        )
         self._running = running
         try:
             await running.run(caller, grace_seconds, stopping)

@@ -113,7 +113,9 @@ class Applier:
             self._roll_back()
             raise
         head = self._head
-        return Applied(outcomes, batch.events, batch.records, head.revision, head.next_wake)
+        return Applied(
+            outcomes, batch.events, batch.records, head.revision, head.next_wake, batch.now
+        )
 
     def _commit_here(self, batch: Batch) -> None:
         """Commit on the loop's thread.
@@ -161,9 +163,9 @@ class Applier:
                 self._connection.execute("ROLLBACK")
 
     def _refused(self, error: Exception) -> Applied:
-        return Applied(
-            [_outcome_of(error)], [], dict, self._head.revision, self._head.next_wake
-        )
+        head = self._head
+        outcomes: list[object] = [_outcome_of(error)]
+        return Applied(outcomes, [], dict, head.revision, head.next_wake, self._clock())
 
     def _merged(self, parts: Sequence[Applied]) -> Applied:
         """Return what all parts did. Raises `StoreUnavailable` if none could be written."""
@@ -178,6 +180,7 @@ class Applier:
             lambda: {number: one for part in parts for number, one in part.created().items()},
             self._head.revision,
             self._head.next_wake,
+            self._clock(),
         )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Final
+import time
+from typing import Any, Final
 
 from longshore.core.installation import RESERVED_QUEUES
 from longshore.core.limits import PRIORITY_HIGHEST
 from longshore.core.store import Counts
+from longshore.stores import scanning
 
 _COUNTS: Final = """
     SELECT queue, kind, state, sum(count) FROM counts CROSS JOIN lanes ON lane = number
@@ -25,6 +27,7 @@ _FIRST: Final = """
     ORDER BY position, number LIMIT 1
 """
 _RESERVED: Final = f"{RESERVED_QUEUES}*"
+_STEPS_BETWEEN_LOOKS: Final = 20_000  #: Of SQLite's machine, between looks at the clock.
 
 
 def counts(tenant: str, connection: sqlite3.Connection) -> Counts:
@@ -40,8 +43,8 @@ def _oldest(tenant: str, connection: sqlite3.Connection) -> dict[str, int]:
     oldest: dict[str, int] = {}
     for lane, queue in connection.execute(_LANES, (tenant, _RESERVED)).fetchall():
         for priority in range(PRIORITY_HIGHEST + 1):
-            for (time,) in connection.execute(_FIRST, (lane, priority)):
-                oldest[queue] = min(time, oldest.get(queue, time))
+            for (since,) in connection.execute(_FIRST, (lane, priority)):
+                oldest[queue] = min(since, oldest.get(queue, since))
     return oldest
 
 
@@ -51,3 +54,20 @@ def total(
     """Return how many operations a list of everything has."""
     asked = (tenant, kind, int(reserved), _RESERVED)
     return int(connection.execute(_TOTAL, asked).fetchone()[0])
+
+
+def count_in_time(
+    connection: sqlite3.Connection, sql: str, parameters: tuple[Any, ...]
+) -> int | None:
+    """Return the number that a query gives, or None if it takes too long."""
+    deadline = time.monotonic() + scanning.SCAN_SECONDS
+    connection.set_progress_handler(lambda: time.monotonic() >= deadline, _STEPS_BETWEEN_LOOKS)
+    try:
+        (count,) = connection.execute(sql, parameters).fetchone()
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+            raise
+        return None
+    finally:
+        connection.set_progress_handler(None, 0)
+    return int(count)

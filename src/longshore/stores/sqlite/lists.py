@@ -10,8 +10,8 @@ from longshore.core.filters import EVERYTHING, UNFINISHED, And, Compare
 from longshore.core.ids import text_of
 from longshore.core.operations import Facts, Kind, Operation, Part, State
 from longshore.core.store import Page, Query
-from longshore.stores.sqlite.counting import total
-from longshore.stores.sqlite.scanning import count_in_time, windows
+from longshore.stores.scanning import windows
+from longshore.stores.sqlite.counting import count_in_time, total
 from longshore.stores.sqlite.values import (
     FACTS,
     KEPT,

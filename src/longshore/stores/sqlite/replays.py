@@ -12,7 +12,7 @@ from longshore.core.events import Event
 from longshore.core.filters import EVERYTHING
 from longshore.core.origins import decode
 from longshore.core.store import Events, Replay
-from longshore.stores.sqlite.scanning import windows
+from longshore.stores.scanning import windows
 from longshore.stores.sqlite.where import ORDINARY, Sql, joined, where
 
 _EVENT: Final = (

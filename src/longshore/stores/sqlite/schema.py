@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from sqlite_utils import Database, Migrations
@@ -277,10 +278,21 @@ for _name, _step in _STEPS.items():
 
 def migrate(database: Database) -> None:
     """Bring the schema to this version. Raises `StoreUnavailable` if it is of another one."""
-    unknown = {one.name for one in MIGRATIONS.applied(database)} - _STEPS.keys()
-    if unknown:
+    applied(database)
+    MIGRATIONS.apply(database)
+
+
+def pending(database: Database) -> Sequence[str]:
+    """Return what this version would change."""
+    return [one.name for one in MIGRATIONS.pending(database)]
+
+
+def applied(database: Database) -> Sequence[str]:
+    """Return what was changed, oldest first. Raises `StoreUnavailable` if it is of another one."""
+    names = [one.name for one in MIGRATIONS.applied(database)]
+    if unknown := set(names) - _STEPS.keys():
         raise StoreUnavailable(
             "the store was written by a version of Longshore that this one does not know: it "
             f"made the changes {', '.join(sorted(unknown))}"
         )
-    MIGRATIONS.apply(database)
+    return names

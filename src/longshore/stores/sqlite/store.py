@@ -27,6 +27,7 @@ from longshore.core.store import (
     Events,
     Page,
     Query,
+    Renewal,
     Replay,
     Standing,
 )
@@ -61,8 +62,11 @@ class SqliteStore:
     """`core.store.Store` in one SQLite file.
 
     Batches and point reads run on the event loop's thread, commits, lists and replays in
-    helper threads. No read transaction spans an await.
+    helper threads. No read transaction spans an await. One server has the file for itself, so
+    there is nothing to be heard of others. A disk that has failed is not trusted again.
     """
+
+    recovers = False
 
     def __init__(
         self, path: Path | str, codec: Codec, clock: Callable[[], int] = wall_clock
@@ -123,6 +127,15 @@ class SqliteStore:
 
     async def apply(self, changes: Sequence[Change]) -> Applied:
         return await self._open.applier.apply(changes)
+
+    async def news(self) -> Applied | None:
+        return None
+
+    def listen(self, callback: Callable[[], None]) -> None:
+        """Never call back."""
+
+    async def renew(self, live: Sequence[int], silent_ms: int) -> Renewal | None:
+        return None
 
     async def get(
         self, tenant: str, targets: Sequence[Target], parts: Sequence[int] = ()

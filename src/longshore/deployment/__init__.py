@@ -1,0 +1,1 @@
+"""The files that containers are built and run with; `longshore deployment` writes them out."""

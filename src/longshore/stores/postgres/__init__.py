@@ -1,0 +1,1 @@
+"""The PostgreSQL store: many servers over one database, each keeping all promises of `Store`."""
