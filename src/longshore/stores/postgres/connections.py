@@ -39,12 +39,18 @@ _LONG_PATIENCE: Final = 30.0
 #: One state of the store for all queries, and nothing that outlives the transaction. Lists are
 #: planned for what they ask, so that they find the indexes of what waits or runs; compiling
 #: them would take longer than most of them do.
-_SNAPSHOT: Final = f"""
+LONG_SNAPSHOT: Final = f"""
     BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
-    SET LOCAL statement_timeout = '{{patience:g}}s';
+    SET LOCAL statement_timeout = '{_LONG_PATIENCE:g}s';
     SET LOCAL idle_in_transaction_session_timeout = '{_PATIENCE:g}s';
     SET LOCAL plan_cache_mode = force_custom_plan;
-    SET LOCAL jit = off
+    SET LOCAL jit = off;
+"""
+#: What must not take long finds everything by an index, however small a table seems to be.
+SHORT_SNAPSHOT: Final = f"""
+    {LONG_SNAPSHOT}
+    SET LOCAL statement_timeout = '{_PATIENCE:g}s';
+    SET LOCAL enable_seqscan = off
 """
 
 
@@ -167,23 +173,23 @@ class Readers:
     async def fetch(self, sql: str, *parameters: Any) -> list[Row]:
         """Return the rows of one query, which is a snapshot by itself."""
         # Between transactions a shared connection forgets what it was told to prepare.
-        lent = self._snapshot(_PATIENCE) if self._address.pooled else self._lent(_PATIENCE)
+        lent = self._snapshot() if self._address.pooled else self._lent(_PATIENCE)
         async with lent as connection:
             return await connection.fetch(sql, *parameters)
 
     async def read(self, function: Callable[[AnyConnection], Awaitable[_T]]) -> _T:
         """Return what the function reads in one snapshot."""
-        return await self._read(function, _PATIENCE)
+        return await self._read(function, long=False)
 
     async def read_long(self, function: Callable[[AnyConnection], Awaitable[_T]]) -> _T:
         """Return what the function reads in one snapshot, and let all others go on meanwhile."""
         async with self._long_reads:
-            return await self._read(function, _LONG_PATIENCE)
+            return await self._read(function, long=True)
 
     async def _read(
-        self, function: Callable[[AnyConnection], Awaitable[_T]], patience: float
+        self, function: Callable[[AnyConnection], Awaitable[_T]], *, long: bool
     ) -> _T:
-        async with self._snapshot(patience) as connection:
+        async with self._snapshot(long=long) as connection:
             try:
                 return await function(connection)
             except LongshoreError as error:
@@ -204,9 +210,9 @@ class Readers:
                     raise
 
     @contextlib.asynccontextmanager
-    async def _snapshot(self, patience: float) -> AsyncGenerator[AnyConnection]:
-        async with self._lent(patience) as connection:
-            await connection.execute(_SNAPSHOT.format(patience=patience))
+    async def _snapshot(self, *, long: bool = False) -> AsyncGenerator[AnyConnection]:
+        async with self._lent(_LONG_PATIENCE if long else _PATIENCE) as connection:
+            await connection.execute(LONG_SNAPSHOT if long else SHORT_SNAPSHOT)
             yield connection
             await connection.execute("COMMIT")
 
