@@ -93,7 +93,7 @@ def _is_clear(url: str) -> bool:
     return not odd and _HOSTS.fullmatch(parts.netloc) is not None
 
 
-class _StoreType(click.ParamType[StorePlace]):
+class StoreType(click.ParamType[StorePlace]):
     """A store, of which no message shows a password."""
 
     name = "url"
@@ -129,7 +129,7 @@ def store_option(help_: str) -> Callable[[F], F]:
     """Declare `--store`; the command gets a `StorePlace`."""
     return setting(
         "--store",
-        type=_StoreType(),
+        type=StoreType(),
         default=DEFAULT_STORE,
         # In so many words: a file of options may hold a password.
         show_default=DEFAULT_STORE,
