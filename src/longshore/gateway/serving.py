@@ -60,7 +60,8 @@ async def serving(gateway: Gateway, grace_seconds: float = 30.0) -> AsyncGenerat
     """
     tls = tls_context(gateway.settings.tls) if gateway.settings.tls else None
     apps = {port: Leaving(app) for port, app in applications(gateway).items()}
-    sockets = _all_bound(gateway.settings.listen, apps)
+    settings = gateway.settings
+    sockets = _all_bound(settings.listen, apps, shared=settings.shared)
     servers = {
         port: _server(app, gateway.settings.limits, tls, grace_seconds)
         for port, app in apps.items()
@@ -100,13 +101,16 @@ def _server(
     return _Server(config, app)
 
 
-def _all_bound(listen: str, ports: Iterable[int | None]) -> dict[int | None, socket.socket]:
+def _all_bound(
+    listen: str, ports: Iterable[int | None], *, shared: bool
+) -> dict[int | None, socket.socket]:
     """Return a socket for each port, all or none; None is the one of `listen`."""
-    host, _, shared = listen.rpartition(":")
+    host, _, common = listen.rpartition(":")
     bound: dict[int | None, socket.socket] = {}
     try:
         for port in ports:
-            bound[port] = _bound(host.strip("[]"), int(shared) if port is None else port)
+            own = int(common) if port is None else port
+            bound[port] = _bound(host.strip("[]"), own, shared=shared)
     except CannotListen:
         for one in bound.values():
             one.close()
@@ -114,10 +118,12 @@ def _all_bound(listen: str, ports: Iterable[int | None]) -> dict[int | None, soc
     return bound
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bound(host: str, port: int, *, shared: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        bound = socket.create_server((host, port), family=family, backlog=2_048)
+        bound = socket.create_server(
+            (host, port), family=family, backlog=2_048, reuse_port=shared
+        )
     except OSError as error:
         raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror}") from None
     # Accepted connections inherit it. Without uvloop nobody else sets it, and the second packet

@@ -50,7 +50,7 @@ class Server:
 
     `address` is where it listens, as HOST:PORT, with the port that was chosen for port 0;
     `inside_address` is for workers in its own process. Without an `access` whoever connects
-    may do everything.
+    may do everything. A port that is `shared` is served by other processes as well.
     """
 
     def __init__(
@@ -63,19 +63,21 @@ class Server:
         limits: AccessLimits = DEFAULT,
         reflection: Reflection = Reflection.OPEN,
         inside: bool = False,
+        shared: bool = False,
     ) -> None:
         self._engine = engine
         self._listen = listen
         self._tls = tls
         self._reflection = reflection
         self._inside = inside
+        self._shared = shared
         self._gate = Gate(
             access,
             limits,
             certificates=tls is not None and tls.client_ca is not None,
             reflection_is_open=reflection is Reflection.OPEN,
         )
-        self._server = grpc.aio.server(options=core_options(limits))
+        self._server = grpc.aio.server(options=core_options(limits, shared=shared))
         self._health = Health()
         self._names: list[str] = []
         self._errands: list[asyncio.Task[None]] = []
@@ -141,8 +143,10 @@ class Server:
         return f"{host}:{port}"
 
     def _bind_inside(self) -> str:
-        """Return where workers of this process connect: in the clear, if others speak TLS."""
-        if not self._inside or self._tls is None:
+        """Return where workers of this process connect: in the clear, if others speak TLS, and
+        to no other process.
+        """
+        if not self._inside or (self._tls is None and not self._shared):
             return self.address
         return f"{_LOOPBACK}:{self._server.add_insecure_port(f'{_LOOPBACK}:0')}"
 
