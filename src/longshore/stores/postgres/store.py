@@ -29,6 +29,7 @@ from longshore.stores.postgres import channels, counting, lists, points, replays
 from longshore.stores.postgres.applying import Applier
 from longshore.stores.postgres.catalogs import Catalogs, read_accounts
 from longshore.stores.postgres.connections import Address, Readers, Writing, translated
+from longshore.stores.postgres.copying import refuse_unfinished
 from longshore.stores.postgres.listening import Listener
 from longshore.stores.postgres.migrating import migrate
 from longshore.stores.postgres.renewing import Renewer
@@ -67,7 +68,9 @@ class PostgresStore:
         writing, readers = Writing(address), Readers(address)
         try:
             with translated():
-                await migrate(await writing.connection())
+                connection = await writing.connection()
+                await migrate(connection)
+                await refuse_unfinished(connection)
                 applier = Applier(writing, self._codec, self._clock)
                 await applier.open()
                 await readers.open()
