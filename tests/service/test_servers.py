@@ -26,6 +26,7 @@ from longshore.v1.task_service_pb2 import (
     TaskSpec,
     WatchTasksRequest,
 )
+from longshore.v1.worker_service_pb2 import ListWorkersRequest
 from tests.service.harness import (
     PATIENCE_SECONDS,
     Watch,
@@ -85,6 +86,17 @@ async def test_a_task_that_is_run_here_by_a_worker_there_is_told_to_its_end(
     changes = [change for message in messages for change in message.changes]
     assert states(changes)[-1] == pb.STATE_SUCCEEDED
     assert messages[-1].end == pb.END_DONE
+
+
+async def test_workers_are_listed_wherever_their_streams_end(pair: Pair) -> None:
+    async with stevedore(pair.b, name="there", slots=3) as worker:
+        await pair.b.submit(submission())
+        await worker.hear()
+        listed = await pair.a.workers.ListWorkers(ListWorkersRequest())
+    (shown,) = (one for one in listed.workers if one.name == "there")
+    assert (shown.connected, shown.running, shown.slots) == (True, 1, 3)
+    assert shown.HasField("connect_time")
+    assert shown.HasField("last_seen_time")
 
 
 async def test_a_schedule_submits_once_whoever_looks_at_the_clock(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from longshore.core.callers import Target
@@ -15,6 +15,7 @@ from longshore.core.operations import Glance, Operation, Record
 from longshore.core.plans import Codec
 from longshore.core.store import (
     Applied,
+    Attendance,
     Catalog,
     Channel,
     Counts,
@@ -141,3 +142,6 @@ class PostgresStore:
     async def standing(self, operation: Operation, most: int) -> Standing:
         read = functools.partial(points.standing, operation, most)
         return await self._open.readers.read(read)
+
+    async def attendance(self, sessions: Sequence[int]) -> Mapping[int, Attendance]:
+        return await points.attendance(sessions, self._open.readers)
