@@ -52,6 +52,8 @@ SHORT_SNAPSHOT: Final = f"""
     SET LOCAL statement_timeout = '{_PATIENCE:g}s';
     SET LOCAL enable_seqscan = off
 """
+#: Of every type that is sent or read in lists.
+_LISTS: Final = "SELECT $1::smallint[], $2::integer[], $3::bigint[], $4::text[], $5::bytea[]"
 
 
 @dataclass(frozen=True)
@@ -103,11 +105,25 @@ def said(error: BaseException) -> str:
 async def connect(address: Address) -> Connection:
     """Open a connection. Raises `StoreUnavailable`."""
     try:
-        return await asyncpg.connect(
+        connection: Connection = await asyncpg.connect(
             address.dsn, command_timeout=_PATIENCE, **_settings(address)
         )
+        await _learn_types(connection)
     except (*DATABASE_ERRORS, ValueError) as error:
         raise _unreachable(address, error) from error
+    return connection
+
+
+async def _learn_types(connection: AnyConnection) -> None:
+    """Let asyncpg look up the types of lists, for which it changes settings of the session."""
+    try:
+        transaction = connection.transaction()
+        await transaction.start()
+        await connection.fetch(_LISTS, [], [], [], [], [])
+        await transaction.rollback()
+    except BaseException:
+        connection.terminate()
+        raise
 
 
 def _settings(address: Address) -> dict[str, Any]:
@@ -166,6 +182,7 @@ class Readers:
             self._address.dsn,
             min_size=0,
             max_size=_READERS,
+            init=_learn_types,
             reset=_nothing,
             **_settings(self._address),
         )
