@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 from longshore.cli.main import main
 from longshore.cli.parameters import Span
 from longshore.cli.serving import Serving
-from longshore.cli.stores import StorePlace
 from longshore.cli.settings import PREFIX, config_option, setting
+from longshore.cli.stores import StorePlace
 
 
 @click.group(context_settings={"auto_envvar_prefix": PREFIX})

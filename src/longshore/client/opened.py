@@ -84,7 +84,7 @@ class Opened:
         await asyncio.gather(*self._closing)
 
     def _open(self) -> Sequence[Channel]:
-        return [self._caller.open(server, _OPTIONS) for server in self._caller.servers]
+        return [self._caller.open(server, _OPTIONS) for server in self._caller.turns]
 
     def _release(self, channel: Channel) -> None:
         self._users[channel] -= 1
