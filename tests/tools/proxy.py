@@ -17,7 +17,8 @@ _RESET = struct.pack("ii", 1, 0)
 class Proxy:
     """Hands bytes both ways between whoever connects to `address` and the `target`.
 
-    `target` may be changed: it holds for the next connection.
+    The target is a host and a port, or the path of a socket. It may be changed: that holds for
+    the next connection.
     """
 
     def __init__(self, target: str) -> None:
@@ -101,8 +102,7 @@ class Proxy:
     async def _connect(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        host, _, port = self.target.rpartition(":")
-        far_reader, far_writer = await asyncio.open_connection(host, int(port))
+        far_reader, far_writer = await _reach(self.target)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._hand_on(reader, far_writer, self._there))
@@ -142,6 +142,13 @@ class _Way:
         allowed = piece[: self.left]
         self.left -= len(allowed)
         return allowed
+
+
+async def _reach(target: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    if target.startswith("/"):
+        return await asyncio.open_unix_connection(target)
+    host, _, port = target.rpartition(":")
+    return await asyncio.open_connection(host, int(port))
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
