@@ -263,6 +263,10 @@ class Store(Protocol):
         """Return what an operation waits for, counting those before it to `most`."""
         ...
 
+    async def warnings(self) -> Sequence[str]:
+        """Return what makes the store slower and slower, in sentences for who runs it."""
+        ...
+
     async def attendance(self, sessions: Sequence[int]) -> Mapping[int, Attendance]:
         """Return by number what is known of sessions. Who is alone keeps no times."""
         ...

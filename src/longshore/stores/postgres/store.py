@@ -26,7 +26,7 @@ from longshore.core.store import (
     Replay,
     Standing,
 )
-from longshore.stores.postgres import channels, counting, lists, points, replays
+from longshore.stores.postgres import channels, condition, counting, lists, points, replays
 from longshore.stores.postgres.applying import Applier
 from longshore.stores.postgres.catalogs import Catalogs, read_accounts
 from longshore.stores.postgres.connections import Address, Readers, Writing, translated
@@ -138,6 +138,9 @@ class PostgresStore:
 
     async def counts(self, tenant: str) -> Counts:
         return await self._open.readers.read(functools.partial(counting.counts, tenant))
+
+    async def warnings(self) -> Sequence[str]:
+        return await self._open.readers.read(condition.warnings)
 
     async def standing(self, operation: Operation, most: int) -> Standing:
         read = functools.partial(points.standing, operation, most)
