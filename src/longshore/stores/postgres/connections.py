@@ -36,6 +36,12 @@ _PATIENCE: Final = 5.0  #: Seconds for a connection, and for the database to ans
 #: Seconds that a list may take that must look at everything; see `lists`.
 _LONG_PATIENCE: Final = 30.0
 
+#: What is to be done where that is known.
+_ADVICE: Final = {
+    asyncpg.InvalidPasswordError: "; the password is that of the URL, of PGPASSWORD, or of a passfile",
+    asyncpg.InvalidCatalogNameError: "; createdb makes it, with the encoding UTF8",
+}
+
 #: One state of the store for all queries, and nothing that outlives the transaction. Lists are
 #: planned for what they ask, so that they find the indexes of what waits or runs; compiling
 #: them would take longer than most of them do.
@@ -134,7 +140,8 @@ def _settings(address: Address) -> dict[str, Any]:
 
 
 def _unreachable(address: Address, error: BaseException) -> StoreUnavailable:
-    return StoreUnavailable(f"the store {address} cannot be reached: {said(error)}")
+    advice = next((words for kind, words in _ADVICE.items() if isinstance(error, kind)), "")
+    return StoreUnavailable(f"the store {address} cannot be reached: {said(error)}{advice}")
 
 
 class Writing:
