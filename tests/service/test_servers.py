@@ -17,6 +17,7 @@ from longshore.engine.clock import MovableClock
 from longshore.engine.settings import EngineSettings
 from longshore.v1 import catalog_service_pb2
 from longshore.v1 import operation_pb2 as pb
+from longshore.v1.catalog_service_pb2 import Service, ServiceAction
 from longshore.v1.server_service_pb2 import GetCallerRequest
 from longshore.v1.task_service_pb2 import (
     CancelTaskRequest,
@@ -97,6 +98,19 @@ async def test_workers_are_listed_wherever_their_streams_end(pair: Pair) -> None
     assert (shown.connected, shown.running, shown.slots) == (True, 1, 3)
     assert shown.HasField("connect_time")
     assert shown.HasField("last_seen_time")
+
+
+async def test_what_one_server_was_told_the_other_knows_at_once(pair: Pair) -> None:
+    for turn in range(10):
+        here, there = pair if turn % 2 else reversed(pair)
+        offer = Service(slug=f"press{turn}", actions=[ServiceAction(slug="print")])
+        async with stevedore(here, [offer], queues=["default"]) as worker:
+            run = RunTaskRequest(spec=submission(call("print"), service=offer.slug).spec)
+            stream = there.tasks.RunTask(run)
+            await there.submit(submission(call("print"), service=offer.slug))
+            await worker.run_next()
+            await worker.run_next()
+            await Watch(stream).rest()
 
 
 async def test_a_schedule_submits_once_whoever_looks_at_the_clock(

@@ -154,6 +154,15 @@ class Engine:
             # They may have been given leases that they were not told of.
             self.sessions.send_away()
 
+    async def learn(self) -> bool:
+        """Read the catalog; tell whether anything has happened that was not known here.
+
+        What another server has committed is heard of a moment later.
+        """
+        before = self.catalog.current.revision
+        await self.catalog.refresh()
+        return self.catalog.current.revision > before
+
     async def watch(self, replay: Replay) -> Watcher:
         """Return a watcher from `replay.after` on. Raises as `check_revision` does."""
         await self.check_revision(replay.after)

@@ -104,7 +104,10 @@ class Server:
         )
         self._names = [service.SERVICE for service in services]
         self._server.add_generic_rpc_handlers(
-            tuple(handlers_of(service, self._gate) for service in (*services, *self._tellers()))
+            tuple(
+                handlers_of(service, self._gate, self._engine.learn)
+                for service in (*services, *self._tellers())
+            )
         )
         self.address = self._bind()
         self.inside_address = self._bind_inside()

@@ -75,6 +75,7 @@ class WorkerService:
         if request.page_token:
             token = PageToken.decode(request.page_token, asked, (FieldType.INT,))
             after = int(token.after[0])
+        await self._engine.learn()  # Of those who came to another server just now.
         sessions = sorted(
             session
             for session in self._engine.catalog.current.sessions.values()
