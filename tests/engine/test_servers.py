@@ -21,10 +21,12 @@ from longshore.core.errors import (
     LeaseLost,
     LongshoreError,
     OutcomeUnknown,
+    RevisionCompacted,
     SessionTakenOver,
     StreamTaken,
 )
 from longshore.core.events import Event, EventKind
+from longshore.core.file_changes import OpenBlob, SweepFiles
 from longshore.core.operations import FIRST_TERMINAL, Kind, Operation, State
 from longshore.core.policies import Policy
 from longshore.core.store import Channel, Replay
@@ -171,6 +173,27 @@ async def test_what_is_due_is_done_once(pair: Pair, clock: StillClock) -> None:
     for worker in workers:
         await worker.drain_messages()
     assert sum(len(worker.assignments) for worker in workers) == 20
+
+
+async def test_servers_that_tidy_up_at_once_do_it_together(
+    pair: Pair, clock: StillClock
+) -> None:
+    for server in pair:
+        for number in range(20):
+            await do(server, OpenBlob(bytes([number]) * 16))
+    operation = await pair.a.submit()
+    await pair.b.cancel(operation)
+    clock.advance(31 * 24 * 3_600)
+    for server in pair:
+        await server.settle()
+    clock.advance(8 * 24 * 3_600)
+    await asyncio.gather(*(server.engine.files.sweep() for server in pair))
+    await asyncio.gather(*(server.engine.retention.compact() for server in pair))
+    for server in pair:
+        assert await do(server, SweepFiles(100)) == []
+        assert server.engine.catalog.current.compacted > 0
+        with pytest.raises(RevisionCompacted):
+            await server.watch(after=0)
 
 
 async def test_a_cancel_at_one_server_reaches_the_worker_at_another(pair: Pair) -> None:
