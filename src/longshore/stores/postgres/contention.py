@@ -23,7 +23,7 @@ _LEASES: Final = f"""
     ), (
         SELECT TRUE FROM operations
         WHERE tenant = named.tenant AND concurrency_key = named.key AND wake_time = {PARKED}
-        LIMIT 1
+        ORDER BY lane LIMIT 1
     ) FROM unnest($1::text[], $2::text[]) AS named (tenant, key)
 """
 #: One probe of the index per lane and limit, however many operations wait in each.

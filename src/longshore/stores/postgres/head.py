@@ -59,7 +59,8 @@ _WAITING: Final = f"""
     SELECT (SELECT min(wake_time) FROM operations WHERE wake_time < {PARKED}), ARRAY(
         SELECT number FROM lanes CROSS JOIN LATERAL (
             SELECT FROM operations
-            WHERE lane = lanes.number AND state = 2 AND wake_time IS NULL LIMIT 1
+            WHERE lane = lanes.number AND state = 2 AND wake_time IS NULL
+            ORDER BY priority DESC, position LIMIT 1
         ) AS waiting
     )
 """
