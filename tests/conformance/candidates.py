@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 from longshore.core.plans import Codec
 from longshore.core.store import Store
-from longshore.stores.copying import Side, Target
-from longshore.stores.postgres import copying as postgres
 from longshore.stores.postgres.store import PostgresStore
-from longshore.stores.sqlite import copying as files
 from longshore.stores.sqlite.store import SqliteStore
 from tests.tools.postgres import databases
 
@@ -43,8 +40,7 @@ class Candidate:
     disk_full: Callable[[Store, Path], AbstractContextManager[None]]
     remove: Callable[[Path], None]  #: After it was closed.
     shared: bool  #: Whether several servers may have it open.
-    source: Callable[[Path], AbstractAsyncContextManager[Side]]  #: To copy it from, …
-    target: Callable[[Path], AbstractAsyncContextManager[Target]]  #: … and into.
+    url: Callable[[Path], str]  #: As the command line has it.
 
 
 CANDIDATES = {
@@ -53,15 +49,13 @@ CANDIDATES = {
         disk_full=sqlite_disk_full,
         remove=lambda _: None,  # The folder is removed as a whole.
         shared=False,
-        source=lambda place: files.source(str(place / "store.db")),
-        target=lambda place: files.target(str(place / "store.db")),
+        url=lambda place: f"sqlite:{place / 'store.db'}",
     ),
     "postgres": Candidate(
         make=lambda place, codec, clock: PostgresStore(databases().url(place), codec, clock),
         disk_full=lambda _, place: databases().disk_full(place),
         remove=lambda place: databases().give_back(place),
         shared=True,
-        source=lambda place: postgres.source(databases().url(place)),
-        target=lambda place: postgres.target(databases().url(place)),
+        url=lambda place: databases().url(place),
     ),
 }

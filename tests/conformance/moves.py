@@ -2,44 +2,40 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from pathlib import Path
 
 from hypothesis.stateful import precondition, rule
 
+from longshore.cli.stores import StorePlace
 from longshore.core.events import Event
 from longshore.core.operations import Part, Record
 from longshore.core.orders import NEWEST_FIRST
 from longshore.core.origins import Origin
 from longshore.core.store import Channel, Query, Replay, Store
-from longshore.stores.copying import Copier, Side, Tally, Target
+from longshore.stores.copying import Copier, Tally
 from longshore.stores.tables import TABLES, Row, Table
 from tests.conformance.candidates import CANDIDATES, Candidate
 from tests.conformance.stateful import StatefulTest
+from tests.conformance.world import World
 
 
 def unseen(_: Table, __: int) -> None:
     """Look away."""
 
 
-async def copied(source: Side, target: Target) -> Mapping[str, Tally]:
-    copier = Copier(source, "the source", target)
-    await copier.copy(unseen)
-    return await copier.verify(unseen)
+async def copy(source: str, target: str) -> Mapping[str, Tally]:
+    """Copy one store, which is closed, into another."""
+    origin, place = StorePlace.parse(source), StorePlace.parse(target)
+    async with origin.source() as side, place.target() as other:
+        copier = Copier(side, str(origin), other)
+        await copier.copy(unseen)
+        return await copier.verify(unseen)
 
 
-async def copy(
-    candidate: Candidate, place: Path, other: Candidate, other_place: Path
-) -> Mapping[str, Tally]:
-    """Copy a store, which is closed, into an empty one."""
-    async with candidate.source(place) as source, other.target(other_place) as target:
-        return await copied(source, target)
-
-
-async def rows(candidate: Candidate, place: Path) -> dict[str, list[Row]]:
+async def rows(url: str) -> dict[str, list[Row]]:
     """Return all rows of a store, which is closed."""
-    async with candidate.source(place) as side:
+    async with StorePlace.parse(url).source() as side:
         found = {
             table.name: [row async for page in side.pages(table) for row in page]
             for table in TABLES
@@ -79,42 +75,44 @@ async def _events(store: Store) -> list[tuple[Event, Origin | None]]:
         replay = replay._replace(after=told.revision)
 
 
+def other_than(candidate: Candidate) -> Candidate:
+    return next(one for one in CANDIDATES.values() if one is not candidate)
+
+
+async def move(world: World, folder: Path) -> None:
+    """Go on in a store of the other kind.
+
+    It is copied there and back, and says and has the same.
+    """
+    before = await answers(world.store)
+    await world.store.close()
+    old, new = world.candidate, other_than(world.candidate)
+    place, back = folder / "there", folder / "back"
+    for one in (place, back):
+        one.mkdir(parents=True)
+    first, second, third = old.url(world.place), new.url(place), old.url(back)
+    assert await copy(first, second) == await copy(second, third)
+    assert await rows(first) == await rows(second) == await rows(third)
+    old.remove(back)
+    old.remove(world.place)
+    world.candidate, world.place = new, place
+    await world.open()
+    assert await answers(world.store) == before
+
+
 class Moving(StatefulTest):
     """Moves to a store of the other kind now and then, and goes on there."""
-
-    places = itertools.count(1)
-
-    def commit(self) -> None:
-        raise NotImplementedError
 
     def __init__(self) -> None:
         super().__init__()
         self.moves = 0
+
+    def commit(self) -> None:
+        raise NotImplementedError
 
     @precondition(lambda self: self.moves < 2)
     @rule()
     def move(self) -> None:
         self.commit()
         self.moves += 1
-        self.run(self._move())
-
-    async def _move(self) -> None:
-        world = self.world
-        before = await answers(world.store)
-        old, old_place = world.candidate, world.place
-        new = next(one for one in CANDIDATES.values() if one is not old)
-        await world.store.close()
-        place, back = self._place(), self._place()
-        there = await copy(old, old_place, new, place)
-        assert await copy(new, place, old, back) == there
-        assert await rows(old, back) == await rows(old, old_place) == await rows(new, place)
-        old.remove(back)
-        old.remove(old_place)
-        world.candidate, world.place = new, place
-        await world.open()
-        assert await answers(world.store) == before
-
-    def _place(self) -> Path:
-        place = Path(self.folder.name, str(next(self.places)))
-        place.mkdir()
-        return place
+        self.run(move(self.world, Path(self.folder.name, str(self.moves))))

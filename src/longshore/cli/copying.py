@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Generator, Mapping
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import contextmanager
 
 import click
 from rich.console import Console
@@ -24,9 +24,7 @@ from longshore.cli.settings import config_option
 from longshore.cli.stores import StorePlace, StoreType
 from longshore.cli.tables import Column, Fit, say_table
 from longshore.core.errors import StoreUnavailable
-from longshore.stores import copying
-from longshore.stores.copying import Copier, Tally
-from longshore.stores.sqlite import copying as files
+from longshore.stores.copying import Copier, Tally, Told
 from longshore.stores.tables import Table
 
 _COLUMNS = (Column("TABLE"), Column("ROWS"), Column("DIGEST", Fit.CUT))
@@ -64,32 +62,15 @@ def copy(source: StorePlace, target: StorePlace, as_json: bool) -> None:
 
 
 async def _copied(source: StorePlace, target: StorePlace) -> Mapping[str, Tally]:
-    async with _source(source) as origin, _target(target) as place:
+    async with source.source() as origin, target.target() as place:
         copier = Copier(origin, str(source), place)
         with _shown(await copier.rows()) as shown:
             await copier.copy(shown("copying"))
             return await copier.verify(shown("verifying"))
 
 
-def _source(place: StorePlace) -> AbstractAsyncContextManager[copying.Side]:
-    if place.path is not None:
-        return files.source(place.path)
-    # What needs libraries that not everybody has is imported where it is wanted.
-    from longshore.stores.postgres import copying as databases  # noqa: PLC0415
-
-    return databases.source(place.url)
-
-
-def _target(place: StorePlace) -> AbstractAsyncContextManager[copying.Target]:
-    if place.path is not None:
-        return files.target(place.path)
-    from longshore.stores.postgres import copying as databases  # noqa: PLC0415
-
-    return databases.target(place.url)
-
-
 @contextmanager
-def _shown(total: int) -> Generator[Callable[[str], copying.Told]]:
+def _shown(total: int) -> Generator[Callable[[str], Told]]:
     """Show on stderr what is done to how many of so many rows.
 
     To people as bars; else a line for each table.
@@ -108,7 +89,7 @@ def _shown(total: int) -> Generator[Callable[[str], copying.Told]]:
         redirect_stdout=False,
     ) as progress:
 
-        def shown(doing: str) -> copying.Told:
+        def shown(doing: str) -> Told:
             task = progress.add_task(doing, total=total)
 
             def told(table: Table, rows: int) -> None:
@@ -119,7 +100,7 @@ def _shown(total: int) -> Generator[Callable[[str], copying.Told]]:
         yield shown
 
 
-def _told_in_lines(doing: str) -> copying.Told:
+def _told_in_lines(doing: str) -> Told:
     latest: Table | None = None
 
     def told(table: Table, _: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Final, Self, TypeVar
@@ -15,6 +16,8 @@ from longshore.cli.settings import setting
 from longshore.core.store import Store
 from longshore.server.codec import ProtoCodec
 from longshore.stores.condition import Condition
+from longshore.stores.copying import Side, Target
+from longshore.stores.sqlite import copying as files
 from longshore.stores.sqlite.condition import condition as condition_of_file
 from longshore.stores.sqlite.store import SqliteStore
 
@@ -73,6 +76,22 @@ class StorePlace:
         from longshore.stores.postgres.condition import condition  # noqa: PLC0415
 
         return await condition(self.url)
+
+    def source(self) -> AbstractAsyncContextManager[Side]:
+        """Have the store to copy from. Raises `StoreUnavailable`."""
+        if self.path is not None:
+            return files.source(self.path)
+        from longshore.stores.postgres import copying as databases  # noqa: PLC0415
+
+        return databases.source(self.url)
+
+    def target(self) -> AbstractAsyncContextManager[Target]:
+        """Have the store to copy into. Raises `StoreUnavailable`."""
+        if self.path is not None:
+            return files.target(self.path)
+        from longshore.stores.postgres import copying as databases  # noqa: PLC0415
+
+        return databases.target(self.url)
 
     def __str__(self) -> str:
         """Return it without a password."""
