@@ -29,6 +29,8 @@ from tests.benchmarks import (
     keys,
     latency,
     leasing,
+    postgres_queues,
+    postgres_submit,
     queues,
     submit,
     watchers,
@@ -52,6 +54,8 @@ SECTIONS: Final[dict[str, Callable[[Bench], Awaitable[list[Figure]]]]] = {
     "access": access.measure,
     "gateway": gateway.measure,
     "breakdown": breakdown.measure,
+    "postgres-queues": postgres_queues.measure,
+    "postgres-submit": postgres_submit.measure,
 }
 
 
