@@ -466,5 +466,4 @@ async def test_the_list_of_tables_leaves_nothing_out(world: World) -> None:
         found[table].discard(own)
     found["head"] &= {*HEAD}
     assert found == {"head": {*HEAD}, **{one.name: {*one.columns} for one in TABLES}}
-    for table in TABLES:
-        assert set(table.key) <= set(table.columns)
+    assert all({*one.key} <= {*one.columns} for one in TABLES)
