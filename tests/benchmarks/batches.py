@@ -52,7 +52,9 @@ async def measure_submit(bench: Bench) -> list[Figure]:
     ]
 
 
-async def submit_batch(stub: TaskServiceStub, request: tasks.BatchSubmitTasksRequest) -> list[str]:
+async def submit_batch(
+    stub: TaskServiceStub, request: tasks.BatchSubmitTasksRequest
+) -> list[str]:
     """Submit a batch and return the ids. Raises `RuntimeError` if one was refused."""
     answer = await stub.BatchSubmitTasks(request)
     for result in answer.results:

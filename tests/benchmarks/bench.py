@@ -24,6 +24,8 @@ class Bench:
 
     directory: Path  #: For stores; removed after the run.
     quick: bool
+    waiting: int  #: How many wait, and …
+    ended: int  #: … how many have ended, where it is about a large store.
     profiles: Path | None = None  #: A folder for what a profiler says of each server.
 
     def server(
