@@ -57,6 +57,7 @@ log = structlog.get_logger()
     "--processes",
     type=Processes(),
     default=1,
+    metavar="N|auto",
     help="How many processes serve, all on the same ports; auto: one per core. Takes "
     "PostgreSQL. Workers inside run in the first one; limits per caller hold in each.",
 )

@@ -55,7 +55,7 @@ class _Child:
         )
         self._process.start()
         sender.close()
-        self.ended = asyncio.create_task(self._end(), name=f"process-{number}")
+        self._ended = asyncio.create_task(self._end(), name=f"process-{number}")
 
     @property
     def pid(self) -> int | None:
@@ -66,12 +66,25 @@ class _Child:
         await _readable(self._receiver.fileno())
         try:
             said = self._receiver.recv()
-        except EOFError:
-            raise _Died(_meaning(await self.ended)) from None
+        except (EOFError, OSError):
+            raise _Died(_meaning(await self.ended())) from None
         if isinstance(said, Refusal):
-            await self.ended
+            await self.ended()
             raise Unsteady(said.message, said.exit_code)
         return str(said)
+
+    async def why(self) -> str:
+        """Return why it has ended, once it has."""
+        code = await self.ended()
+        with contextlib.suppress(EOFError, OSError):
+            said = self._receiver.recv() if self._receiver.poll() else None
+            if isinstance(said, Refusal):
+                return said.message
+        return _meaning(code)
+
+    async def ended(self) -> int:
+        """Return its exit code once it has ended; below 0: the signal that ended it."""
+        return await asyncio.shield(self._ended)
 
     def terminate(self) -> None:
         self._process.terminate()
@@ -80,7 +93,6 @@ class _Child:
         self._process.kill()
 
     async def _end(self) -> int:
-        """Return its exit code once it has ended; below 0: the signal that ended it."""
         await _readable(self._process.sentinel)
         self._process.join()
         assert self._process.exitcode is not None
@@ -119,8 +131,7 @@ class _Seat:
         """Fill it whenever it is empty. Raises `Unsteady` if that is of no use."""
         while True:
             assert self.child is not None
-            code = await asyncio.shield(self.child.ended)
-            self._note(_meaning(code))
+            self._note(await self.child.why())
             while self._serves_since is None:
                 if self._falls >= _MOST_FALLS and not any(one.steady for one in seats):
                     raise Unsteady(f"no process of the server stays alive: {self._why}")
@@ -141,7 +152,7 @@ class _Seat:
         if self.child is None:
             return 0
         self.child.terminate()
-        code = await self.child.ended
+        code = await self.child.ended()
         # What has not begun to serve has nothing to drain.
         return 0 if self._serves_since is None else code
 
