@@ -239,6 +239,18 @@ async def test_a_copy_of_the_same_kind_is_the_same_as_well(
     other.remove()
 
 
+async def test_connections_that_others_share_are_good_enough(
+    world: World, target: Target
+) -> None:
+    def shared(url: str) -> str:
+        return url if url.startswith("sqlite:") else f"{url}&pooled=true"
+
+    await fill(world)
+    source = await closed(world)
+    await copy(shared(source), shared(target.url))
+    assert await rows(target.url) == await rows(source)
+
+
 async def test_large_rows_are_copied_a_few_at_a_time(
     world: World, target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,6 +288,8 @@ async def test_a_copy_that_is_killed_anywhere_goes_on(world: World, target: Targ
                 await target.store().open()
             with pytest.raises(StoreUnavailable, match="has not ended"):
                 await rows(target.url)
+            condition = await StorePlace.parse(target.url).condition()
+            assert "has not ended" in condition.warnings[0]
     assert code == 0
     assert steps > 30
     assert await rows(target.url) == await rows(source)

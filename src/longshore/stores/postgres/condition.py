@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from longshore.stores.condition import Condition
+from longshore.stores.copying import UNFINISHED
 from longshore.stores.postgres import migrating
 from longshore.stores.postgres.connections import (
     Address,
@@ -14,6 +15,7 @@ from longshore.stores.postgres.connections import (
     connect,
     translated,
 )
+from longshore.stores.postgres.copying import is_unfinished
 
 #: A transaction that is older is open for no reason of ours: reads take 30 s at most.
 OLD_SECONDS: Final = 60
@@ -69,13 +71,14 @@ async def _read(connection: AnyConnection) -> Condition:
         size = int(await connection.fetchval(_SIZE))
         if not applied:
             return Condition(applied, pending, size)
+        unfinished = [UNFINISHED] if await is_unfinished(connection) else []
         return Condition(
             applied,
             pending,
             size,
             int(await connection.fetchval(_REVISION)),
             {(kind, state): count for kind, state, count in await connection.fetch(_COUNTS)},
-            await warnings(connection),
+            [*unfinished, *await warnings(connection)],
         )
 
 

@@ -66,11 +66,16 @@ _ALIVE: Final = f"""
 """
 
 
+async def is_unfinished(connection: AnyConnection) -> bool:
+    """Tell whether a store is being copied into this database."""
+    async with connection.transaction():
+        return bool(await connection.fetchval(_EXISTS))
+
+
 async def refuse_unfinished(connection: AnyConnection) -> None:
     """Raise `StoreUnavailable` if a store is being copied into this database."""
-    async with connection.transaction():
-        if await connection.fetchval(_EXISTS):
-            raise StoreUnavailable(UNFINISHED)
+    if await is_unfinished(connection):
+        raise StoreUnavailable(UNFINISHED)
 
 
 @contextlib.asynccontextmanager
@@ -152,7 +157,7 @@ class PostgresSide:
 
     async def note(self) -> str | None:
         async with self._transaction():
-            if not await self._connection.fetchval(_EXISTS):
+            if not await is_unfinished(self._connection):
                 return None
             return str(await self._connection.fetchval("SELECT note FROM copying"))
 

@@ -24,9 +24,14 @@ _HEAD: Final = f"SELECT {', '.join(HEAD)} FROM head"
 _SET_HEAD: Final = f"UPDATE head SET {', '.join(f'{name} = ?' for name in HEAD)}"
 
 
+def is_unfinished(connection: sqlite3.Connection) -> bool:
+    """Tell whether a store is being copied into this file."""
+    return bool(connection.execute(_EXISTS).fetchone()[0])
+
+
 def refuse_unfinished(connection: sqlite3.Connection) -> None:
     """Raise `StoreUnavailable` if a store is being copied into this file."""
-    if connection.execute(_EXISTS).fetchone()[0]:
+    if is_unfinished(connection):
         raise StoreUnavailable(UNFINISHED)
 
 
@@ -98,7 +103,7 @@ class SqliteSide:
 
     async def note(self) -> str | None:
         with translated():
-            if not self._connection.execute(_EXISTS).fetchone()[0]:
+            if not is_unfinished(self._connection):
                 return None
             return str(self._connection.execute("SELECT note FROM copying").fetchone()[0])
 
