@@ -19,11 +19,14 @@ from longshore.stores.postgres.connections import (
 from longshore.stores.postgres.values import kept_text, told_text
 from longshore.stores.tables import HEAD, TABLES, Row, Table, quoted
 
-#: Whoever holds the lock of the head for longer is no server.
+#: Whoever holds the lock of the head for longer is no server. The source waits for as long as
+#: the target is read, but not for a machine that is gone.
 _SETTINGS: Final = """
     SET LOCAL statement_timeout = 0;
     SET LOCAL lock_timeout = '5s';
     SET LOCAL idle_in_transaction_session_timeout = 0;
+    SET LOCAL tcp_keepalives_idle = 60;
+    SET LOCAL tcp_keepalives_interval = 10;
     SET LOCAL jit = off
 """
 _DAY: Final = 86_400.0  #: Seconds, which is as long as somebody looks on.
