@@ -185,3 +185,35 @@ async def test_streams_go_on_after_an_outage_and_health_tells_of_it(
             lambda changes: bool(changes) and states(changes)[-1] == pb.STATE_SUCCEEDED
         )
         assert changes[-1].task.metadata.id == task.metadata.id
+
+
+async def test_streams_are_told_to_go_elsewhere_when_the_store_is_gone_for_long(
+    tmp_path: Path,
+) -> None:
+    url = databases().url(tmp_path)
+    settings = EngineSettings(
+        bookmark_seconds=0.2, beat_seconds=0.05, time_to_live_seconds=PATIENCE_SECONDS
+    )
+    async with serving(tmp_path / "store", settings, database=url) as world:
+        task = await world.submit(submission(options=options(allow_unregistered=True)))
+        watch = Watch(world.tasks.WatchTasks(WatchTasksRequest(after_revision=0)))
+        caller = await world.servers.GetCaller(GetCallerRequest())
+        results = world.tasks.StreamResults(StreamResultsRequest(stream=caller.stream))
+        assert not (await results.read()).HasField("task")
+        (change,) = await watch.until(bool)
+        with databases().gone(tmp_path):
+            messages = await watch.rest()
+            last = await last_of(results)
+    assert change.event.operation_id == task.metadata.id
+    assert messages[-1].end == last.end == pb.END_RECONNECT
+    assert messages[-1].revision >= change.event.revision
+    databases().drop(tmp_path)
+
+
+async def last_of(stream: Any) -> Any:
+    """Return the last message of a stream."""
+    last: Any = None
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (message := await stream.read()) is not grpc.aio.EOF:
+            last = message
+    return last

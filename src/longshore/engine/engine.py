@@ -69,6 +69,11 @@ class Engine:
     def presence(self) -> Presence:
         return self.writer.presence
 
+    @property
+    def cut_off(self) -> bool:
+        """Whether the store has been gone for so long that other servers may serve better."""
+        return self.presence.is_gone_for(3 * self.settings.beat_seconds)
+
     async def __aenter__(self) -> Self:
         await self.store.open()
         try:
