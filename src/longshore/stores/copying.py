@@ -33,14 +33,14 @@ Told: TypeAlias = Callable[[Table, int], None]
 """Is called with so many rows of a table that are through."""
 
 
-def refuse_schema(applied: Sequence[str], pending: Sequence[str]) -> None:
+def refuse_schema(store: object, applied: Sequence[str], pending: Sequence[str]) -> None:
     """Raise `StoreUnavailable` if the schema of a store is not that of this version."""
     if not applied:
-        raise StoreUnavailable("there is nothing to be copied: the store has no tables")
+        raise StoreUnavailable(f"there is nothing to be copied: {store} has no tables")
     if pending:
         raise StoreUnavailable(
-            "the store was written by an older version of Longshore: `longshore db migrate` "
-            "brings it to this one"
+            f"the store {store} was written by an older version of Longshore: `longshore db "
+            "migrate` brings it to this one"
         )
 
 

@@ -87,10 +87,11 @@ async def source(url: str) -> AsyncGenerator[PostgresSide]:
 
     Raises `StoreUnavailable`.
     """
-    async with _connected(url) as connection:
-        refuse_schema(*await migrating.status(connection))
+    address = Address.parse(url)
+    async with _connected(address) as connection:
+        refuse_schema(address, *await migrating.status(connection))
         await refuse_unfinished(connection)
-        await _refuse_served(connection)
+        await _refuse_served(address, connection)
         async with connection.transaction(isolation="repeatable_read"):
             await connection.execute(_SETTINGS)
             await connection.execute(_LOCK, timeout=_DAY)
@@ -103,19 +104,20 @@ async def target(url: str) -> AsyncGenerator[PostgresSide]:
 
     Raises `StoreUnavailable`.
     """
-    async with _connected(url) as connection:
+    address = Address.parse(url)
+    async with _connected(address) as connection:
         status = await migrating.status(connection)
         if status.applied:
-            refuse_schema(*status)
-            await _refuse_served(connection)
+            refuse_schema(address, *status)
+            await _refuse_served(address, connection)
         else:
             await migrating.migrate(connection)
         yield PostgresSide(connection)
 
 
 @contextlib.asynccontextmanager
-async def _connected(url: str) -> AsyncGenerator[Connection]:
-    connection = await connect(Address.parse(url))
+async def _connected(address: Address) -> AsyncGenerator[Connection]:
+    connection = await connect(address)
     try:
         with translated():
             yield connection
@@ -123,13 +125,13 @@ async def _connected(url: str) -> AsyncGenerator[Connection]:
         connection.terminate()
 
 
-async def _refuse_served(connection: Connection) -> None:
+async def _refuse_served(address: Address, connection: Connection) -> None:
     async with connection.transaction():
         alive = await connection.fetchval(_ALIVE)
     if alive:
         raise StoreUnavailable(
-            f"{alive} servers have the store: stop them first; one that was killed is believed "
-            f"to be gone after {_SILENT_SECONDS} s"
+            f"servers have the store {address}, {alive} of them: stop them first; one that was "
+            f"killed is believed to be gone after {_SILENT_SECONDS} s"
         )
 
 

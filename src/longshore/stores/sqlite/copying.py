@@ -41,7 +41,7 @@ async def source(path: str) -> AsyncGenerator[SqliteSide]:
     _refuse_missing(Path(path))
     with _opened(path) as connection:
         database = Database(connection)
-        refuse_schema(schema.applied(database), schema.pending(database))
+        refuse_schema(path, schema.applied(database), schema.pending(database))
         refuse_unfinished(connection)
         yield SqliteSide(connection)
 
@@ -52,7 +52,7 @@ async def target(path: str) -> AsyncGenerator[SqliteSide]:
     with _opened(path) as connection:
         database = Database(connection)
         if schema.applied(database):
-            refuse_schema(schema.applied(database), schema.pending(database))
+            refuse_schema(path, schema.applied(database), schema.pending(database))
         else:
             schema.migrate(database)
         # Batches that are lost are copied again; it is enough that none is lost in part.
