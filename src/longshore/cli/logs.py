@@ -67,5 +67,7 @@ def formatter(*, terminal: bool) -> logging.Formatter:
 
 def _rendered(terminal: bool) -> list[Processor]:
     if terminal:
-        return [structlog.dev.ConsoleRenderer()]
+        # Variables may hold passwords.
+        tracebacks = structlog.dev.RichTracebackFormatter(show_locals=False)
+        return [structlog.dev.ConsoleRenderer(exception_formatter=tracebacks)]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
