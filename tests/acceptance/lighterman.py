@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import grpc.aio
+from grpc import StatusCode
 
 from longshore.v1.catalog_service_pb2 import Service, ServiceAction
 from longshore.v1.worker_service_pb2 import (
@@ -26,6 +27,16 @@ from tests.acceptance.office import Office, reason_of
 
 ACTIONS: Final = ("toil", "stumble", "fail")
 SERVICE: Final = "port"
+
+#: What somebody is told whom no server could serve.
+PASSING: Final = (
+    StatusCode.UNAVAILABLE,
+    StatusCode.DEADLINE_EXCEEDED,
+    StatusCode.CANCELLED,  # Said by a server that is killed or stops.
+)
+
+#: What gRPC says itself of a stream that ended while something was being written.
+_NOT_WRITTEN: Final = "Internal error from Core"
 
 _LATER_SECONDS: Final = 0.05  #: Until the next stream.
 
@@ -69,6 +80,8 @@ class Lighterman:
         except grpc.aio.AioRpcError as error:
             if reason_of(error) == "SESSION_TAKEN_OVER":
                 self._forget()
+            elif error.code() not in PASSING and error.details() != _NOT_WRITTEN:
+                raise
         except TimeoutError:
             pass
         finally:
@@ -147,7 +160,7 @@ class Lighterman:
         await asyncio.sleep(random.uniform(0.005, 0.03))
         report = _report(one.number, one.lease_token)
         if one.action == "fail" or (one.action == "stumble" and one.attempt == 1):
-            report.failed.error.code = grpc.StatusCode.ABORTED.value[0]
+            report.failed.error.code = StatusCode.ABORTED.value[0]
         else:
             report.completed.SetInParent()
         self._say(report)

@@ -9,40 +9,9 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from tests.acceptance.processes import Program
+from tests.acceptance.processes import Server
 from tests.tools.cluster import Cluster
 from tests.tools.proxy import Proxy
-
-
-class Shed(Program):
-    """One server, which can be killed and started again at the same address."""
-
-    def __init__(
-        self,
-        url: str,
-        files: Path,
-        listen: str,
-        *,
-        beat: float,
-        time_to_live: float,
-        clock_ahead: float,
-    ) -> None:
-        super().__init__(environment={"CLOCK_AHEAD_SECONDS": str(clock_ahead)})
-        self.arguments = [
-            *(sys.executable, "-m", "tests.acceptance.elsewhen"),
-            *(url, str(files), listen, str(beat), str(time_to_live)),
-        ]
-        self.address = ""
-
-    async def __aenter__(self) -> Self:
-        await super().__aenter__()
-        try:
-            found = await self.said(r"listening on (127\.0\.0\.1:\d+)", self.out)
-        except BaseException as error:
-            await self.__aexit__(type(error), error, None)
-            raise
-        self.address = found[1]
-        return self
 
 
 class Roadstead:
@@ -59,7 +28,7 @@ class Roadstead:
     ) -> None:
         self.cluster = cluster
         self.proxies: list[Proxy] = []
-        self.servers: list[Shed] = []
+        self.servers: list[Server] = []
         self._folder = folder
         self._beat = beat
         self._time_to_live = time_to_live
@@ -72,8 +41,8 @@ class Roadstead:
             await Proxy(self.cluster.address).__aenter__() for _ in self._clocks_ahead
         ]
         # At the same time: one of them makes the tables, all others wait for it.
-        sheds = [self._shed(index, "127.0.0.1:0") for index in range(len(self.proxies))]
-        self.servers = await asyncio.gather(*(shed.__aenter__() for shed in sheds))
+        starting = [self._server(index) for index in range(len(self.proxies))]
+        self.servers = await asyncio.gather(*(one.__aenter__() for one in starting))
         return self
 
     async def __aexit__(
@@ -109,15 +78,17 @@ class Roadstead:
         """Start a server anew, at the address of the one that was killed."""
         killed = self.servers[index]
         await killed.__aexit__(None, None, None)
-        self.servers[index] = await self._shed(index, killed.address).__aenter__()
+        self.servers[index] = await self._server(index, killed.address).__aenter__()
 
-    def _shed(self, index: int, listen: str) -> Shed:
-        url = self._url.replace(self.cluster.address, self.proxies[index].address)
-        return Shed(
-            url,
-            self._folder / "files",
-            listen,
-            beat=self._beat,
-            time_to_live=self._time_to_live,
-            clock_ahead=self._clocks_ahead[index],
+    def _server(self, index: int, listen: str = "127.0.0.1:0") -> Server:
+        ahead = self._clocks_ahead[index]
+        server = Server(
+            self._url.replace(self.cluster.address, self.proxies[index].address),
+            *("--files", self._folder / "files"),
+            *("--beat", f"{self._beat:g}s", "--time-to-live", f"{self._time_to_live:g}s"),
+            listen=listen,
+            environment={"CLOCK_AHEAD_SECONDS": str(ahead)},
         )
+        if ahead:
+            server.arguments[:1] = [sys.executable, "-m", "tests.acceptance.elsewhen"]
+        return server

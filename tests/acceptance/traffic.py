@@ -39,7 +39,7 @@ from tests.acceptance.histories import (
     Watched,
     sighting,
 )
-from tests.acceptance.lighterman import ACTIONS, SERVICE, Lighterman
+from tests.acceptance.lighterman import ACTIONS, PASSING, SERVICE, Lighterman
 from tests.acceptance.office import Office, events_of, request, retry
 from tests.acceptance.promises import MOST_ATTEMPTS
 from tests.acceptance.waiting import eventually, eventually_answered
@@ -51,11 +51,6 @@ COLOURS: Final = ("red", "green")
 _CALLERS: Final = 3
 _CALL_SECONDS: Final = 10.0
 _AGAIN_SECONDS: Final = 0.05  #: Until whoever was not served tries the next server.
-_PASSING: Final = (
-    StatusCode.UNAVAILABLE,
-    StatusCode.DEADLINE_EXCEEDED,
-    StatusCode.CANCELLED,  # Said by a server that is killed or stops.
-)
 
 
 class Traffic:
@@ -108,6 +103,8 @@ class Traffic:
     ) -> None:
         if error is not None:
             print(f"--- {len(self._submits)} submits, {len(self._ended)} ended")
+            for watched in self._watches:
+                print(f"--- {watched.name} watcher: {watched.sightings[-1:]}")
         for task in (*self._calling, *self._tasks):
             task.cancel()
         await asyncio.gather(*self._calling, *self._tasks, return_exceptions=True)
@@ -244,7 +241,7 @@ class Traffic:
         except grpc.aio.AioRpcError as error:
             if error.code() is StatusCode.FAILED_PRECONDITION:
                 return None  # It had ended already.
-            if error.code() not in _PASSING:
+            if error.code() not in PASSING:
                 raise
             self.setbacks += 1
             return None
@@ -291,7 +288,7 @@ class Traffic:
                         self._see(event, sightings)
                     seen = message.revision if message.HasField("revision") else seen
             except grpc.aio.AioRpcError as error:
-                if error.code() not in _PASSING:
+                if error.code() not in PASSING:
                     raise
             await asyncio.sleep(_AGAIN_SECONDS)
 
