@@ -9,13 +9,17 @@ import pytest
 from longshore.cli.logs import formatter
 
 
-def logged(*, terminal: bool) -> str:
-    """Return how an error is logged that was met with a secret at hand."""
+def broken() -> float:
+    """Fail with a secret at hand."""
     secret = f"{'hu'}sh"
-    try:
-        len(secret) / 0  # noqa: B018
-    except ZeroDivisionError as error:
-        raised = (type(error), error, error.__traceback__)
+    return len(secret) / 0
+
+
+def logged(*, terminal: bool) -> str:
+    """Return how that is logged."""
+    with pytest.raises(ZeroDivisionError) as caught:
+        broken()
+    raised = (caught.type, caught.value, caught.tb)
     record = logging.LogRecord("here", logging.ERROR, __file__, 1, "it broke", None, raised)
     return formatter(terminal=terminal).format(record)
 
