@@ -95,6 +95,7 @@ _READS: dict[str, Callable[[PostgresRows], object]] = {
     "last launch": lambda rows: rows.last_launch("default", 0),
     "held": lambda rows: rows.held_by(3),
     "due": lambda rows: rows.due(_EARLY, 50),
+    "expiring": lambda rows: rows.expiring(_EARLY, 50),
     "next wake": lambda rows: rows.next_wake(after=_EARLY),
     "removable": lambda rows: rows.removable(200, 50),
     "account": lambda rows: rows.account("default", "ada", Account("archive", "1000")),

@@ -279,8 +279,10 @@ async def test_leasing_reads_the_waiting_work_of_a_lane_in_order(
 
 async def test_what_is_due_is_read_in_order(rows: PostgresRows, written: Planned) -> None:
     await read(lambda: rows.due(0, 10))
+    await read(lambda: rows.expiring(0, 10))
     await read(lambda: rows.next_wake(after=0))
     assert written.plan.count("using wake") == 2
+    assert written.plan.count("using expiring") == 2
     assert "Sort" not in written.plan
 
 
@@ -294,8 +296,8 @@ async def test_what_is_held_named_expired_or_keyed_is_read_by_its_index(
         ("documents_pkey", lambda: rows.requests([1, 2], Part.REQUEST)),
         ("documents_pkey", lambda: rows.documents([1, 2], Part.DELIVERY)),
         ("operations_id_key", lambda: rows.number_of(b"0")),
-        ("holding", lambda: rows.leases("default", "press")),
         ("parked", lambda: rows.parked_groups("default", "press", 0)),
+        ("holding", lambda: rows.leases("default", "press")),
         ("waiting", lambda: rows.spans([1, 2], 0)),
         ("turns", lambda: rows.last_turn([1, 2], 0, "a")),
         ("launches", lambda: rows.waiting_launches("default")),

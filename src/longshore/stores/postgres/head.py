@@ -56,7 +56,10 @@ _CIRCLES: Final = "SELECT tenant, queue, priority, plain FROM circles"
 _SINCE: Final = "WHERE changed > $1"
 #: When something is due, and one probe of the index per lane, however many wait in it.
 _WAITING: Final = f"""
-    SELECT (SELECT min(wake_time) FROM operations WHERE wake_time < {PARKED}), ARRAY(
+    SELECT least(
+        (SELECT min(wake_time) FROM operations WHERE wake_time < {PARKED} AND state < 4),
+        (SELECT min(wake_time) FROM operations WHERE state >= 4)
+    ), ARRAY(
         SELECT number FROM lanes CROSS JOIN LATERAL (
             SELECT FROM operations
             WHERE lane = lanes.number AND state = 2 AND wake_time IS NULL

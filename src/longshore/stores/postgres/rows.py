@@ -58,10 +58,19 @@ _LAST_LAUNCH: Final = """
 """
 _HELD: Final = f"SELECT {OPERATION} FROM operations WHERE session = $1 ORDER BY token"
 _DUE: Final = f"""
-    SELECT {OPERATION} FROM operations WHERE wake_time <= $1 ORDER BY wake_time LIMIT $2
+    SELECT {OPERATION} FROM operations WHERE wake_time <= $1 AND state < 4
+    ORDER BY wake_time LIMIT $2
+"""
+_EXPIRING: Final = f"""
+    SELECT {OPERATION} FROM operations WHERE wake_time <= $1 AND state >= 4
+    ORDER BY wake_time LIMIT $2
 """
 _NEXT_WAKE: Final = f"""
-    SELECT min(wake_time) FROM operations WHERE wake_time > $1 AND wake_time < {PARKED}
+    SELECT least(
+        (SELECT min(wake_time) FROM operations
+        WHERE wake_time > $1 AND wake_time < {PARKED} AND state < 4),
+        (SELECT min(wake_time) FROM operations WHERE wake_time > $1 AND state >= 4)
+    )
 """
 _HEAD: Final = "SELECT compacted, revision FROM head"
 _TIME_OF: Final = "SELECT time FROM events WHERE revision = $1"
@@ -205,6 +214,9 @@ class PostgresRows(ContentionRows, FileRows, InstallationRows):
 
     def due(self, now: int, limit: int) -> list[Operation]:
         return self.fetch_operations(_DUE, now, limit)
+
+    def expiring(self, now: int, limit: int) -> list[Operation]:
+        return self.fetch_operations(_EXPIRING, now, limit)
 
     def next_wake(self, *, after: int) -> int | None:
         found: int | None = self.fetch_one(_NEXT_WAKE, after)[0]
