@@ -26,6 +26,7 @@ from tests.benchmarks import (
     end_to_end,
     files,
     gateway,
+    holds,
     keys,
     latency,
     leasing,
@@ -58,6 +59,7 @@ SECTIONS: Final[dict[str, Callable[[Bench], Awaitable[list[Figure]]]]] = {
     "postgres-queues": postgres_queues.measure,
     "postgres-submit": postgres_submit.measure,
     "scale": scale.measure,
+    "holds": holds.measure,
 }
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import asyncpg
 
 from longshore.core.operations import Facts, Operation, State
+from longshore.v1.task_service_pb2_grpc import TaskServiceStub
+from tests.benchmarks.bench import Bench, connected
+from tests.benchmarks.messages import publish, submit_request
+from tests.benchmarks.workers import run_raw
+from tests.tools.cluster import Cluster
 
 _AT_ONCE: Final = 100_000
 _TELL_EVERY: Final = 1_000_000
@@ -80,3 +86,25 @@ class History:
         """Leave it as it is after a while without load."""
         await self.connection.execute("VACUUM (ANALYZE)")
         await self.connection.execute("CHECKPOINT")
+
+
+@asynccontextmanager
+async def history(
+    bench: Bench, cluster: Cluster, name: str
+) -> AsyncGenerator[tuple[str, History]]:
+    """Let one operation end and another wait in a new database; yield its URL as well.
+
+    The server has the name, and is gone again.
+    """
+    url = await cluster.database()
+    async with bench.server(name, store=url) as server, connected(server.address) as channel:
+        await publish(channel)
+        stub = TaskServiceStub(channel)
+        await stub.SubmitTask(submit_request())
+        await run_raw(channel, 1, slots=1)
+        await stub.SubmitTask(submit_request())
+    connection = await cluster.connect(url.rpartition("/")[2])
+    try:
+        yield url, History(connection, bench.say)
+    finally:
+        await connection.close()

@@ -18,7 +18,6 @@ from tests.benchmarks.figures import Figure, Target
 from tests.benchmarks.load import in_flight
 from tests.benchmarks.messages import BATCH, batch_request, publish, submit_request
 from tests.benchmarks.postgres import postgres
-from tests.benchmarks.processes import Running
 from tests.benchmarks.samples import Sample
 
 #: A connection stays with the process that took it, so there are many of them.

@@ -22,11 +22,10 @@ from longshore.v1 import task_service_pb2 as tasks
 from longshore.v1.task_service_pb2_grpc import TaskServiceStub
 from tests.benchmarks.bench import Bench, connected
 from tests.benchmarks.figures import Figure, Target
-from tests.benchmarks.history import History
+from tests.benchmarks.history import history
 from tests.benchmarks.load import in_flight
-from tests.benchmarks.messages import BATCH, batch_request, publish, submit_request
+from tests.benchmarks.messages import BATCH, batch_request, submit_request
 from tests.benchmarks.postgres import postgres
-from tests.benchmarks.processes import Running
 from tests.benchmarks.samples import Sample
 from tests.benchmarks.watchers import crowd_of
 from tests.benchmarks.workers import run_raw
@@ -134,34 +133,13 @@ async def _compare(
 async def _side(
     bench: Bench, cluster: Cluster, name: str, waiting: int, ended: int
 ) -> AsyncGenerator[_Side]:
-    url = await cluster.database()
-    async with bench.server(name, store=url) as server:
-        await _begin(server)
-    await _fill(bench, cluster, url, waiting, ended)
+    async with history(bench, cluster, name) as (url, past):
+        await past.grow(State.SUCCEEDED, ended)
+        await past.grow(State.QUEUED, waiting)
+        await past.settle()
     async with (
         bench.server(name, store=url) as server,
         connected(server.address) as channel,
     ):
         latest = await TaskServiceStub(channel).SubmitTask(submit_request())
         yield _Side(channel, latest.task.metadata.number // 2)
-
-
-async def _begin(server: Running) -> None:
-    """Let one operation end, and another wait."""
-    async with connected(server.address) as channel:
-        await publish(channel)
-        stub = TaskServiceStub(channel)
-        await stub.SubmitTask(submit_request())
-        await run_raw(channel, 1, slots=1)
-        await stub.SubmitTask(submit_request())
-
-
-async def _fill(bench: Bench, cluster: Cluster, url: str, waiting: int, ended: int) -> None:
-    connection = await cluster.connect(url.rpartition("/")[2])
-    try:
-        history = History(connection, bench.say)
-        await history.grow(State.SUCCEEDED, ended)
-        await history.grow(State.QUEUED, waiting)
-        await history.settle()
-    finally:
-        await connection.close()
