@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
-from hypothesis.stateful import precondition, rule
+from hypothesis.stateful import invariant
 
 from longshore.cli.stores import StorePlace
 from longshore.core.events import Event
@@ -18,6 +19,8 @@ from longshore.stores.tables import TABLES, Row, Table
 from tests.conformance.candidates import CANDIDATES, Candidate
 from tests.conformance.stateful import StatefulTest
 from tests.conformance.world import World
+
+_STEPS: Final = 12
 
 
 def unseen(_: Table, __: int) -> None:
@@ -105,14 +108,14 @@ class Moving(StatefulTest):
 
     def __init__(self) -> None:
         super().__init__()
-        self.moves = 0
+        self.steps = 0
 
     def commit(self) -> None:
         raise NotImplementedError
 
-    @precondition(lambda self: self.moves < 2)
-    @rule()
-    def move(self) -> None:
-        self.commit()
-        self.moves += 1
-        self.run(move(self.world, Path(self.folder.name, str(self.moves))))
+    @invariant()
+    def moves_now_and_then(self) -> None:
+        self.steps += 1
+        if self.steps % _STEPS == 0:
+            self.commit()
+            self.run(move(self.world, Path(self.folder.name, str(self.steps))))

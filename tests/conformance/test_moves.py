@@ -10,7 +10,7 @@ from tests.conformance.stateful import play
 from tests.conformance.test_file_model import FileMachine
 from tests.conformance.test_model import StoreMachine
 
-_EXAMPLES = 12
+_EXAMPLES = 8
 
 
 class MovingStore(StoreMachine, Moving):
