@@ -46,6 +46,8 @@ def copy(source: StorePlace, target: StorePlace, as_json: bool) -> None:
     No server may have either of them meanwhile. A copy that was interrupted goes on when it is
     asked for again; until it has ended no server opens the target. What is in files is not in
     the store: servers of the target are to be given the same --files, or a copy of that place.
+
+    The list of processes shows a password in a URL: rather use PGPASSWORD or a passfile.
     """
     try:
         copied = run_async(_copied(source, target))
