@@ -15,7 +15,7 @@ import grpc.aio
 import httpx
 import pytest
 
-from longshore.client import Client, Unavailable
+from longshore.client import Client, Tls, Unavailable
 from longshore.v1.server_service_pb2 import GetStatusRequest, ServerMode
 from longshore.v1.server_service_pb2_grpc import ServerServiceStub
 from tests.acceptance.checkers import check_everything
@@ -23,6 +23,7 @@ from tests.acceptance.journal import check_nothing_ran_twice, noted
 from tests.acceptance.office import Office
 from tests.acceptance.processes import Dockhand, Program, Server, dockhand_environment
 from tests.acceptance.waiting import eventually, eventually_answered, within
+from tests.tools.certificates import Authority, put
 from tests.tools.postgres import databases
 
 WORK = ("--worker", "tests.acceptance.work:worker")
@@ -306,4 +307,28 @@ async def test_every_process_speaks_http_knows_principals_and_writes_the_audit_l
 
         for _ in range(4):
             await eventually_answered(refused, "the end of all that ada may do")
+        assert await server.terminate() == 0
+
+
+async def test_every_process_speaks_tls_and_takes_up_new_certificates(
+    url: str, two: tuple[str | Path, ...], tmp_path: Path, journal: Path, authority: Authority
+) -> None:
+    pair = authority.server.copy(tmp_path)
+    options = (*two, *WORK, "--tls-cert", pair.certificate, "--tls-key", pair.key)
+    async with Server(url, *options, environment=dockhand_environment(journal)) as server:
+        trust = Tls(ca=authority.ca)
+        async with Client(server.address, tls=trust) as client:
+            handle = await client.tasks.submit("quick", allow_unregistered=True)
+            await within(handle.result(), "the result")
+        for new, old in zip(authority.server, pair, strict=True):
+            put(new, old)
+
+        async def renewed() -> bool:
+            async with Client(server.address, tls=trust) as client:
+                await client.server.status()
+            lines = map(json.loads, server.err)
+            told = {one["process"] for one in lines if one["event"] == "tls_reloaded"}
+            return told == {"1", "2"}
+
+        await eventually_answered(renewed, "new certificates in both processes")
         assert await server.terminate() == 0

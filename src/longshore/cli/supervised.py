@@ -37,7 +37,7 @@ class Refusal(NamedTuple):
     """Why a process cannot serve, in its last words."""
 
     message: str
-    exit_code: int
+    mistake: bool  #: Whether the command line is wrong.
 
 
 def serve_supervised(serving: Serving, logs: Logs, parent: Connection) -> None:
@@ -48,5 +48,5 @@ def serve_supervised(serving: Serving, logs: Logs, parent: Connection) -> None:
         with faults_of_servers():
             run_async(run_server(serving, parent.send, stopped_by_parent))
     except click.ClickException as error:
-        parent.send(Refusal(error.format_message(), error.exit_code))
+        parent.send(Refusal(error.format_message(), isinstance(error, click.UsageError)))
         sys.exit(error.exit_code)

@@ -36,10 +36,6 @@ _MOST_FALLS: Final = 4  #: One after the other, at once, before it is given up.
 class Unsteady(click.ClickException):
     """The processes of a server do not serve; says why."""
 
-    def __init__(self, message: str, exit_code: int = 1) -> None:
-        super().__init__(message)
-        vars(self)["exit_code"] = exit_code
-
 
 class _Died(Exception):
     """A process has ended without a word."""
@@ -62,7 +58,10 @@ class _Child:
         return self._process.pid
 
     async def word(self) -> str:
-        """Return what it announces next. Raises `Unsteady` if it refuses, and `_Died`."""
+        """Return what it announces next.
+
+        Raises `Unsteady` or `click.UsageError` if it refuses, and `_Died`.
+        """
         await _readable(self._receiver.fileno())
         try:
             said = self._receiver.recv()
@@ -70,7 +69,7 @@ class _Child:
             raise _Died(_meaning(await self.ended())) from None
         if isinstance(said, Refusal):
             await self.ended()
-            raise Unsteady(said.message, said.exit_code)
+            raise (click.UsageError if said.mistake else Unsteady)(said.message)
         return str(said)
 
     async def why(self) -> str:
@@ -118,7 +117,7 @@ class _Seat:
         return since is not None and time.monotonic() - since >= _STEADY_SECONDS
 
     async def fill(self) -> list[str]:
-        """Start a process; return what it announces. Raises `Unsteady` and `_Died`."""
+        """Start a process; return what it announces. Raises as `_Child.word` does."""
         self.child = _Child(self._number, self._serving, self._logs)
         log.info("process_started", process=str(self._number), pid=self.child.pid)
         words = [await self.child.word()]
@@ -139,7 +138,7 @@ class _Seat:
                 await asyncio.sleep(min(wait, _LONGEST_SECONDS))
                 try:
                     await self.fill()
-                except (Unsteady, _Died) as error:
+                except (click.ClickException, _Died) as error:
                     self._note(str(error))
 
     def _note(self, why: str) -> None:
@@ -160,7 +159,8 @@ class _Seat:
 async def run_processes(serving: Serving, logs: Logs) -> None:
     """Serve by several processes until a signal, then drain them; a second signal ends them.
 
-    Raises `Unsteady` if one cannot be started, or none can any more, and `CannotListen`.
+    Raises `Unsteady` or `click.UsageError` if one cannot be started, or none can any more, and
+    `CannotListen`.
     """
 
     def kill() -> None:
