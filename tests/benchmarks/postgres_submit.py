@@ -27,7 +27,7 @@ _BATCH_WIDTH: Final = 4
 
 
 async def measure(bench: Bench) -> list[Figure]:
-    calls, batches = bench.size(6_000, 300), bench.size(20, 2)
+    calls, batches = bench.size(3_000, 300), bench.size(10, 2)
     async with postgres() as cluster, AsyncExitStack() as stack:
         url, urls = await cluster.database(), await cluster.database()
         lone = await stack.enter_async_context(_crowd(bench, "lone-file"))
