@@ -16,6 +16,7 @@ import pytest
 from tests.acceptance.promises import check_history
 from tests.acceptance.roadstead import Roadstead
 from tests.acceptance.traffic import Traffic
+from tests.acceptance.waiting import eventually_answered
 from tests.tools.cluster import Cluster
 
 HOUR = 3_600.0
@@ -26,6 +27,7 @@ DISTURB = f"""
     SELECT CASE WHEN random() < 0.3 THEN pg_cancel_backend(pid) ELSE pg_terminate_backend(pid) END
     FROM ({OF_SERVERS} ORDER BY random() LIMIT 3) AS one
 """
+LISTENING = f"SELECT FROM ({OF_SERVERS} AND query ILIKE '%listen%') AS one"
 HEAD = "SELECT FROM head FOR UPDATE"
 HEARTBEATS = "SELECT FROM heartbeats FOR UPDATE"
 UNFINISHED = "SELECT FROM operations WHERE state < 4 FOR UPDATE"
@@ -156,6 +158,21 @@ async def test_ways_to_the_database_are_cut_anywhere(roadstead: Roadstead) -> No
             else:
                 proxy.cut_after(answered=chance.randrange(10_000))
             await traffic.goes_on(5)
+        check_history(await traffic.history(roadstead.revisions))
+
+
+async def test_connections_fall_silent_and_are_replaced(roadstead: Roadstead) -> None:
+    async def relistening() -> bool:
+        rows = await roadstead.query(LISTENING, roadstead.database)
+        return len(rows) == 2 * len(roadstead.servers)
+
+    async with Traffic(roadstead.addresses) as traffic:
+        await traffic.goes_on()
+        for proxy in roadstead.proxies:
+            proxy.strand()
+        await traffic.goes_on()
+        # The database does not know that nobody hears it over the two connections before.
+        await eventually_answered(relistening, "servers that listen again")
         check_history(await traffic.history(roadstead.revisions))
 
 

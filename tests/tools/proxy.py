@@ -30,11 +30,13 @@ class Proxy:
         self.connections = 0
         self._server: asyncio.Server | None = None
         self._pipes: set[asyncio.Task[None]] = set()
-        self._open = asyncio.Event()
-        self._there = _Way(self._open)
-        self._answers = asyncio.Event()
-        self._back = _Way(self._open, self._answers)
+        self._lay_ways()
         self._refusing = False
+
+    def _lay_ways(self) -> None:
+        self._open, self._answers = asyncio.Event(), asyncio.Event()
+        self._there = _Way(self._open)
+        self._back = _Way(self._open, self._answers)
 
     async def __aenter__(self) -> Self:
         self.heal()
@@ -76,6 +78,15 @@ class Proxy:
     def hold_answers(self) -> None:
         """Hand on what the client says, and keep back what the target says."""
         self._answers.clear()
+
+    def strand(self) -> None:
+        """Hand nothing on any more over the connections that there are, and close none of them.
+
+        So it is when something between the two has forgotten them. New ones are served.
+        """
+        self.hush()
+        self._lay_ways()
+        self.heal()
 
     def heal(self) -> None:
         """Refuse, hush, hold, delay and cut no longer."""

@@ -42,6 +42,13 @@ _ADVICE: Final = {
     asyncpg.InvalidCatalogNameError: "; createdb makes it, with the encoding UTF8",
 }
 
+#: So the database gives up a connection whose other end is gone within a minute, not hours.
+_KEEPALIVE: Final = {
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
+
 #: One state of the store for all queries, and nothing that outlives the transaction. Lists are
 #: planned for what they ask, so that they find the indexes of what waits or runs; compiling
 #: them would take longer than most of them do.
@@ -136,6 +143,8 @@ def _settings(address: Address) -> dict[str, Any]:
     settings: dict[str, Any] = {"timeout": _PATIENCE}
     if address.pooled:
         settings["statement_cache_size"] = 0
+    else:
+        settings["server_settings"] = _KEEPALIVE
     return settings
 
 
