@@ -172,12 +172,13 @@ class Office:
         self,
         until: Callable[[Sequence[Event]], bool] | None = None,
         after: int = 0,
+        include_logs: bool = False,
     ) -> list[Event]:
         """Return all events up to now, or until enough of them have been told."""
         newest = 0 if until else await self.revision()
         events: list[Event] = []
         seen = after
-        async for message in self.messages(after):
+        async for message in self.messages(after, include_logs):
             events += events_of(message)
             seen = message.revision or seen
             if until(events) if until else seen >= newest:

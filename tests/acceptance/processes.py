@@ -153,17 +153,21 @@ class Program:
 
 
 class Server(Program):
-    """`longshore serve` on a free port, over one file."""
+    """`longshore serve` on a free port, over one file or the URL of a database."""
 
     def __init__(
-        self, store: Path, *options: str | Path, listen: str = "127.0.0.1:0", **how: object
+        self,
+        store: Path | str,
+        *options: str | Path,
+        listen: str = "127.0.0.1:0",
+        **how: object,
     ) -> None:
         super().__init__(
             "serve",
             "--listen",
             listen,
             "--store",
-            f"sqlite:{store}",
+            f"sqlite:{store}" if isinstance(store, Path) else store,
             *options,
             **how,  # type: ignore[arg-type]
         )

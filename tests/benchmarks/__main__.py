@@ -26,10 +26,14 @@ from tests.benchmarks import (
     end_to_end,
     files,
     gateway,
+    holds,
     keys,
     latency,
     leasing,
+    postgres_queues,
+    postgres_submit,
     queues,
+    scale,
     submit,
     watchers,
 )
@@ -52,6 +56,10 @@ SECTIONS: Final[dict[str, Callable[[Bench], Awaitable[list[Figure]]]]] = {
     "access": access.measure,
     "gateway": gateway.measure,
     "breakdown": breakdown.measure,
+    "postgres-queues": postgres_queues.measure,
+    "postgres-submit": postgres_submit.measure,
+    "scale": scale.measure,
+    "holds": holds.measure,
 }
 
 
@@ -65,9 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.profile.mkdir(parents=True, exist_ok=True)
     neighbours = Neighbours()
     with tempfile.TemporaryDirectory(prefix="longshore-benchmarks-") as directory:
-        figures = uvloop.run(
-            _measure(names, Bench(Path(directory), options.quick, options.profile))
-        )
+        figures = uvloop.run(_measure(names, _bench(Path(directory), options)))
     facts = settings(quick=options.quick, taken_by_others=neighbours.cores())
     print("\n".join(f"{name}: {value}" for name, value in facts.items()), end="\n\n")
     print(table(figures))
@@ -75,6 +81,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report = {"settings": facts, "figures": [figure.as_json() for figure in figures]}
         options.json.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     return 0
+
+
+def _bench(directory: Path, options: argparse.Namespace) -> Bench:
+    return Bench(
+        directory, options.quick, options.waiting, options.ended, profiles=options.profile
+    )
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -85,6 +97,8 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
     parser.add_argument("--quick", action="store_true", help="only prove that all of it works")
     parser.add_argument("--only", action="append", choices=SECTIONS, help="measure this alone")
+    parser.add_argument("--waiting", type=int, default=100_000, help="in a large store")
+    parser.add_argument("--ended", type=int, default=1_000_000, help="in a large store")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
     parser.add_argument("--profile", type=Path, metavar="FOLDER", help="profile the servers")
     return parser.parse_args(arguments)

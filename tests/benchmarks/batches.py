@@ -35,7 +35,7 @@ async def measure_submit(bench: Bench) -> list[Figure]:
             return insert_rate(bench.directory / "plain.db", batches * BATCH, BATCH, spec)
 
         async def candidate() -> float:
-            spent = await in_flight(partial(_submit, stub, request), batches, _WIDTH)
+            spent = await in_flight(partial(submit_batch, stub, request), batches, _WIDTH)
             return spent.rate * BATCH
 
         rows, submits = await bench.interleaved(baseline, candidate, rounds=5)
@@ -52,7 +52,9 @@ async def measure_submit(bench: Bench) -> list[Figure]:
     ]
 
 
-async def _submit(stub: TaskServiceStub, request: tasks.BatchSubmitTasksRequest) -> list[str]:
+async def submit_batch(
+    stub: TaskServiceStub, request: tasks.BatchSubmitTasksRequest
+) -> list[str]:
     """Submit a batch and return the ids. Raises `RuntimeError` if one was refused."""
     answer = await stub.BatchSubmitTasks(request)
     for result in answer.results:
@@ -71,7 +73,7 @@ async def measure_get(bench: Bench) -> list[Figure]:
         stub = TaskServiceStub(channel)
         request = tasks.BatchGetTasksRequest()
         for _ in range(bench.size(_IDS, BATCH) // BATCH):
-            request.ids.extend(await _submit(stub, batch_request()))
+            request.ids.extend(await submit_batch(stub, batch_request()))
         answer = await stub.BatchGetTasks(request)
         assert len(answer.tasks) == len(request.ids)
         async with (

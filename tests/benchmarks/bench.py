@@ -24,12 +24,19 @@ class Bench:
 
     directory: Path  #: For stores; removed after the run.
     quick: bool
+    waiting: int  #: How many wait, and …
+    ended: int  #: … how many have ended, where it is about a large store.
     profiles: Path | None = None  #: A folder for what a profiler says of each server.
 
-    def server(self, name: str, *options: str) -> AbstractAsyncContextManager[Running]:
-        """Run a server over the store of that name in this run's folder."""
+    def server(
+        self, name: str, *options: str, store: str | None = None
+    ) -> AbstractAsyncContextManager[Running]:
+        """Run a server over a store, or over the file of that name in this run's folder."""
         profile = self.profiles / f"{name}.prof" if self.profiles else None
-        return longshore_server(self.directory / f"{name}.db", profile, *options)
+        if store is None:
+            return longshore_server(f"sqlite:{self.directory / name}.db", profile, *options)
+        files = str(self.directory / f"{name}.files")
+        return longshore_server(store, profile, "--files", files, *options)
 
     def size(self, full: T, quick: T) -> T:
         """Return the size that fits this run."""

@@ -206,12 +206,14 @@ async def _service(path: Path) -> AsyncGenerator[Submit]:
         messages = Messages(directory)
         watches = Watches(engine, messages)
         service = TaskService(engine, Submissions(directory), messages, watches)
-        yield partial(_handler(service), (), _Context(submit_request().SerializeToString()))
+        yield partial(
+            _handler(service, engine), (), _Context(submit_request().SerializeToString())
+        )
 
 
-def _handler(service: TaskService) -> Callable[..., Awaitable[bytes]]:
+def _handler(service: TaskService, engine: Engine) -> Callable[..., Awaitable[bytes]]:
     """Return what gRPC would call for `SubmitTask`."""
     gate = Gate(None, DEFAULT, certificates=False, reflection_is_open=True)
-    handlers: Any = methods.handlers_of(cast("Any", service), gate)
+    handlers: Any = methods.handlers_of(cast("Any", service), gate, engine.learn)
     submit: Callable[..., Awaitable[bytes]] = handlers["SubmitTask"].stream_unary
     return submit

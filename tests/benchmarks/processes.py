@@ -51,14 +51,14 @@ class Running:
 
 @asynccontextmanager
 async def longshore_server(
-    store: Path, profile: Path | None, *options: str
+    store: str, profile: Path | None, *options: str
 ) -> AsyncGenerator[Running]:
-    """Run `longshore serve` over a SQLite file, on a free port of loopback.
+    """Run `longshore serve` over the store of a URL, on a free port of loopback.
 
     With `profile` it runs under the profiler, which makes it slow, and writes there at its end.
     With the option `--http` its gateway has a URL.
     """
-    command = ["serve", "--store", f"sqlite:{store}", "--listen", "127.0.0.1:0", *_QUIET]
+    command = ["serve", "--store", store, "--listen", "127.0.0.1:0", *_QUIET]
     command += options
     profiled = [sys.executable, "-m", "cProfile", "-o", str(profile)] if profile else []
     says = 2 if "--http" in options else 1
@@ -79,10 +79,10 @@ async def longshore_worker(
 
 
 @asynccontextmanager
-async def other_worker(queue: str, file: Path, slots: int) -> AsyncGenerator[Running]:
-    """Run a worker of another queue over a file."""
+async def other_worker(queue: str, place: str, slots: int) -> AsyncGenerator[Running]:
+    """Run a worker of another queue over a file or a database."""
     command = [sys.executable, "-m", "tests.benchmarks.other_worker"]
-    async with _process(*command, queue, str(file), str(slots), says=0) as running:
+    async with _process(*command, queue, place, str(slots), says=0) as running:
         yield running
 
 

@@ -29,20 +29,21 @@ from tests.benchmarks.workers import worker_is_connected
 #: One thread is no faster for the others, and 64 are slower.
 _SLOTS: Final = 8
 _MANY_SLOTS: Final = 512
+_OVER_FILES: Final = ("huey", "persist-queue")
 _STUCK_SECONDS: Final = 120
 
 
 async def measure(bench: Bench) -> list[Figure]:
     """Leaves itself out where the other queues are not installed; `make bench` installs them."""
     try:
-        titles = [f"{name} {version(name)}" for name in OTHER_QUEUES]
+        titles = [f"{name} {version(name)}" for name in _OVER_FILES]
     except PackageNotFoundError as missing:
         bench.say(f"left out: {missing.name} is not installed")
         return []
     batches = bench.size(3, 1)
     async with AsyncExitStack() as stack:
         measures: list[Measure] = []
-        for name in OTHER_QUEUES:
+        for name in _OVER_FILES:
             other = await stack.enter_async_context(_other(bench, name))
             measures.append(partial(other.rate, batches * BATCH))
         for slots in (_SLOTS, _MANY_SLOTS):
@@ -83,7 +84,7 @@ async def _ours(bench: Bench, batches: int, slots: int) -> AsyncGenerator[Run]:
 
 @asynccontextmanager
 async def _other(bench: Bench, name: str) -> AsyncGenerator[OtherRun]:
-    path = bench.directory / f"{name}.db"
+    path = str(bench.directory / f"{name}.db")
     run = OtherRun(OTHER_QUEUES[name](path))
     async with other_worker(name, path, _SLOTS):
         yield run

@@ -80,13 +80,20 @@ class Crowd:
 
 
 @asynccontextmanager
-async def _crowd(server: Running, task_id: str) -> AsyncGenerator[Crowd]:
-    async with connected(server.address) as channel, asyncio.TaskGroup() as group:
+async def crowd_of(channel: grpc.aio.Channel, task_id: str) -> AsyncGenerator[Crowd]:
+    """Gather watchers of a task, who all leave at the end."""
+    async with asyncio.TaskGroup() as group:
         request = tasks.WatchTasksRequest(ids=[task_id])
         crowd = Crowd(TaskServiceStub(channel), request, group)
         yield crowd
         for reader in crowd.readers:
             reader.cancel()
+
+
+@asynccontextmanager
+async def _crowd(server: Running, task_id: str) -> AsyncGenerator[Crowd]:
+    async with connected(server.address) as channel, crowd_of(channel, task_id) as crowd:
+        yield crowd
 
 
 async def measure(bench: Bench) -> list[Figure]:

@@ -40,6 +40,7 @@ class Candidate:
     disk_full: Callable[[Store, Path], AbstractContextManager[None]]
     remove: Callable[[Path], None]  #: After it was closed.
     shared: bool  #: Whether several servers may have it open.
+    url: Callable[[Path], str]  #: As the command line has it.
 
 
 CANDIDATES = {
@@ -48,11 +49,13 @@ CANDIDATES = {
         disk_full=sqlite_disk_full,
         remove=lambda _: None,  # The folder is removed as a whole.
         shared=False,
+        url=lambda place: f"sqlite:{place / 'store.db'}",
     ),
     "postgres": Candidate(
         make=lambda place, codec, clock: PostgresStore(databases().url(place), codec, clock),
         disk_full=lambda _, place: databases().disk_full(place),
         remove=lambda place: databases().give_back(place),
         shared=True,
+        url=lambda place: databases().url(place),
     ),
 }

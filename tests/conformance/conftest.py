@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.candidates import CANDIDATES
+from tests.conformance.copies import Target
+from tests.conformance.moves import other_than
 from tests.conformance.world import World
 
 
@@ -19,3 +21,11 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerato
     await world.open()
     yield world
     await world.close()
+
+
+@pytest.fixture
+async def target(world: World, tmp_path: Path) -> AsyncGenerator[Target]:
+    """A place for a store of the other kind."""
+    target = Target(other_than(world.candidate), tmp_path / "target")
+    yield target
+    target.remove()

@@ -48,7 +48,7 @@ class StatefulTest(RuleBasedStateMachine):
             self.folder.cleanup()
 
 
-def play(test: type[StatefulTest], name: str) -> None:
+def play(test: type[StatefulTest], name: str, examples: int = 60) -> None:
     """Play random sequences of a test's rules on a candidate."""
 
     class Machine(test):  # type: ignore[valid-type, misc]
@@ -58,6 +58,9 @@ def play(test: type[StatefulTest], name: str) -> None:
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=60, stateful_step_count=50, deadline=None, suppress_health_check=slow
+            max_examples=examples,
+            stateful_step_count=50,
+            deadline=None,
+            suppress_health_check=slow,
         ),
     )

@@ -331,3 +331,33 @@ async def test_who_listens_is_told_when_to_ask(pair: Pair) -> None:
         asked.clear()
         heard = await pair.two.hear()
     assert len(heard) == 1
+
+
+async def test_it_is_known_of_every_worker_how_much_it_holds(world: World) -> None:
+    idle = await world.open_session(secret=b"idle")
+    busy = await world.open_session(secret=b"busy", slots=3)
+    for _ in range(4):
+        await world.submit()
+    (done_already, *_) = await world.lease(busy, free=3)
+    await world.report(busy, done_already, done())
+    known = await world.store.attendance([idle.session, busy.session, 99])
+    assert {session: one.running for session, one in known.items()} == {
+        idle.session: 0,
+        busy.session: 2,
+        99: 0,
+    }
+
+
+async def test_it_is_known_on_all_servers_when_a_worker_came_and_was_heard_of(
+    pair: Pair,
+) -> None:
+    began = pair.one.now
+    session = (await pair.one.open_session()).session
+    pair.pass_time(10 * SECOND)
+    await pair.renew(pair.one, session)
+    (known,) = (await pair.two.store.attendance([session])).values()
+    assert (known.connect_time, known.heard_time) == (began, began + 10 * SECOND)
+    pair.pass_time(10 * SECOND)
+    await pair.two.open_session()
+    (known,) = (await pair.one.store.attendance([session])).values()
+    assert (known.connect_time, known.heard_time) == (began + 20 * SECOND,) * 2

@@ -158,6 +158,25 @@ async def test_more_than_a_batch_of_due_work_is_done_in_several(world: World) ->
     assert len(await world.lease(session, free=2 * count)) == count
 
 
+async def test_however_much_expires_it_does_so_a_little_at_a_time_and_holds_up_nothing_else(
+    world: World,
+) -> None:
+    count = limits.WRITER_EXPIRING + 200
+    done = [submit_change(policy=Policy(expire_after=SECOND)) for _ in range(count)]
+    await world.apply(*done)
+    await world.apply(*(Cancel(ME, one.id) for one in done))
+    urgent = await world.submit(not_before=NOON + 2 * SECOND)
+    world.pass_time(2 * SECOND)
+    applied = await world.apply(Wake())
+    expired = [one for one in applied.events if one.kind == EventKind.EXPIRED]
+    assert len(expired) == limits.WRITER_EXPIRING
+    assert (await world.see(urgent)).waiting
+    assert applied.next_wake == world.now
+    applied = await world.apply(Wake())
+    assert len(applied.events) == 200
+    assert applied.next_wake is None
+
+
 async def test_what_ends_and_is_due_in_one_batch_is_decided_in_order(world: World) -> None:
     operation = await world.submit(not_before=NOON + SECOND)
     world.pass_time(SECOND)

@@ -93,8 +93,8 @@ class World:
     store: Store
 
     def __init__(self, candidate: Candidate, place: Path) -> None:
-        self._candidate = candidate
-        self._place = place
+        self.candidate = candidate
+        self.place = place
         self.now = NOON
         self.revision = 0
 
@@ -104,19 +104,19 @@ class World:
 
     def another(self) -> Store:
         """Return a second store, not opened, at the same place."""
-        return self._candidate.make(self._place, JsonCodec(), lambda: self.now)
+        return self.candidate.make(self.place, JsonCodec(), lambda: self.now)
 
     async def close(self) -> None:
         """Close the store for good."""
         await self.store.close()
-        self._candidate.remove(self._place)
+        self.candidate.remove(self.place)
 
     async def reopen(self) -> None:
         await self.store.close()
         await self.open()
 
     def disk_full(self) -> AbstractContextManager[None]:
-        return self._candidate.disk_full(self.store, self._place)
+        return self.candidate.disk_full(self.store, self.place)
 
     def pass_time(self, milliseconds: int) -> None:
         self.now += milliseconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import AsyncGenerator
@@ -21,10 +22,13 @@ from longshore.core.errors import (
     LeaseLost,
     LongshoreError,
     OutcomeUnknown,
+    RevisionCompacted,
     SessionTakenOver,
+    StoreUnavailable,
     StreamTaken,
 )
 from longshore.core.events import Event, EventKind
+from longshore.core.file_changes import OpenBlob, SweepFiles
 from longshore.core.operations import FIRST_TERMINAL, Kind, Operation, State
 from longshore.core.policies import Policy
 from longshore.core.store import Channel, Replay
@@ -171,6 +175,27 @@ async def test_what_is_due_is_done_once(pair: Pair, clock: StillClock) -> None:
     for worker in workers:
         await worker.drain_messages()
     assert sum(len(worker.assignments) for worker in workers) == 20
+
+
+async def test_servers_that_tidy_up_at_once_do_it_together(
+    pair: Pair, clock: StillClock
+) -> None:
+    for server in pair:
+        for number in range(20):
+            await do(server, OpenBlob(bytes([number]) * 16))
+    operation = await pair.a.submit()
+    await pair.b.cancel(operation)
+    clock.advance(31 * 24 * 3_600)
+    for server in pair:
+        await server.settle()
+    clock.advance(8 * 24 * 3_600)
+    await asyncio.gather(*(server.engine.files.sweep() for server in pair))
+    await asyncio.gather(*(server.engine.retention.compact() for server in pair))
+    for server in pair:
+        assert await do(server, SweepFiles(100)) == []
+        assert server.engine.catalog.current.compacted > 0
+        with pytest.raises(RevisionCompacted):
+            await server.watch(after=0)
 
 
 async def test_a_cancel_at_one_server_reaches_the_worker_at_another(pair: Pair) -> None:
@@ -522,18 +547,34 @@ async def test_a_server_whose_clock_is_wrong_goes_by_that_of_the_store(
 
 
 class Toil:
-    """A worker that does whatever it is given, until it is stopped."""
+    """A worker that does whatever it is given and comes back when it was sent away."""
 
-    def __init__(self, worker: WorkerAtTest) -> None:
-        self.worker = worker
+    def __init__(self, server: Server, secret: bytes) -> None:
+        self._server = server
+        self._secret = secret
         self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
-        done = 0
         while True:
-            await self.worker.assigned(done + 1)
-            await self.worker.report(self.worker.assignments[done])
-            done += 1
+            with contextlib.suppress(StoreUnavailable):
+                await self._converse()
+            await self._server.engine.presence.here.wait()
+
+    async def _converse(self) -> None:
+        worker = await self._server.worker(hello(secret=self._secret, slots=3))
+        try:
+            await self._work(worker)
+        finally:
+            self._server.engine.sessions.leave(worker.session)
+
+    async def _work(self, worker: WorkerAtTest) -> None:
+        done = 0
+        while worker.session.accepts:
+            if done == len(worker.assignments):
+                await worker.listen()
+            else:
+                await worker.report(worker.assignments[done])
+                done += 1
 
     async def stop(self) -> None:
         self._task.cancel()
@@ -574,15 +615,13 @@ class Watch:
         return [one for one in self._events if one.revision <= revision]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("outages", [False, True])
+@pytest.mark.parametrize("seed", range(4))
 async def test_every_watcher_of_every_server_sees_each_event_once_in_order(
-    pair: Pair, port: Port, seed: int
+    pair: Pair, port: Port, seed: int, *, outages: bool
 ) -> None:
     chance = random.Random(seed)
-    toils = [
-        Toil(await server.worker(hello(secret=bytes([index]) * 16, slots=3)))
-        for index, server in enumerate(pair)
-    ]
+    toils = [Toil(server, bytes([index]) * 16) for index, server in enumerate(pair)]
     operations: list[Operation] = []
     watches: list[Watch] = []
     for turn in range(60):
@@ -590,6 +629,8 @@ async def test_every_watcher_of_every_server_sees_each_event_once_in_order(
         submits = [server.submit(priority=chance.randrange(3)) for _ in range(turn % 4 + 1)]
         operations += await asyncio.gather(*submits)
         await meddle(chance, chance.choice(pair), chance.choice(operations))
+        if outages and turn % 25 == 20:
+            await outage(pair, port)
         if turn % 6 == 0:
             watches.append(await some_watch(chance, chance.choice(pair), operations))
     for operation in operations:
@@ -601,6 +642,15 @@ async def test_every_watcher_of_every_server_sees_each_event_once_in_order(
         events = await watch.reach(revision)
         question = watch.replay._replace(limit=100_000)
         assert events == (await watch.server.engine.store.events(question)).events
+
+
+async def outage(pair: Pair, port: Port) -> None:
+    """Take the store away until both servers have noticed, and wait until both are back."""
+    with databases().gone(port.place):
+        for server in pair:
+            await asyncio.wait_for(server.engine.presence.gone.wait(), PATIENCE_SECONDS)
+    for server in pair:
+        await asyncio.wait_for(server.engine.presence.here.wait(), PATIENCE_SECONDS)
 
 
 async def all_end(server: Server, operations: list[Operation]) -> None:

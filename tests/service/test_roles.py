@@ -135,7 +135,11 @@ def test_a_server_with_a_method_that_the_table_lacks_does_not_start() -> None:
     Default().AddSerializedFile(described.SerializeToString())
     gate = Gate(None, DEFAULT, certificates=False, reflection_is_open=True)
     with pytest.raises(KeyError, match="Surprise"):
-        handlers_of(Unlisted(), gate)
+        handlers_of(Unlisted(), gate, nothing_new)
+
+
+async def nothing_new() -> bool:
+    return False
 
 
 @pytest.mark.parametrize("path", sorted(NEEDED))

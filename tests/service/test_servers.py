@@ -17,6 +17,7 @@ from longshore.engine.clock import MovableClock
 from longshore.engine.settings import EngineSettings
 from longshore.v1 import catalog_service_pb2
 from longshore.v1 import operation_pb2 as pb
+from longshore.v1.catalog_service_pb2 import Service, ServiceAction
 from longshore.v1.server_service_pb2 import GetCallerRequest
 from longshore.v1.task_service_pb2 import (
     CancelTaskRequest,
@@ -26,6 +27,7 @@ from longshore.v1.task_service_pb2 import (
     TaskSpec,
     WatchTasksRequest,
 )
+from longshore.v1.worker_service_pb2 import ListWorkersRequest
 from tests.service.harness import (
     PATIENCE_SECONDS,
     Watch,
@@ -85,6 +87,30 @@ async def test_a_task_that_is_run_here_by_a_worker_there_is_told_to_its_end(
     changes = [change for message in messages for change in message.changes]
     assert states(changes)[-1] == pb.STATE_SUCCEEDED
     assert messages[-1].end == pb.END_DONE
+
+
+async def test_workers_are_listed_wherever_their_streams_end(pair: Pair) -> None:
+    async with stevedore(pair.b, name="there", slots=3) as worker:
+        await pair.b.submit(submission())
+        await worker.hear()
+        listed = await pair.a.workers.ListWorkers(ListWorkersRequest())
+    (shown,) = (one for one in listed.workers if one.name == "there")
+    assert (shown.connected, shown.running, shown.slots) == (True, 1, 3)
+    assert shown.HasField("connect_time")
+    assert shown.HasField("last_seen_time")
+
+
+async def test_what_one_server_was_told_the_other_knows_at_once(pair: Pair) -> None:
+    for turn in range(10):
+        here, there = pair if turn % 2 else reversed(pair)
+        offer = Service(slug=f"press{turn}", actions=[ServiceAction(slug="print")])
+        async with stevedore(here, [offer], queues=["default"]) as worker:
+            run = RunTaskRequest(spec=submission(call("print"), service=offer.slug).spec)
+            stream = there.tasks.RunTask(run)
+            await there.submit(submission(call("print"), service=offer.slug))
+            await worker.run_next()
+            await worker.run_next()
+            await Watch(stream).rest()
 
 
 async def test_a_schedule_submits_once_whoever_looks_at_the_clock(
@@ -159,3 +185,35 @@ async def test_streams_go_on_after_an_outage_and_health_tells_of_it(
             lambda changes: bool(changes) and states(changes)[-1] == pb.STATE_SUCCEEDED
         )
         assert changes[-1].task.metadata.id == task.metadata.id
+
+
+async def test_streams_are_told_to_go_elsewhere_when_the_store_is_gone_for_long(
+    tmp_path: Path,
+) -> None:
+    url = databases().url(tmp_path)
+    settings = EngineSettings(
+        bookmark_seconds=0.2, beat_seconds=0.05, time_to_live_seconds=PATIENCE_SECONDS
+    )
+    async with serving(tmp_path / "store", settings, database=url) as world:
+        task = await world.submit(submission(options=options(allow_unregistered=True)))
+        watch = Watch(world.tasks.WatchTasks(WatchTasksRequest(after_revision=0)))
+        caller = await world.servers.GetCaller(GetCallerRequest())
+        results = world.tasks.StreamResults(StreamResultsRequest(stream=caller.stream))
+        assert not (await results.read()).HasField("task")
+        (change,) = await watch.until(bool)
+        with databases().gone(tmp_path):
+            messages = await watch.rest()
+            last = await last_of(results)
+    assert change.event.operation_id == task.metadata.id
+    assert messages[-1].end == last.end == pb.END_RECONNECT
+    assert messages[-1].revision >= change.event.revision
+    databases().drop(tmp_path)
+
+
+async def last_of(stream: Any) -> Any:
+    """Return the last message of a stream."""
+    last: Any = None
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (message := await stream.read()) is not grpc.aio.EOF:
+            last = message
+    return last

@@ -581,12 +581,14 @@ async def test_a_worker_that_is_given_another_session_stops_its_work() -> None:
 
 
 async def test_a_worker_goes_on_to_the_next_server() -> None:
-    async with peer() as first, peer() as second:
+    async with peer() as one, peer() as other:
         task = asyncio.create_task(
-            worker.run([first.address, second.address], stopping=asyncio.Event())
+            worker.run([one.address, other.address], stopping=asyncio.Event())
         )
-        (await first.accept()).end()
-        stream = await second.accept()
+        accepting = [asyncio.create_task(server.accept()) for server in (one, other)]
+        first, second = await asyncio.wait(accepting, return_when=asyncio.FIRST_COMPLETED)
+        first.pop().result().end()
+        stream = await second.pop()
         assert stream.hello.session_id == "s-1"
         task.cancel()
         await asyncio.wait({task})

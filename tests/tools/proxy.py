@@ -17,7 +17,8 @@ _RESET = struct.pack("ii", 1, 0)
 class Proxy:
     """Hands bytes both ways between whoever connects to `address` and the `target`.
 
-    `target` may be changed: it holds for the next connection.
+    The target is a host and a port, or the path of a socket. It may be changed: that holds for
+    the next connection.
     """
 
     def __init__(self, target: str) -> None:
@@ -29,11 +30,13 @@ class Proxy:
         self.connections = 0
         self._server: asyncio.Server | None = None
         self._pipes: set[asyncio.Task[None]] = set()
-        self._open = asyncio.Event()
-        self._there = _Way(self._open)
-        self._answers = asyncio.Event()
-        self._back = _Way(self._open, self._answers)
+        self._lay_ways()
         self._refusing = False
+
+    def _lay_ways(self) -> None:
+        self._open, self._answers = asyncio.Event(), asyncio.Event()
+        self._there = _Way(self._open)
+        self._back = _Way(self._open, self._answers)
 
     async def __aenter__(self) -> Self:
         self.heal()
@@ -76,6 +79,15 @@ class Proxy:
         """Hand on what the client says, and keep back what the target says."""
         self._answers.clear()
 
+    def strand(self) -> None:
+        """Hand nothing on any more over the connections that there are, and close none of them.
+
+        So it is when something between the two has forgotten them. New ones are served.
+        """
+        self.hush()
+        self._lay_ways()
+        self.heal()
+
     def heal(self) -> None:
         """Refuse, hush, hold, delay and cut no longer."""
         self._refusing = False
@@ -101,8 +113,7 @@ class Proxy:
     async def _connect(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        host, _, port = self.target.rpartition(":")
-        far_reader, far_writer = await asyncio.open_connection(host, int(port))
+        far_reader, far_writer = await _reach(self.target)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._hand_on(reader, far_writer, self._there))
@@ -142,6 +153,13 @@ class _Way:
         allowed = piece[: self.left]
         self.left -= len(allowed)
         return allowed
+
+
+async def _reach(target: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    if target.startswith("/"):
+        return await asyncio.open_unix_connection(target)
+    host, _, port = target.rpartition(":")
+    return await asyncio.open_connection(host, int(port))
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -33,7 +33,7 @@ EXAMPLES = [
     for command in COMMANDS.values()
     for line in (command.epilog or "").splitlines()
     if re.match(
-        r" +longshore (?!certs|completion|deployment|gateway|principals|serve|worker )", line
+        r" +longshore (?!certs|completion|db|deployment|gateway|principals|serve|worker )", line
     )
 ]
 

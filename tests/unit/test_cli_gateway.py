@@ -44,7 +44,7 @@ def _nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     def show(settings: GatewaySettings, *_: Any) -> None:
         raise Built(settings)
 
-    def show_serving(serving: Any) -> None:
+    def show_serving(serving: Any, *_: Any) -> None:
         raise Built(serving.gateway)
 
     monkeypatch.setattr(command, "_run", show)

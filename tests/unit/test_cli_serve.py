@@ -14,6 +14,7 @@ from longshore.cli.main import main
 from longshore.cli.protection import Protection
 from longshore.cli.serving import Serving
 from longshore.cli.settings import PREFIX
+from longshore.cli.stores import StorePlace
 from longshore.server.reflection import Reflection
 from longshore.server.tls import Tls
 
@@ -40,7 +41,8 @@ def said(result: Result) -> str:
 
 
 def serving(listen: str, protection: Protection) -> Serving:
-    return Serving(listen=listen, store="sqlite:longshore.db", protection=protection)
+    store = StorePlace.parse("sqlite:longshore.db")
+    return Serving(listen=listen, store=store, protection=protection)
 
 
 @pytest.mark.parametrize("listen", HERE)

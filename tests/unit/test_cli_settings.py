@@ -15,6 +15,7 @@ from longshore.cli.main import main
 from longshore.cli.parameters import Span
 from longshore.cli.serving import Serving
 from longshore.cli.settings import PREFIX, config_option, setting
+from longshore.cli.stores import StorePlace
 
 
 @click.group(context_settings={"auto_envvar_prefix": PREFIX})
@@ -253,7 +254,7 @@ def test_where_files_are_kept_is_a_folder_or_a_bucket(files: str, tmp_path: Path
 
 def test_files_are_kept_beside_the_store_unless_somebody_says_where() -> None:
     def place(files: str) -> str:
-        listen, store = "127.0.0.1:50051", "sqlite:/var/lib/longshore.db"
+        listen, store = "127.0.0.1:50051", StorePlace.parse("sqlite:/var/lib/longshore.db")
         serving = Serving(listen=listen, store=store, files=files)
         return serving.place_of_files
 

@@ -1,4 +1,4 @@
-"""Several servers: the first that can be connected is asked, the next when it is gone."""
+"""Several servers: any one that can be connected is asked, the next when it is gone."""
 
 from __future__ import annotations
 
@@ -10,14 +10,20 @@ from typing import Any
 import pytest
 from grpc import ChannelConnectivity, StatusCode
 
-from longshore.client import Client, InvalidValue, Unavailable
-from longshore.client.callers import split_addresses
+from longshore.client import Client, InvalidValue, Unavailable, callers
+from longshore.client.callers import Caller, split_addresses
 from longshore.v1 import operation_pb2 as operation
 from longshore.v1 import task_service_pb2 as tasks
 from tests.tools.proxy import Proxy
 from tests.tools.recorder import Recorder, recorder
 
 DONE = operation.END_DONE
+
+
+@pytest.fixture(autouse=True)
+def by_chance_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let chance have it that servers are asked in the order in which they are named."""
+    monkeypatch.setattr(callers, "in_any_order", tuple)
 
 
 @pytest.fixture
@@ -63,6 +69,29 @@ def test_servers_are_written_with_commas_or_one_by_one(written: str | list[str])
 def test_a_client_needs_a_server(written: str | list[str]) -> None:
     with pytest.raises(InvalidValue):
         split_addresses(written)
+
+
+async def test_many_clients_spread_over_the_servers_each_stays_with_one(
+    first: Recorder, second: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    servers, clients, calls = [first, second], 40, 3
+    for number in range(clients):
+        async with Client([first.address, second.address]) as client:
+            for _ in range(calls):
+                await client.tasks.get(str(number))
+    met = [{request.id for request in server.asked} for server in servers]
+    assert met[0].isdisjoint(met[1])
+    assert len(met[0] | met[1]) == clients
+    assert min(map(len, met)) >= clients // 10
+
+
+def test_when_one_of_many_servers_is_gone_its_clients_spread_over_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.undo()
+    turns = [Caller("a:1,b:2,c:3").turns for _ in range(200)]
+    assert {one[1] for one in turns if one[0] == "a:1"} == {"b:2", "c:3"}
 
 
 async def test_the_first_server_is_asked_as_long_as_it_is_there(

@@ -26,9 +26,6 @@ from longshore.gateway.health import health_routes
 FOLDER: Final = Path(__file__).parents[2] / "src/longshore/deployment"
 MANIFESTS: Final = sorted((FOLDER / "kubernetes").glob("*.yaml"))
 
-#: What these files use and the command line does not have yet.
-_TO_COME: Final = ("--processes",)
-
 
 class Started(NamedTuple):
     """A command that a container is started with, or asked by."""
@@ -83,16 +80,7 @@ def started() -> Iterator[Started]:
 
 
 def cases() -> list[Any]:
-    return [
-        pytest.param(
-            one,
-            id=f"{one.where}: {one.words[0]}",
-            marks=[pytest.mark.xfail(reason="comes with PostgreSQL's command line")]
-            if any(word.startswith(_TO_COME) for word in one.words)
-            else [],
-        )
-        for one in started()
-    ]
+    return [pytest.param(one, id=f"{one.where}: {one.words[0]}") for one in started()]
 
 
 def deployment(folder: Path) -> Result:

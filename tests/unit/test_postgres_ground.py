@@ -10,7 +10,8 @@ import asyncpg
 import pytest
 
 from longshore.core.errors import RevisionInFuture, StoreUnavailable
-from longshore.core.store import Replay
+from longshore.core.orders import NEWEST_FIRST
+from longshore.core.store import Query, Replay
 from longshore.stores.postgres import replays
 from longshore.stores.postgres.connections import (
     DATABASE_ERRORS,
@@ -23,6 +24,9 @@ from longshore.stores.postgres.connections import (
 )
 from longshore.stores.postgres.listening import CHANNEL, Listener
 from longshore.stores.postgres.migrating import migrate, status
+from longshore.stores.postgres.store import PostgresStore
+from tests.conformance.codec import JsonCodec
+from tests.conformance.world import submit_change
 from tests.tools.postgres import databases
 
 
@@ -292,3 +296,34 @@ async def test_a_database_whose_changes_were_others_is_refused(connection: Conne
     await connection.execute("UPDATE migrations SET digest = 'other' WHERE name LIKE '0001%'")
     with pytest.raises(StoreUnavailable, match=r"never released.*0001"):
         await migrate(connection)
+
+
+# Shared connections.
+
+SESSION = """
+    SELECT (SELECT count(*) FROM pg_prepared_statements),
+        (SELECT count(*) FROM pg_listening_channels()),
+        (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'),
+        (SELECT array_agg(name || ' = ' || setting) FROM pg_settings WHERE source = 'session')
+"""
+
+
+async def test_a_store_over_shared_connections_leaves_nothing_in_any_session(url: str) -> None:
+    store = PostgresStore(f"{url}&pooled=true", JsonCodec())
+    await store.open()
+    store.listen(lambda: None)
+    for _ in range(3):
+        await store.apply([submit_change(), submit_change()])
+        await store.find(Query("default", None, None, NEWEST_FIRST, None, 10))
+        await store.get("default", [1, 2], [1])
+        await store.renew([], 30_000)
+        assert await store.news() is None
+    assert (
+        len((await store.find(Query("default", 1, None, NEWEST_FIRST, None, 10))).records) == 6
+    )
+    parts = store._open  # pyright: ignore[reportPrivateUsage]
+    renewing = parts.renewer._writing  # pyright: ignore[reportPrivateUsage]
+    for writing in (parts.writing, renewing):
+        (left,) = await (await writing.connection()).fetch(SESSION)
+        assert tuple(left) == (0, 0, 0, None)
+    await store.close()

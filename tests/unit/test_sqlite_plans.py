@@ -113,8 +113,10 @@ def test_leasing_reads_the_waiting_work_of_a_lane_in_order(
 
 def test_what_is_due_is_read_in_order(rows: SqliteRows, planned: Planned) -> None:
     rows.due(0, 10)
+    rows.expiring(0, 10)
     rows.next_wake(after=0)
-    assert "INDEX wake (wake_time<?)" in planned.plan
+    assert "INDEX wake (wake_time>? AND wake_time<?)" in planned.plan
+    assert "INDEX expiring (wake_time>?)" in planned.plan
     assert "INDEX wake (wake_time>? AND wake_time<?)" in planned.plan
     planned.reads_no_table_through()
 
@@ -261,7 +263,8 @@ def test_a_start_probes_each_lane_once(
 ) -> None:
     assert load_head(connection).open_lanes == {1}
     assert "INDEX waiting (lane=?)" in planned.plan
-    assert "INDEX wake (wake_time<?)" in planned.plan
+    assert "INDEX wake (wake_time>? AND wake_time<?)" in planned.plan
+    assert "INDEX expiring (wake_time>?)" in planned.plan
     planned.reads_no_table_through()
 
 

@@ -449,6 +449,7 @@ class ExplainOperationResponse(_message.Message):
     REASONS_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     state: _operation_pb2.State.ValueType
     """The operation's state."""
     revision: _builtins.int
@@ -459,16 +460,23 @@ class ExplainOperationResponse(_message.Message):
         that says so.
         """
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What makes the store slower and slower, and everything with it; as `GetStatus`
+        tells operators.
+        """
+
     def __init__(
         self,
         *,
         reasons: _abc.Iterable[Global___WaitReason] | None = ...,
         state: _operation_pb2.State.ValueType = ...,
         revision: _builtins.int = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reasons", b"reasons", "revision", b"revision", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reasons", b"reasons", "revision", b"revision", "state", b"state", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

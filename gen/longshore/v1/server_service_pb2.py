@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from longshore.v1 import operation_pb2 as longshore_dot_v1_dot_operation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!longshore/v1/server_service.proto\x12\x0clongshore.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1clongshore/v1/operation.proto\"w\n\x0eOperationCount\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x12.longshore.v1.KindB\x04\xe2\x41\x01\x03\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x13.longshore.v1.StateB\x04\xe2\x41\x01\x03\x12\x13\n\x05\x63ount\x18\x03 \x01(\x03\x42\x04\xe2\x41\x01\x03\"\x12\n\x10GetStatusRequest\"\xbe\x02\n\x11GetStatusResponse\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07service\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x34\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x30\n\x06status\x18\x04 \x01(\x0e\x32\x1a.longshore.v1.ServerStatusB\x04\xe2\x41\x01\x03\x12\x15\n\x07version\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12,\n\x04mode\x18\x06 \x01(\x0e\x32\x18.longshore.v1.ServerModeB\x04\xe2\x41\x01\x03\x12\x1f\n\x11resume_on_restart\x18\x07 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x32\n\x06\x63ounts\x18\x08 \x03(\x0b\x32\x1c.longshore.v1.OperationCountB\x04\xe2\x41\x01\x03\"z\n\x0eSetModeRequest\x12,\n\x04mode\x18\x01 \x01(\x0e\x32\x18.longshore.v1.ServerModeB\x04\xe2\x41\x01\x02\x12$\n\x11resume_on_restart\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x42\x14\n\x12_resume_on_restart\"`\n\x0fSetModeResponse\x12,\n\x04mode\x18\x01 \x01(\x0e\x32\x18.longshore.v1.ServerModeB\x04\xe2\x41\x01\x03\x12\x1f\n\x11resume_on_restart\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x03\"\x12\n\x10GetCallerRequest\"\x99\x02\n\x11GetCallerResponse\x12\x17\n\tprincipal\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07tenants\x18\x02 \x03(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x05roles\x18\x03 \x03(\tB\x04\xe2\x41\x01\x03\x12\x32\n\x08\x64\x65livery\x18\x04 \x01(\x0e\x32\x1a.longshore.v1.DeliveryModeB\x04\xe2\x41\x01\x03\x12\x14\n\x06stream\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07\x61\x63tions\x18\x06 \x03(\tB\x04\xe2\x41\x01\x03\x12\x31\n\x06values\x18\x07 \x03(\x0b\x32\x1b.longshore.v1.AllowedValuesB\x04\xe2\x41\x01\x03\x12+\n\x07\x61pi_key\x18\x08 \x01(\x0e\x32\x14.longshore.v1.ApiKeyB\x04\xe2\x41\x01\x03\"k\n\rAllowedValues\x12\x15\n\x07service\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06\x61\x63tion\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x17\n\tparameter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06values\x18\x04 \x03(\tB\x04\xe2\x41\x01\x03*t\n\x06\x41piKey\x12\x17\n\x13\x41PI_KEY_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41PI_KEY_NOT_NEEDED\x10\x01\x12\x13\n\x0f\x41PI_KEY_MISSING\x10\x02\x12\x11\n\rAPI_KEY_WRONG\x10\x03\x12\x11\n\rAPI_KEY_RIGHT\x10\x04*\xaa\x01\n\x0cServerStatus\x12\x1d\n\x19SERVER_STATUS_UNSPECIFIED\x10\x00\x12\x18\n\x14SERVER_STATUS_ACTIVE\x10\x01\x12\x1a\n\x16SERVER_STATUS_INACTIVE\x10\x02\x12&\n\"SERVER_STATUS_SHUTDOWN_IN_PROGRESS\x10\x03\x12\x1d\n\x19SERVER_STATUS_UNREACHABLE\x10\x04*y\n\nServerMode\x12\x1b\n\x17SERVER_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12SERVER_MODE_ACTIVE\x10\x01\x12\x19\n\x15SERVER_MODE_SUSPENDED\x10\x02\x12\x1b\n\x17SERVER_MODE_MAINTENANCE\x10\x03\x32\xba\x02\n\rServerService\x12`\n\tGetStatus\x12\x1e.longshore.v1.GetStatusRequest\x1a\x1f.longshore.v1.GetStatusResponse\"\x12\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/server\x12\x65\n\x07SetMode\x12\x1c.longshore.v1.SetModeRequest\x1a\x1d.longshore.v1.SetModeResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x12/v1/server:setMode:\x01*\x12`\n\tGetCaller\x12\x1e.longshore.v1.GetCallerRequest\x1a\x1f.longshore.v1.GetCallerResponse\"\x12\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/callerb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!longshore/v1/server_service.proto\x12\x0clongshore.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1clongshore/v1/operation.proto\"w\n\x0eOperationCount\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x12.longshore.v1.KindB\x04\xe2\x41\x01\x03\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x13.longshore.v1.StateB\x04\xe2\x41\x01\x03\x12\x13\n\x05\x63ount\x18\x03 \x01(\x03\x42\x04\xe2\x41\x01\x03\"\x12\n\x10GetStatusRequest\"\xd6\x02\n\x11GetStatusResponse\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07service\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x34\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x30\n\x06status\x18\x04 \x01(\x0e\x32\x1a.longshore.v1.ServerStatusB\x04\xe2\x41\x01\x03\x12\x15\n\x07version\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12,\n\x04mode\x18\x06 \x01(\x0e\x32\x18.longshore.v1.ServerModeB\x04\xe2\x41\x01\x03\x12\x1f\n\x11resume_on_restart\x18\x07 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x32\n\x06\x63ounts\x18\x08 \x03(\x0b\x32\x1c.longshore.v1.OperationCountB\x04\xe2\x41\x01\x03\x12\x16\n\x08warnings\x18\t \x03(\tB\x04\xe2\x41\x01\x03\"z\n\x0eSetModeRequest\x12,\n\x04mode\x18\x01 \x01(\x0e\x32\x18.longshore.v1.ServerModeB\x04\xe2\x41\x01\x02\x12$\n\x11resume_on_restart\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x42\x14\n\x12_resume_on_restart\"`\n\x0fSetModeResponse\x12,\n\x04mode\x18\x01 \x01(\x0e\x32\x18.longshore.v1.ServerModeB\x04\xe2\x41\x01\x03\x12\x1f\n\x11resume_on_restart\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x03\"\x12\n\x10GetCallerRequest\"\x99\x02\n\x11GetCallerResponse\x12\x17\n\tprincipal\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07tenants\x18\x02 \x03(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x05roles\x18\x03 \x03(\tB\x04\xe2\x41\x01\x03\x12\x32\n\x08\x64\x65livery\x18\x04 \x01(\x0e\x32\x1a.longshore.v1.DeliveryModeB\x04\xe2\x41\x01\x03\x12\x14\n\x06stream\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07\x61\x63tions\x18\x06 \x03(\tB\x04\xe2\x41\x01\x03\x12\x31\n\x06values\x18\x07 \x03(\x0b\x32\x1b.longshore.v1.AllowedValuesB\x04\xe2\x41\x01\x03\x12+\n\x07\x61pi_key\x18\x08 \x01(\x0e\x32\x14.longshore.v1.ApiKeyB\x04\xe2\x41\x01\x03\"k\n\rAllowedValues\x12\x15\n\x07service\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06\x61\x63tion\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x17\n\tparameter\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06values\x18\x04 \x03(\tB\x04\xe2\x41\x01\x03*t\n\x06\x41piKey\x12\x17\n\x13\x41PI_KEY_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41PI_KEY_NOT_NEEDED\x10\x01\x12\x13\n\x0f\x41PI_KEY_MISSING\x10\x02\x12\x11\n\rAPI_KEY_WRONG\x10\x03\x12\x11\n\rAPI_KEY_RIGHT\x10\x04*\xaa\x01\n\x0cServerStatus\x12\x1d\n\x19SERVER_STATUS_UNSPECIFIED\x10\x00\x12\x18\n\x14SERVER_STATUS_ACTIVE\x10\x01\x12\x1a\n\x16SERVER_STATUS_INACTIVE\x10\x02\x12&\n\"SERVER_STATUS_SHUTDOWN_IN_PROGRESS\x10\x03\x12\x1d\n\x19SERVER_STATUS_UNREACHABLE\x10\x04*y\n\nServerMode\x12\x1b\n\x17SERVER_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12SERVER_MODE_ACTIVE\x10\x01\x12\x19\n\x15SERVER_MODE_SUSPENDED\x10\x02\x12\x1b\n\x17SERVER_MODE_MAINTENANCE\x10\x03\x32\xba\x02\n\rServerService\x12`\n\tGetStatus\x12\x1e.longshore.v1.GetStatusRequest\x1a\x1f.longshore.v1.GetStatusResponse\"\x12\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/server\x12\x65\n\x07SetMode\x12\x1c.longshore.v1.SetModeRequest\x1a\x1d.longshore.v1.SetModeResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x12/v1/server:setMode:\x01*\x12`\n\tGetCaller\x12\x1e.longshore.v1.GetCallerRequest\x1a\x1f.longshore.v1.GetCallerResponse\"\x12\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/callerb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -57,6 +57,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSTATUSRESPONSE'].fields_by_name['resume_on_restart']._serialized_options = b'\342A\001\003'
   _globals['_GETSTATUSRESPONSE'].fields_by_name['counts']._loaded_options = None
   _globals['_GETSTATUSRESPONSE'].fields_by_name['counts']._serialized_options = b'\342A\001\003'
+  _globals['_GETSTATUSRESPONSE'].fields_by_name['warnings']._loaded_options = None
+  _globals['_GETSTATUSRESPONSE'].fields_by_name['warnings']._serialized_options = b'\342A\001\003'
   _globals['_SETMODEREQUEST'].fields_by_name['mode']._loaded_options = None
   _globals['_SETMODEREQUEST'].fields_by_name['mode']._serialized_options = b'\342A\001\002'
   _globals['_SETMODEREQUEST'].fields_by_name['resume_on_restart']._loaded_options = None
@@ -95,28 +97,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SERVERSERVICE'].methods_by_name['SetMode']._serialized_options = b'\202\323\344\223\002\027\"\022/v1/server:setMode:\001*'
   _globals['_SERVERSERVICE'].methods_by_name['GetCaller']._loaded_options = None
   _globals['_SERVERSERVICE'].methods_by_name['GetCaller']._serialized_options = b'\202\323\344\223\002\014\022\n/v1/caller'
-  _globals['_APIKEY']._serialized_start=1274
-  _globals['_APIKEY']._serialized_end=1390
-  _globals['_SERVERSTATUS']._serialized_start=1393
-  _globals['_SERVERSTATUS']._serialized_end=1563
-  _globals['_SERVERMODE']._serialized_start=1565
-  _globals['_SERVERMODE']._serialized_end=1686
+  _globals['_APIKEY']._serialized_start=1298
+  _globals['_APIKEY']._serialized_end=1414
+  _globals['_SERVERSTATUS']._serialized_start=1417
+  _globals['_SERVERSTATUS']._serialized_end=1587
+  _globals['_SERVERMODE']._serialized_start=1589
+  _globals['_SERVERMODE']._serialized_end=1710
   _globals['_OPERATIONCOUNT']._serialized_start=177
   _globals['_OPERATIONCOUNT']._serialized_end=296
   _globals['_GETSTATUSREQUEST']._serialized_start=298
   _globals['_GETSTATUSREQUEST']._serialized_end=316
   _globals['_GETSTATUSRESPONSE']._serialized_start=319
-  _globals['_GETSTATUSRESPONSE']._serialized_end=637
-  _globals['_SETMODEREQUEST']._serialized_start=639
-  _globals['_SETMODEREQUEST']._serialized_end=761
-  _globals['_SETMODERESPONSE']._serialized_start=763
-  _globals['_SETMODERESPONSE']._serialized_end=859
-  _globals['_GETCALLERREQUEST']._serialized_start=861
-  _globals['_GETCALLERREQUEST']._serialized_end=879
-  _globals['_GETCALLERRESPONSE']._serialized_start=882
-  _globals['_GETCALLERRESPONSE']._serialized_end=1163
-  _globals['_ALLOWEDVALUES']._serialized_start=1165
-  _globals['_ALLOWEDVALUES']._serialized_end=1272
-  _globals['_SERVERSERVICE']._serialized_start=1689
-  _globals['_SERVERSERVICE']._serialized_end=2003
+  _globals['_GETSTATUSRESPONSE']._serialized_end=661
+  _globals['_SETMODEREQUEST']._serialized_start=663
+  _globals['_SETMODEREQUEST']._serialized_end=785
+  _globals['_SETMODERESPONSE']._serialized_start=787
+  _globals['_SETMODERESPONSE']._serialized_end=883
+  _globals['_GETCALLERREQUEST']._serialized_start=885
+  _globals['_GETCALLERREQUEST']._serialized_end=903
+  _globals['_GETCALLERRESPONSE']._serialized_start=906
+  _globals['_GETCALLERRESPONSE']._serialized_end=1187
+  _globals['_ALLOWEDVALUES']._serialized_start=1189
+  _globals['_ALLOWEDVALUES']._serialized_end=1296
+  _globals['_SERVERSERVICE']._serialized_start=1713
+  _globals['_SERVERSERVICE']._serialized_end=2027
 # @@protoc_insertion_point(module_scope)

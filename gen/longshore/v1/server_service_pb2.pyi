@@ -178,6 +178,7 @@ class GetStatusResponse(_message.Message):
     MODE_FIELD_NUMBER: _builtins.int
     RESUME_ON_RESTART_FIELD_NUMBER: _builtins.int
     COUNTS_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """What tells this server from others; another after every start."""
     service: _builtins.str
@@ -198,6 +199,12 @@ class GetStatusResponse(_message.Message):
     def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___OperationCount]:
         """How many operations there are, by kind and state; none where there are none."""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What makes the store slower and slower, such as a transaction that somebody else
+        holds open in its database; in sentences, for operators only.
+        """
+
     def __init__(
         self,
         *,
@@ -209,10 +216,11 @@ class GetStatusResponse(_message.Message):
         mode: Global___ServerMode.ValueType = ...,
         resume_on_restart: _builtins.bool = ...,
         counts: _abc.Iterable[Global___OperationCount] | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "id", b"id", "mode", b"mode", "resume_on_restart", b"resume_on_restart", "service", b"service", "start_time", b"start_time", "status", b"status", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "id", b"id", "mode", b"mode", "resume_on_restart", b"resume_on_restart", "service", b"service", "start_time", b"start_time", "status", b"status", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

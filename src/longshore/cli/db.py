@@ -10,6 +10,7 @@ import click
 from rich.filesize import decimal
 
 from longshore.cli.commands import examples
+from longshore.cli.copying import copy
 from longshore.cli.output import say, say_sheet
 from longshore.cli.running import run_async
 from longshore.cli.settings import config_option
@@ -22,6 +23,9 @@ from longshore.stores.condition import Condition
 @click.group(epilog=examples("db status", "db migrate --store postgresql://db/longshore"))
 def db() -> None:
     """Look after the store itself; no server is asked."""
+
+
+db.add_command(copy)
 
 
 @db.command(epilog=examples("db status", "db status --store postgresql://db/longshore --json"))

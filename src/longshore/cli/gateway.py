@@ -48,7 +48,7 @@ _NO_PRINCIPAL: Final = (
     "--server",
     default=DEFAULT_SERVER,
     type=Servers(),
-    help="Where the servers are; the next where one is not there.",
+    help="Where the servers are: any one is asked, another where one is not there.",
 )
 @with_credentials
 @setting("--http", default="127.0.0.1:8080", metavar="HOST:PORT", help="Port 0: any free one.")

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import logging
 import sys
+from multiprocessing import current_process, parent_process
 from typing import Final
 
 import click
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
 from longshore.cli.settings import setting
 
 _LEVELS: Final = ("debug", "info", "warning", "error")
+
+
+def _add_process(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Say which one of many processes logs this."""
+    if parent_process() is not None:
+        event["process"] = current_process().name
+    return event
+
 
 #: What both our events and those of libraries are given.
 _COMMON: Final[tuple[Processor, ...]] = (
@@ -20,6 +29,7 @@ _COMMON: Final[tuple[Processor, ...]] = (
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
+    _add_process,
 )
 
 log_level_option = setting(
@@ -57,5 +67,7 @@ def formatter(*, terminal: bool) -> logging.Formatter:
 
 def _rendered(terminal: bool) -> list[Processor]:
     if terminal:
-        return [structlog.dev.ConsoleRenderer()]
+        # Variables may hold passwords.
+        tracebacks = structlog.dev.RichTracebackFormatter(show_locals=False)
+        return [structlog.dev.ConsoleRenderer(exception_formatter=tracebacks)]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]

@@ -132,6 +132,8 @@ async def explain(asking: Asking, operation_id: str) -> None:
     say(state_name(answer.state))
     for number, reason in enumerate(answer.reasons, 1):
         say(f"{number}. {printable(reason.message)}")
+    for warning in answer.warnings:
+        say(f"warning: {printable(warning)}")
 
 
 @click.command(epilog=examples("history 17", "history 17 --detail log --detail progress"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,6 +19,9 @@ from longshore.client.callers import split_addresses
 _UNITS: Final[dict[str, float]] = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
+
+#: Not every platform tells which cores a process may use.
+_TELLS_CORES: Final = hasattr(os, "sched_getaffinity")
 
 #: A file that is there and can be read; no folder.
 _FILE: Final = click.Path(exists=True, dir_okay=False, readable=True)
@@ -86,6 +90,22 @@ class Servers(click.ParamType[str]):
             return ",".join(split_addresses(str(value)))
         except InvalidValue as error:
             self.fail(f"{error}; write host:port, or several with commas between", param, ctx)
+
+
+class Processes(click.ParamType[int]):
+    """How many processes: a number, or `auto` for one on each core that may be used."""
+
+    name = "n|auto"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        if value == "auto":
+            return len(os.sched_getaffinity(0)) if _TELLS_CORES else os.cpu_count() or 1
+        count = click.IntRange(min=1).convert(value, param, ctx)
+        if count > 1 and not hasattr(socket, "SO_REUSEPORT"):
+            self.fail("processes cannot share a port on this platform", param, ctx)
+        return count
 
 
 class Pair(click.ParamType[tuple[str, str]]):

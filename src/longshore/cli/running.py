@@ -113,7 +113,7 @@ _ASKING: Final = (
         "--server",
         default=DEFAULT_SERVER,
         type=Servers(),
-        help="Whom to ask; the next where one is not there.",
+        help="Whom to ask: any of them, another where one is not there.",
     ),
     setting("--tenant", default="", show_default="your first", help="On whose behalf."),
     with_credentials,

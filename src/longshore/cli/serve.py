@@ -9,27 +9,26 @@ from typing import Any
 import click
 import structlog
 
-from longshore.access.errors import InvalidPrincipals
-from longshore.cli.auditing import audit_log_option, audit_to
+from longshore.cli.auditing import audit_log_option
 from longshore.cli.commands import examples
-from longshore.cli.composition import run_server
-from longshore.cli.demonstration import apply_demonstration, demonstration_worker
+from longshore.cli.composition import faults_of_servers, run_server
 from longshore.cli.faults import local_faults
 from longshore.cli.gateway_options import take_gateway, with_gateway
-from longshore.cli.gateways import CannotServe, need_gateway
-from longshore.cli.loading import load_worker
-from longshore.cli.logs import configure, log_level_option
-from longshore.cli.parameters import Span
+from longshore.cli.gateways import need_gateway
+from longshore.cli.logs import log_level_option
+from longshore.cli.output import say
+from longshore.cli.parameters import Processes, Span
 from longshore.cli.protection import Protection, protected
 from longshore.cli.running import run_async
 from longshore.cli.serving import Serving
 from longshore.cli.settings import config_option, setting
+from longshore.cli.stopping import stopped_by_signals
+from longshore.cli.stores import StorePlace, store_option
+from longshore.cli.supervised import Logs
+from longshore.cli.supervising import run_processes
 from longshore.client.connection import DEFAULT_SERVER
-from longshore.core.errors import FilesUnavailable, StoreUnavailable
 from longshore.engine.settings import EngineSettings
 from longshore.gateway.settings import GatewaySettings
-from longshore.server.app import CannotListen
-from longshore.server.tls import CannotServeTls
 
 log = structlog.get_logger()
 
@@ -40,19 +39,27 @@ log = structlog.get_logger()
         "serve --store sqlite:/var/lib/longshore.db --worker hello:worker",
         "serve --listen 0.0.0.0:50051 --principals principals.toml "
         "--tls-cert server.pem --tls-key server.key",
+        "serve --store postgresql://longshore@db/longshore --files s3://longshore --processes auto",
         "serve --http 127.0.0.1:8080 --callback-allow 127.0.0.0/8",
     )
 )
 @setting("--listen", default=DEFAULT_SERVER, metavar="HOST:PORT", help="Port 0: any free one.")
-@setting(
-    "--store", default="sqlite:longshore.db", metavar="sqlite:PATH", help="Where all is kept."
-)
+@store_option("Where all is kept.")
 @setting(
     "--files",
     default="",
     show_default="STORE.files",
     metavar="FOLDER|URL",
-    help="Where files are kept: a folder, s3://…, gs://… or az://….",
+    help="Where files are kept: a folder, s3://…, gs://… or az://…. With PostgreSQL it must be "
+    "said, and be the same for all servers of the database.",
+)
+@setting(
+    "--processes",
+    type=Processes(),
+    default=1,
+    metavar="N|auto",
+    help="How many processes serve, all on the same ports; auto: one per core. Takes "
+    "PostgreSQL. Workers inside run in the first one; limits per caller hold in each.",
 )
 @click.option(
     "--worker",
@@ -88,8 +95,9 @@ log = structlog.get_logger()
 @config_option
 def serve(
     listen: str,
-    store: str,
+    store: StorePlace,
     files: str,
+    processes: int,
     targets: tuple[str, ...],
     demo: bool,
     grace: timedelta,
@@ -107,10 +115,6 @@ def serve(
     SIGTERM and Ctrl-C drain the server: it takes leave of its callers, the workers inside end
     what they do. A second one ends it at once; nothing that was answered is lost.
     """
-    configure(log_level)
-    workers = [load_worker(target) for target in targets]
-    if demo:
-        workers.append(demonstration_worker())
     serving = Serving(
         listen=listen,
         store=store,
@@ -118,26 +122,21 @@ def serve(
         protection=protection,
         settings=_settings(beat, time_to_live, history),
         grace_seconds=grace.total_seconds(),
-        workers=workers,
-        prepare=apply_demonstration if demo else None,
+        workers=targets,
+        demo=demo,
         gateway=_gateway(http, options),
+        processes=processes,
     )
-    if audit_log is not None:
-        with local_faults("written", audit_log):
-            audit_to(audit_log)
+    logs = Logs(log_level, audit_log)
+    with local_faults("written", audit_log or ""):
+        logs.open()
     for missing in serving.missing:
         log.warning("insecure", missing=missing)
-    try:
-        run_async(run_server(serving))
-    except (
-        StoreUnavailable,
-        FilesUnavailable,
-        InvalidPrincipals,
-        CannotListen,
-        CannotServeTls,
-        CannotServe,
-    ) as error:
-        raise click.ClickException(str(error)) from None
+    with faults_of_servers():
+        if processes == 1:
+            run_async(run_server(serving, say, stopped_by_signals))
+        else:
+            run_async(run_processes(serving, logs))
 
 
 def _gateway(http: str | None, options: dict[str, Any]) -> GatewaySettings | None:

@@ -21,7 +21,7 @@ PREFIX: Final = "LONGSHORE"
 
 #: Options that may stand above all tables of a file.
 _SHARED: Final = (
-    *("server", "tenant", "timeout", "json", "log_level", "principals"),
+    *("server", "store", "tenant", "timeout", "json", "log_level", "principals"),
     *("token", "token_file", "tls", "ca", "cert", "key", "server_name"),
 )
 

@@ -37,3 +37,5 @@ def _sheet(answer: GetStatusResponse) -> Iterator[tuple[str, str]]:
     yield "id", answer.id
     for one in answer.counts:
         yield f"{_KINDS[one.kind]} {state_name(one.state)}", str(one.count)
+    for warning in answer.warnings:
+        yield "warning", warning

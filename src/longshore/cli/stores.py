@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Final, Self, TypeVar
@@ -15,6 +16,8 @@ from longshore.cli.settings import setting
 from longshore.core.store import Store
 from longshore.server.codec import ProtoCodec
 from longshore.stores.condition import Condition
+from longshore.stores.copying import Side, Target
+from longshore.stores.sqlite import copying as files
 from longshore.stores.sqlite.condition import condition as condition_of_file
 from longshore.stores.sqlite.store import SqliteStore
 
@@ -74,6 +77,22 @@ class StorePlace:
 
         return await condition(self.url)
 
+    def source(self) -> AbstractAsyncContextManager[Side]:
+        """Have the store to copy from. Raises `StoreUnavailable`."""
+        if self.path is not None:
+            return files.source(self.path)
+        from longshore.stores.postgres import copying as databases  # noqa: PLC0415
+
+        return databases.source(self.url)
+
+    def target(self) -> AbstractAsyncContextManager[Target]:
+        """Have the store to copy into. Raises `StoreUnavailable`."""
+        if self.path is not None:
+            return files.target(self.path)
+        from longshore.stores.postgres import copying as databases  # noqa: PLC0415
+
+        return databases.target(self.url)
+
     def __str__(self) -> str:
         """Return it without a password."""
         if self.path is not None:
@@ -93,7 +112,7 @@ def _is_clear(url: str) -> bool:
     return not odd and _HOSTS.fullmatch(parts.netloc) is not None
 
 
-class _StoreType(click.ParamType[StorePlace]):
+class StoreType(click.ParamType[StorePlace]):
     """A store, of which no message shows a password."""
 
     name = "url"
@@ -129,7 +148,7 @@ def store_option(help_: str) -> Callable[[F], F]:
     """Declare `--store`; the command gets a `StorePlace`."""
     return setting(
         "--store",
-        type=_StoreType(),
+        type=StoreType(),
         default=DEFAULT_STORE,
         # In so many words: a file of options may hold a password.
         show_default=DEFAULT_STORE,

@@ -24,7 +24,9 @@ from longshore.client.connection import DEFAULT_SERVER
     )
 )
 @click.argument("target", metavar="MODULE:WORKER")
-@setting("--server", type=Servers(), default=DEFAULT_SERVER, help="Whom to work for.")
+@setting(
+    "--server", type=Servers(), default=DEFAULT_SERVER, help="Whom to work for: any of them."
+)
 @setting("--tenant", default="", show_default="your first", help="For which tenant to work.")
 @with_credentials
 @click.option(

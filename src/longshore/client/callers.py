@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import random
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -29,8 +30,9 @@ _LOCAL_SCHEMES: Final = ("unix:", "unix-abstract:")
 class Caller:
     """Everything that calls have in common, whatever is asked, and by whom.
 
-    `servers` is `host:port`, several with commas between, or a sequence. A `token` that is a
-    path is read from that file, and again when it changes, as are the files of `tls`. Raises
+    `servers` is `host:port`, several with commas between, or a sequence; `turns` has them in the
+    order in which this caller asks them, which is another for each. A `token` that is a path is
+    read from that file, and again when it changes, as are the files of `tls`. Raises
     `InvalidValue` if a file cannot be used, and if a token would be sent in the clear to another
     machine, unless that is said to be `insecure`. With `inside`, which opens another way to
     the server than a channel of gRPC, there is none to other machines.
@@ -48,6 +50,7 @@ class Caller:
         inside: Callable[[], Transport] | None = None,
     ) -> None:
         self.servers = split_addresses(servers)
+        self.turns = in_any_order(self.servers)
         tenancy = {"x-tenant-id": tenant} if tenant else {}
         self._metadata = _with_token({**metadata, **tenancy}, token)
         self._tls = tls
@@ -98,6 +101,11 @@ def split_addresses(servers: str | Sequence[str]) -> tuple[str, ...]:
     if not addresses:
         raise InvalidValue("no server is named")
     return addresses
+
+
+def in_any_order(servers: Sequence[str]) -> Sequence[str]:
+    """Return servers so that many callers spread over them, and over the rest when one is gone."""
+    return random.sample(servers, len(servers))
 
 
 def is_loopback(address: str) -> bool:

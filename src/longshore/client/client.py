@@ -60,8 +60,8 @@ class Rooms:
 class Client(Rooms):
     """Asks Longshore for work. Make it inside a coroutine; best by `async with`.
 
-    `servers` is `host:port`, several with commas between, or a sequence: the first in turn that
-    can be connected is asked, until it is not available any more. Every call, and every step of
+    `servers` is `host:port`, several with commas between, or a sequence: any one that can be
+    connected is asked, until it is not available any more. Every call, and every step of
     an upload or a download, takes at most `timeout` seconds. Submits carry a request id and are
     repeated within that time while no server is available, as are acknowledgements and uploads
     of what can be read again; watches and channels are resumed for as long as it takes; nothing

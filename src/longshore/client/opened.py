@@ -83,7 +83,7 @@ class Opened:
         await asyncio.gather(*self._closing)
 
     def _open(self) -> Sequence[Transport]:
-        return [self._caller.open(server, _OPTIONS) for server in self._caller.servers]
+        return [self._caller.open(server, _OPTIONS) for server in self._caller.turns]
 
     def _release(self, channel: Transport) -> None:
         self._users[channel] -= 1

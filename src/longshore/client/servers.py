@@ -1,4 +1,4 @@
-"""Servers to choose from: one at a time, the next when it is gone."""
+"""Servers to choose from: any one of them, the next when it is gone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ _WORDS_SECONDS: Final = 1.0
 class Servers:
     """One of several servers at a time: the first in turn that can be connected.
 
-    gRPC itself does this for the addresses that one name stands for; this does it for several
+    Whoever begins with whom is left to chance, so that many clients spread over the servers;
+    each stays with one for as long as it is there. gRPC itself does this for the addresses that one name stands for; this does it for several
     names. A channel that has failed tries to reconnect by itself, less and less often.
     """
 

@@ -144,6 +144,7 @@ def assignments(leased: Sequence[Operation], batch: Batch) -> list[Assignment]:
     if not leased:
         return []
     requests = batch.requests(leased)
+    batch.read_documents((one.number for one in leased if one.steps), Part.CONTEXT)
     made: list[Assignment] = []
     for operation in leased:
         request, traceparent = requests[operation.number]

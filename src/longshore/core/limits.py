@@ -48,6 +48,9 @@ WRITER_CHANGES: Final = 1_000  #: Changes of one batch.
 #: What one batch does of that which is due. More than one in full of work that is submitted,
 #: ended and delivered makes due, so that nothing waits ever longer.
 WRITER_DUE: Final = 2 * WRITER_CHANGES
+#: What expires in one batch, which nobody waits for. What is to expire was submitted and
+#: ended, which are two changes, so that this is no less than a batch in full makes expire.
+WRITER_EXPIRING: Final = WRITER_CHANGES // 2
 WRITER_BYTES: Final = 4 * MIB
 NEWS_EVENTS: Final = 1_000  #: Of other servers, told at once.
 #: More events of other servers than this are not told one by one: what they were about is

@@ -138,6 +138,14 @@ class Standing(NamedTuple):
     key_holders: Sequence[bytes]
 
 
+class Attendance(NamedTuple):
+    """What is known of a worker whose stream ends elsewhere; milliseconds since 1970."""
+
+    running: int  #: Leases that its session holds.
+    connect_time: int | None = None  #: When its latest stream began; None: unknown.
+    heard_time: int | None = None  #: When a server last said that it is alive.
+
+
 class Store(Protocol):
     """Where operations live.
 
@@ -253,4 +261,12 @@ class Store(Protocol):
 
     async def standing(self, operation: Operation, most: int) -> Standing:
         """Return what an operation waits for, counting those before it to `most`."""
+        ...
+
+    async def warnings(self) -> Sequence[str]:
+        """Return what makes the store slower and slower, in sentences for who runs it."""
+        ...
+
+    async def attendance(self, sessions: Sequence[int]) -> Mapping[int, Attendance]:
+        """Return by number what is known of sessions. Who is alone keeps no times."""
         ...

@@ -11,14 +11,20 @@ from longshore.core.lifecycle import fail_attempt
 from longshore.core.operations import PARKED, Operation, Part, State
 
 
-def wake(batch: Batch, limit: int = limits.WRITER_DUE) -> None:
-    """Do what is due: admit, time out, end the grace of cancels, deliver, expire."""
+def wake(batch: Batch) -> None:
+    """Do what is due: admit, time out, end the grace of cancels, deliver, expire.
+
+    However much there is to expire, the rest does not wait for it.
+    """
     if batch.next_wake is None or batch.next_wake > batch.now:
         return
-    stored = batch.rows.due(batch.now, limit)
+    urgent = batch.rows.due(batch.now, limits.WRITER_DUE)
+    expiring = batch.rows.expiring(batch.now, limits.WRITER_EXPIRING)
+    more = len(urgent) == limits.WRITER_DUE or len(expiring) == limits.WRITER_EXPIRING
+    stored = urgent + expiring
     batch.remember(stored)
     batch.read_documents((one.number for one in stored if one.publishing), Part.DELIVERY)
-    batch.files.read_made(one.number for one in stored if one.ended)
+    batch.files.read_made(one.number for one in expiring)
     numbers = {one.number for one in stored} | batch.operations.keys()
     for number in sorted(numbers):
         touched = batch.operations.get(number)
@@ -27,7 +33,7 @@ def wake(batch: Batch, limit: int = limits.WRITER_DUE) -> None:
             continue  # Each stage has a commit of its own.
         if operation.wake_time is not None and operation.wake_time <= batch.now:
             _wake_one(operation, batch)
-    batch.next_wake = _earliest_after(batch, more=len(stored) == limit)
+    batch.next_wake = _earliest_after(batch, more=more)
 
 
 def _wake_one(operation: Operation, batch: Batch) -> None:

@@ -69,6 +69,11 @@ class Engine:
     def presence(self) -> Presence:
         return self.writer.presence
 
+    @property
+    def cut_off(self) -> bool:
+        """Whether the store has been gone for so long that other servers may serve better."""
+        return self.presence.is_gone_for(3 * self.settings.beat_seconds)
+
     async def __aenter__(self) -> Self:
         await self.store.open()
         try:
@@ -153,6 +158,15 @@ class Engine:
         if unsure:
             # They may have been given leases that they were not told of.
             self.sessions.send_away()
+
+    async def learn(self) -> bool:
+        """Read the catalog; tell whether anything has happened that was not known here.
+
+        What another server has committed is heard of a moment later.
+        """
+        before = self.catalog.current.revision
+        await self.catalog.refresh()
+        return self.catalog.current.revision > before
 
     async def watch(self, replay: Replay) -> Watcher:
         """Return a watcher from `replay.after` on. Raises as `check_revision` does."""

@@ -178,7 +178,8 @@ class Writer:
             changes.append(Wake())
         if changes or self._asked:
             grants = self._audience.grants()
-            if grants:
+            # A change may free a slot, or bring work; without one there must be a free slot.
+            if grants and (changes or any(grant.free > 0 for grant in grants)):
                 changes.append(Lease(grants))
         self._asked = False
 

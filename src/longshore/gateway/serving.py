@@ -107,11 +107,12 @@ def _server(
 
 def all_bound(settings: GatewaySettings) -> Sockets:
     """Return a socket for each port, all or none. Raises `CannotListen`."""
-    host, _, shared = settings.listen.rpartition(":")
+    host, _, common = settings.listen.rpartition(":")
     bound: dict[int | None, socket.socket] = {}
     try:
         for port in {None} | {mount.port for mount in settings.mounts.values()}:
-            bound[port] = _bound(host.strip("[]"), int(shared) if port is None else port)
+            own = int(common) if port is None else port
+            bound[port] = _bound(host.strip("[]"), own, shared=settings.shared)
     except CannotListen:
         for one in bound.values():
             one.close()
@@ -125,10 +126,12 @@ def address_of(sockets: Sockets) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bound(host: str, port: int, *, shared: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        bound = socket.create_server((host, port), family=family, backlog=2_048)
+        bound = socket.create_server(
+            (host, port), family=family, backlog=2_048, reuse_port=shared
+        )
     except OSError as error:
         raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror}") from None
     # Accepted connections inherit it. Without uvloop nobody else sets it, and the second packet

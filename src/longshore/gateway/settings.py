@@ -90,6 +90,7 @@ class GatewaySettings:
     """A gateway as it is to be."""
 
     listen: str = "127.0.0.1:8080"
+    shared: bool = False  #: Whether other processes have its ports as well.
     tls: TlsFiles | None = None
     #: As clients see it, `https://work.example.org`; empty: as a request was sent. Of dialects
     #: with a host name or a port of their own it tells the rest.

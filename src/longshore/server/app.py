@@ -52,7 +52,8 @@ class Server:
 
     `address` is where it listens, as HOST:PORT, with the port that was chosen for port 0;
     `inside_address` is for workers in its own process, and `inside` for others there. Without
-    an `access` whoever connects may do everything.
+    an `access` whoever connects may do everything. A port that is `shared` is served by other
+    processes as well.
     """
 
     def __init__(
@@ -65,19 +66,21 @@ class Server:
         limits: AccessLimits = DEFAULT,
         reflection: Reflection = Reflection.OPEN,
         workers_inside: bool = False,
+        shared: bool = False,
     ) -> None:
         self._engine = engine
         self._listen = listen
         self._tls = tls
         self._reflection = reflection
         self._workers_inside = workers_inside
+        self._shared = shared
         self._gate = Gate(
             access,
             limits,
             certificates=tls is not None and tls.client_ca is not None,
             reflection_is_open=reflection is Reflection.OPEN,
         )
-        self._server = grpc.aio.server(options=core_options(limits))
+        self._server = grpc.aio.server(options=core_options(limits, shared=shared))
         self.inside = Inside()
         self._health = Health()
         self._names: list[str] = []
@@ -105,7 +108,7 @@ class Server:
         )
         self._names = [service.SERVICE for service in services]
         handlers = {
-            service.SERVICE: handlers_of(service, self._gate)
+            service.SERVICE: handlers_of(service, self._gate, self._engine.learn)
             for service in (*services, *self._tellers())
         }
         self._server.add_generic_rpc_handlers(
@@ -149,8 +152,10 @@ class Server:
         return f"{host}:{port}"
 
     def _bind_inside(self) -> str:
-        """Return where workers of this process connect: in the clear, if others speak TLS."""
-        if not self._workers_inside or self._tls is None:
+        """Return where workers of this process connect: in the clear, if others speak TLS, and
+        to no other process.
+        """
+        if not self._workers_inside or (self._tls is None and not self._shared):
             return self.address
         return f"{_LOOPBACK}:{self._server.add_insecure_port(f'{_LOOPBACK}:0')}"
 

@@ -31,8 +31,6 @@ _PENDING: Final = 10_000  #: Calls that have come in and that nobody looked at y
 _RESERVED_DESCRIPTORS: Final = 256
 
 _OPTIONS: Final[Options] = (
-    # One process has the port; a second one is told so instead of sharing it by chance.
-    ("grpc.so_reuseport", 0),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -55,10 +53,12 @@ _OPTIONS: Final[Options] = (
 )
 
 
-def core_options(limits: AccessLimits) -> Options:
-    """Return the options of a server."""
+def core_options(limits: AccessLimits, *, shared: bool = False) -> Options:
+    """Return the options of a server, whose port may be shared on purpose."""
     return (
         *_OPTIONS,
+        # Else one process has the port; a second one is told so instead of sharing it by chance.
+        ("grpc.so_reuseport", int(shared)),
         ("grpc.server_handshake_timeout_ms", HANDSHAKE_SECONDS * 1_000),
         ("grpc.http2.settings_timeout", SETTINGS_SECONDS * 1_000),
         ("grpc.max_connection_idle_ms", IDLE_SECONDS * 1_000),

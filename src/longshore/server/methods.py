@@ -21,6 +21,7 @@ from google.protobuf.descriptor_pool import Default
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from longshore.core import errors
 from longshore.server import audit
 from longshore.server.decoding import decode
 from longshore.server.errors import status_of
@@ -36,31 +37,46 @@ _DETAILS: Final = "grpc-status-details-bin"
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 
+#: What is asked of the catalog as it is known here. Raised before anything was done or said.
+_UNKNOWN: Final = (
+    errors.ServiceNotFound,
+    errors.ActionNotFound,
+    errors.QueueNotFound,
+    errors.ContractNotFound,
+    errors.ScheduleNotFound,
+)
+
+#: Learns what other servers have added to the catalog; tells whether there was anything.
+Learn: TypeAlias = Callable[[], Awaitable[bool]]
+
+
 class Service(Protocol):
     """What a service class has besides the methods that it serves."""
 
     SERVICE: ClassVar[str]  #: The full name in the contract.
 
 
-def handlers_of(service: Service, gate: Gate) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
+def handlers_of(
+    service: Service, gate: Gate, learn: Learn
+) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
     """Return what serves the methods of a service, by their names."""
     descriptor = Default().FindServiceByName(service.SERVICE)
     return {
-        method.name: _handler(method, getattr(service, method.name), gate)
+        method.name: _handler(method, getattr(service, method.name), gate, learn)
         for method in descriptor.methods
         if hasattr(service, method.name)
     }
 
 
 def _handler(
-    method: MethodDescriptor, serve: Callable[..., Any], gate: Gate
+    method: MethodDescriptor, serve: Callable[..., Any], gate: Gate, learn: Learn
 ) -> grpc.RpcMethodHandler[Any, Any]:
     """Return what serves a method.
 
     To gRPC every request is a stream. Else it would wait for the one message of a call before
     anybody could ask who calls, for as long as a stranger likes.
     """
-    door = _Door(method, gate)
+    door = _Door(method, gate, learn)
     handle = _handling(method, serve, door)
     if method.server_streaming:
         return grpc.stream_stream_rpc_method_handler(handle, None, _encoded)
@@ -80,9 +96,10 @@ def _handling(method: MethodDescriptor, serve: Callable[..., Any], door: _Door) 
 class _Door:
     """Where the callers of one method come in."""
 
-    def __init__(self, method: MethodDescriptor, gate: Gate) -> None:
+    def __init__(self, method: MethodDescriptor, gate: Gate, learn: Learn) -> None:
         self.path = f"/{method.containing_service.full_name}/{method.name}"
         self.gate = gate
+        self.learn = learn
         self.needed = gate.needed(self.path)
         self.audited = audit.is_audited(self.needed)
         self._kind = GetMessageClass(method.input_type)
@@ -111,7 +128,12 @@ def _unary(door: _Door, serve: Callable[[Any, Call], Awaitable[Any]]) -> _Handle
         try:
             call = recognize(visitor) or await identify(visitor)
             asked = await request(context)
-            response = await serve(asked, call)
+            try:
+                response = await serve(asked, call)
+            except _UNKNOWN:
+                if not await door.learn():
+                    raise
+                response = await serve(asked, call)
         except Exception as error:  # noqa: BLE001  Whatever it is becomes a status.
             await _refuse(visitor, error)
         else:
@@ -150,13 +172,22 @@ def _stream(door: _Door, serve: Callable[[Any, Call], AsyncGenerator[Any, None]]
             call = await door.enter(visitor)
             with door.gate.stream(call):
                 request = await door.request(context)
-                async with contextlib.aclosing(serve(request, call)) as messages:
-                    async for message in messages:
-                        await call.write(message)
+                try:
+                    await _write(serve(request, call), call)
+                except _UNKNOWN:
+                    if not await door.learn():
+                        raise
+                    await _write(serve(request, call), call)
         except Exception as error:  # noqa: BLE001  Whatever it is becomes a status.
             await _refuse(visitor, error)
 
     return handle
+
+
+async def _write(messages: AsyncGenerator[Any, None], call: Call) -> None:
+    async with contextlib.aclosing(messages):
+        async for message in messages:
+            await call.write(message)
 
 
 def _conversation(door: _Door, serve: Callable[[Call], Awaitable[Any]]) -> _Handle:

@@ -21,6 +21,7 @@ from longshore.server.checks import page_size
 from longshore.server.events import DETAILS, event_message, origin_message
 from longshore.server.gate import Call
 from longshore.server.messages import Messages, parts_of
+from longshore.server.server_service import warnings
 from longshore.server.watches import Watches, Wish
 from longshore.v1.operation_pb2 import Event as EventMessage
 from longshore.v1.operation_pb2 import State, View
@@ -147,6 +148,7 @@ class OperationService:
             ],
             state=cast("State.ValueType", operation.state),
             revision=operation.revision,
+            warnings=await warnings(self._engine, call),
         )
 
     def _workers(self, catalog: Catalog, tenant: str) -> list[LiveWorker]:

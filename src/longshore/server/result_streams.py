@@ -126,6 +126,9 @@ class ResultStream:
                 continue
             heard = await self._listener.wait(min(heartbeat, self._last) - self._clock())
             if not heard and self._clock() >= heartbeat:
+                if self._engine.cut_off:  # Another server may have what comes next.
+                    yield LAST
+                    return
                 yield HEARTBEAT
                 heartbeat = self._next_heartbeat()
 

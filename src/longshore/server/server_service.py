@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections import Counter
+from collections.abc import Sequence
 from typing import ClassVar
 
 import uuid_utils
@@ -54,6 +55,7 @@ class ServerService:
                 OperationCount(kind=kind, state=state, count=count)  # type: ignore[arg-type]
                 for (kind, state), count in sorted(_by_kind_and_state(counts).items())
             ],
+            warnings=await warnings(self._engine, call),
         )
         response.start_time.FromMilliseconds(self._start_time)
         return response
@@ -106,6 +108,11 @@ class ServerService:
             case False:
                 shown = "api-key" in call.visitor.metadata
                 return ApiKey.API_KEY_WRONG if shown else ApiKey.API_KEY_MISSING
+
+
+async def warnings(engine: Engine, call: Call) -> Sequence[str]:
+    """Return what the store warns of, if the caller can do something about it."""
+    return await engine.store.warnings() if Role.OPERATOR in call.principal.roles else ()
 
 
 def _tenants(call: Call) -> tuple[str, ...]:

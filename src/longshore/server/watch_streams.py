@@ -108,6 +108,8 @@ class WatchStream:
                 events = self._news(told)
                 now = clock()
                 leaving = draining.is_set() or now >= last
+                # Who could not be told anything by now may be told it elsewhere.
+                leaving = leaving or (now >= bookmark and self._engine.cut_off)
                 end = self._end() or (END_RECONNECT if leaving else None)
                 if not events and end is None and now < bookmark:
                     continue

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
@@ -17,7 +16,7 @@ from longshore.core.events import detail
 from longshore.core.failures import Failure
 from longshore.core.ids import text_of
 from longshore.core.installation import DEFAULT_QUEUE, is_reserved
-from longshore.core.lanes import Session, action_key
+from longshore.core.lanes import action_key
 from longshore.core.principals import ANY, Principal
 from longshore.core.reports import (
     Assignment,
@@ -38,7 +37,6 @@ from longshore.engine.conversation import (
     Outgoing,
     WorkerReport,
 )
-from longshore.engine.live import LiveSession
 from longshore.server import structs
 from longshore.server.checks import Flaws, at_most, printable, slug
 from longshore.server.directory import unnamed_slug
@@ -281,31 +279,3 @@ def _assignment(assignment: Assignment) -> pb.WorkAssignment:
         if timeout is not None:
             made.run_timeout.FromMilliseconds(timeout)
     return made
-
-
-def info_of(session: Session, live: LiveSession | None) -> pb.WorkerInfo:
-    """Return what is shown of a worker; never the secret of its session."""
-    bare = {key for key in session.offers if "/" not in key}
-    within = [key for key in session.offers if "/" in key]
-    named = {key.partition("/")[2] for key in within}
-    info = pb.WorkerInfo(
-        id=str(session.number),
-        name=session.worker,
-        queues=session.queues,
-        actions=sorted([*within, *(bare - named)]),
-        slots=session.slots,
-        epoch=session.epoch,
-        connected=live is not None,
-    )
-    if live is not None:
-        info.running = len(live.held)
-        info.draining = live.draining
-        info.connect_time.CopyFrom(_time(live.connect_time))
-        info.last_seen_time.CopyFrom(_time(live.last_seen_time))
-    return info
-
-
-def _time(milliseconds: int) -> Timestamp:
-    time = Timestamp()
-    time.FromMilliseconds(milliseconds)
-    return time

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import secrets
+from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from google.protobuf.duration_pb2 import Duration
@@ -16,7 +17,7 @@ from longshore.core.lanes import Session
 from longshore.core.page_tokens import PageToken, question
 from longshore.engine.engine import Engine
 from longshore.engine.live import LiveSession
-from longshore.server import worker_messages
+from longshore.server import worker_infos, worker_messages
 from longshore.server.checks import page_size
 from longshore.server.decoding import decode
 from longshore.server.gate import Call
@@ -74,21 +75,32 @@ class WorkerService:
         if request.page_token:
             token = PageToken.decode(request.page_token, asked, (FieldType.INT,))
             after = int(token.after[0])
+        await self._engine.learn()  # Of those who came to another server just now.
         sessions = sorted(
             session
             for session in self._engine.catalog.current.sessions.values()
             if session.tenant == call.caller.tenant and session.number > after
         )
-        response = ListWorkersResponse(workers=map(self._info, sessions[:size]))
+        response = ListWorkersResponse(workers=await self._infos(sessions[:size]))
         if len(sessions) > size:
             last = sessions[size - 1].number
             revision = self._engine.feed.revision
             response.next_page_token = PageToken(asked, (last,), revision).encode()
         return response
 
-    def _info(self, session: Session) -> WorkerInfo:
-        live = self._engine.sessions.live.get(session.number)
-        return worker_messages.info_of(session, live)
+    async def _infos(self, sessions: Sequence[Session]) -> list[WorkerInfo]:
+        """Return how workers do, here and at other servers."""
+        engine = self._engine
+        infos = {session.number: worker_infos.info_of(session) for session in sessions}
+        known = await engine.store.attendance(list(infos))
+        since = engine.clock.now() - round(3_000 * engine.settings.beat_seconds)
+        for number, info in infos.items():
+            live = engine.sessions.live.get(number)
+            if live is not None:
+                worker_infos.show_live(info, live)
+            else:
+                worker_infos.show_elsewhere(info, known[number], since)
+        return list(infos.values())
 
 
 class _Stream:

@@ -51,7 +51,7 @@ class Connection:
             await asyncio.sleep(_FIRST_SECONDS * (1 + random.random()))  # noqa: S311
 
     async def _converse(self) -> StreamEnd:
-        servers = self._caller.servers
+        servers = self._caller.turns
         server = servers[self._turn % len(servers)]
         channel = self._caller.channel(server, _OPTIONS)
         try:

@@ -176,7 +176,7 @@ class Worker:
         tls: Tls | None = None,
         insecure: bool = False,
     ) -> None:
-        """Work for the first of the servers that answers, until told to stop; then drain.
+        """Work for any one of the servers that answers, until told to stop; then drain.
 
         `servers` is `host:port`, several with commas between, or a sequence. `stopping` tells
         it to stop; without it the signals SIGTERM and SIGINT do. Work then has the grace to

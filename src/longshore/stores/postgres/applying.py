@@ -42,12 +42,15 @@ _TIMEOUTS: Final = """
     SET LOCAL idle_in_transaction_session_timeout = '5s';
     SET LOCAL jit = off;
 """
-# Everything is found by an index, whatever the statistics say: those of a table that was empty
-# a moment ago, say. And a statement is planned once, not anew for every batch.
-_BEGIN: Final = f"""
+# A batch is about few rows, and each of them is found by an index, whatever the statistics say:
+# they may be those of a table that was empty a moment ago. So a statement may be planned once,
+# not anew for every batch.
+BEGIN: Final = f"""
     BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
     {_TIMEOUTS}
     SET LOCAL enable_seqscan = off;
+    SET LOCAL enable_hashjoin = off;
+    SET LOCAL enable_mergejoin = off;
     SET LOCAL plan_cache_mode = force_generic_plan
 """
 _SNAPSHOT: Final = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_TIMEOUTS}"
@@ -176,7 +179,7 @@ class Applier:
         """Begin to write: nobody else does until the transaction ends."""
         follower = self._follower
         while True:
-            await connection.execute(_BEGIN)
+            await connection.execute(BEGIN)
             tip = await lock_tip(connection)
             if follower.is_near(tip):
                 break

@@ -12,7 +12,9 @@ from typing import Any, TypeVar, cast
 
 from greenlet import getcurrent, greenlet
 
+from longshore.core.operations import Operation
 from longshore.stores.postgres.connections import Connection, Row
+from longshore.stores.postgres.values import operation_of
 
 _T = TypeVar("_T")
 
@@ -52,3 +54,7 @@ class Reader:
         """Return the first row of a query, or None."""
         rows = self.fetch(sql, *parameters)
         return rows[0] if rows else None
+
+    def fetch_operations(self, sql: str, *parameters: Any) -> list[Operation]:
+        """Return the operations of a query's rows, which begin with the columns `OPERATION`."""
+        return [operation_of(row) for row in self.fetch(sql, *parameters)]

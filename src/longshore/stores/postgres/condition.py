@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from longshore.stores.condition import Condition
+from longshore.stores.copying import UNFINISHED
 from longshore.stores.postgres import migrating
 from longshore.stores.postgres.connections import (
     Address,
@@ -14,11 +15,12 @@ from longshore.stores.postgres.connections import (
     connect,
     translated,
 )
+from longshore.stores.postgres.copying import is_unfinished
 
 #: A transaction that is older is open for no reason of ours: reads take 30 s at most.
-_OLD_SECONDS: Final = 60
+OLD_SECONDS: Final = 60
 #: Others' sessions may hide since when they are open; then this many transactions are many.
-_OLD_TRANSACTIONS: Final = 10_000
+OLD_TRANSACTIONS: Final = 10_000
 _MOST: Final = 10  #: Warnings at once.
 
 #: Whoever sees the rows of this database as they were once. Snapshots of other databases do no
@@ -41,8 +43,8 @@ _HOLDERS: Final = f"""
         SELECT 'slot', slot_name::text, '', '', '', NULL, age(xmin)
         FROM pg_replication_slots WHERE xmin IS NOT NULL AND active_pid IS NULL
     ) AS holders
-    WHERE seconds > {_OLD_SECONDS}
-        OR seconds IS NULL AND transactions > {_OLD_TRANSACTIONS}
+    WHERE seconds >= $1
+        OR seconds IS NULL AND transactions > $2
     ORDER BY transactions DESC, name LIMIT {_MOST}
 """
 _REVISION: Final = "SELECT revision FROM head"
@@ -69,26 +71,29 @@ async def _read(connection: AnyConnection) -> Condition:
         size = int(await connection.fetchval(_SIZE))
         if not applied:
             return Condition(applied, pending, size)
+        unfinished = [UNFINISHED] if await is_unfinished(connection) else []
         return Condition(
             applied,
             pending,
             size,
             int(await connection.fetchval(_REVISION)),
             {(kind, state): count for kind, state, count in await connection.fetch(_COUNTS)},
-            await warnings(connection),
+            [*unfinished, *await warnings(connection)],
         )
 
 
 async def warnings(connection: AnyConnection) -> Sequence[str]:
     """Return who keeps rows from being removed that nobody needs any more, in sentences."""
-    return [_warning(row) for row in await connection.fetch(_HOLDERS)]
+    return [
+        _warning(row) for row in await connection.fetch(_HOLDERS, OLD_SECONDS, OLD_TRANSACTIONS)
+    ]
 
 
 def _warning(row: Row) -> str:
     seconds, transactions = row["seconds"], row["transactions"]
     how_long = f"{transactions} transactions" if seconds is None else _span(seconds)
     return (
-        f"{_HOLDER[row['sort']].format(**row)} has kept the database from being tidied for "
+        f"{_HOLDER[row['sort']].format(**dict(row))} has kept the database from being tidied for "
         f"{how_long}: everything becomes slower until it is ended"
     )
 

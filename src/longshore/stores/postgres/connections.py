@@ -36,16 +36,37 @@ _PATIENCE: Final = 5.0  #: Seconds for a connection, and for the database to ans
 #: Seconds that a list may take that must look at everything; see `lists`.
 _LONG_PATIENCE: Final = 30.0
 
+#: What is to be done where that is known.
+_ADVICE: Final = {
+    asyncpg.InvalidPasswordError: "; the password is that of the URL, of PGPASSWORD, or of a passfile",
+    asyncpg.InvalidCatalogNameError: "; createdb makes it, with the encoding UTF8",
+}
+
+#: So the database gives up a connection whose other end is gone within a minute, not hours.
+_KEEPALIVE: Final = {
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
+
 #: One state of the store for all queries, and nothing that outlives the transaction. Lists are
 #: planned for what they ask, so that they find the indexes of what waits or runs; compiling
 #: them would take longer than most of them do.
-_SNAPSHOT: Final = f"""
+LONG_SNAPSHOT: Final = f"""
     BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
-    SET LOCAL statement_timeout = '{{patience:g}}s';
+    SET LOCAL statement_timeout = '{_LONG_PATIENCE:g}s';
     SET LOCAL idle_in_transaction_session_timeout = '{_PATIENCE:g}s';
     SET LOCAL plan_cache_mode = force_custom_plan;
-    SET LOCAL jit = off
+    SET LOCAL jit = off;
 """
+#: What must not take long finds everything by an index, however small a table seems to be.
+SHORT_SNAPSHOT: Final = f"""
+    {LONG_SNAPSHOT}
+    SET LOCAL statement_timeout = '{_PATIENCE:g}s';
+    SET LOCAL enable_seqscan = off
+"""
+#: Of every type that is sent or read in lists.
+_LISTS: Final = "SELECT $1::smallint[], $2::integer[], $3::bigint[], $4::text[], $5::bytea[]"
 
 
 @dataclass(frozen=True)
@@ -97,22 +118,39 @@ def said(error: BaseException) -> str:
 async def connect(address: Address) -> Connection:
     """Open a connection. Raises `StoreUnavailable`."""
     try:
-        return await asyncpg.connect(
+        connection: Connection = await asyncpg.connect(
             address.dsn, command_timeout=_PATIENCE, **_settings(address)
         )
+        await _learn_types(connection)
     except (*DATABASE_ERRORS, ValueError) as error:
         raise _unreachable(address, error) from error
+    return connection
+
+
+async def _learn_types(connection: AnyConnection) -> None:
+    """Let asyncpg look up the types of lists, for which it changes settings of the session."""
+    try:
+        transaction = connection.transaction()
+        await transaction.start()
+        await connection.fetch(_LISTS, [], [], [], [], [])
+        await transaction.rollback()
+    except BaseException:
+        connection.terminate()
+        raise
 
 
 def _settings(address: Address) -> dict[str, Any]:
     settings: dict[str, Any] = {"timeout": _PATIENCE}
     if address.pooled:
         settings["statement_cache_size"] = 0
+    else:
+        settings["server_settings"] = _KEEPALIVE
     return settings
 
 
 def _unreachable(address: Address, error: BaseException) -> StoreUnavailable:
-    return StoreUnavailable(f"the store {address} cannot be reached: {said(error)}")
+    advice = next((words for kind, words in _ADVICE.items() if isinstance(error, kind)), "")
+    return StoreUnavailable(f"the store {address} cannot be reached: {said(error)}{advice}")
 
 
 class Writing:
@@ -160,6 +198,7 @@ class Readers:
             self._address.dsn,
             min_size=0,
             max_size=_READERS,
+            init=_learn_types,
             reset=_nothing,
             **_settings(self._address),
         )
@@ -167,23 +206,23 @@ class Readers:
     async def fetch(self, sql: str, *parameters: Any) -> list[Row]:
         """Return the rows of one query, which is a snapshot by itself."""
         # Between transactions a shared connection forgets what it was told to prepare.
-        lent = self._snapshot(_PATIENCE) if self._address.pooled else self._lent(_PATIENCE)
+        lent = self._snapshot() if self._address.pooled else self._lent(_PATIENCE)
         async with lent as connection:
             return await connection.fetch(sql, *parameters)
 
     async def read(self, function: Callable[[AnyConnection], Awaitable[_T]]) -> _T:
         """Return what the function reads in one snapshot."""
-        return await self._read(function, _PATIENCE)
+        return await self._read(function, long=False)
 
     async def read_long(self, function: Callable[[AnyConnection], Awaitable[_T]]) -> _T:
         """Return what the function reads in one snapshot, and let all others go on meanwhile."""
         async with self._long_reads:
-            return await self._read(function, _LONG_PATIENCE)
+            return await self._read(function, long=True)
 
     async def _read(
-        self, function: Callable[[AnyConnection], Awaitable[_T]], patience: float
+        self, function: Callable[[AnyConnection], Awaitable[_T]], *, long: bool
     ) -> _T:
-        async with self._snapshot(patience) as connection:
+        async with self._snapshot(long=long) as connection:
             try:
                 return await function(connection)
             except LongshoreError as error:
@@ -204,9 +243,9 @@ class Readers:
                     raise
 
     @contextlib.asynccontextmanager
-    async def _snapshot(self, patience: float) -> AsyncGenerator[AnyConnection]:
-        async with self._lent(patience) as connection:
-            await connection.execute(_SNAPSHOT.format(patience=patience))
+    async def _snapshot(self, *, long: bool = False) -> AsyncGenerator[AnyConnection]:
+        async with self._lent(_LONG_PATIENCE if long else _PATIENCE) as connection:
+            await connection.execute(LONG_SNAPSHOT if long else SHORT_SNAPSHOT)
             yield connection
             await connection.execute("COMMIT")
 

@@ -56,10 +56,14 @@ _CIRCLES: Final = "SELECT tenant, queue, priority, plain FROM circles"
 _SINCE: Final = "WHERE changed > $1"
 #: When something is due, and one probe of the index per lane, however many wait in it.
 _WAITING: Final = f"""
-    SELECT (SELECT min(wake_time) FROM operations WHERE wake_time < {PARKED}), ARRAY(
+    SELECT least(
+        (SELECT min(wake_time) FROM operations WHERE wake_time < {PARKED} AND state < 4),
+        (SELECT min(wake_time) FROM operations WHERE state >= 4)
+    ), ARRAY(
         SELECT number FROM lanes CROSS JOIN LATERAL (
             SELECT FROM operations
-            WHERE lane = lanes.number AND state = 2 AND wake_time IS NULL LIMIT 1
+            WHERE lane = lanes.number AND state = 2 AND wake_time IS NULL
+            ORDER BY priority DESC, position LIMIT 1
         ) AS waiting
     )
 """
@@ -73,7 +77,7 @@ _PUT_SESSION: Final = upsert(
 #: Whoever opens a session, or takes one up again, is heard of.
 _HEAR: Final = """
     INSERT INTO heartbeats (session, time, since) VALUES ($1, $2, $2)
-    ON CONFLICT (session) DO UPDATE SET time = excluded.time
+    ON CONFLICT (session) DO UPDATE SET time = excluded.time, since = excluded.since
 """
 _END_SESSION: Final = "UPDATE sessions SET ended = TRUE, changed = $2 WHERE number = $1"
 _FORGET: Final = "DELETE FROM heartbeats WHERE session = $1"
@@ -115,11 +119,13 @@ def session_of(row: Row) -> Session:
 
 async def lock_tip(connection: Connection) -> Tip:
     """Keep all others from writing until this transaction ends."""
-    return Tip._make(await connection.fetchrow(_LOCK) or ())
+    (row,) = await connection.fetch(_LOCK)
+    return Tip._make(row)
 
 
 async def read_tip(connection: Connection) -> Tip:
-    return Tip._make(await connection.fetchrow(_TIP) or ())
+    (row,) = await connection.fetch(_TIP)
+    return Tip._make(row)
 
 
 class Changed(NamedTuple):

@@ -18,6 +18,7 @@ from longshore.stores.postgres.connections import DATABASE_ERRORS, Address, Writ
 CHANNEL: Final = "longshore"
 
 _LATEST: Final = 0.5  #: Seconds between two calls at most.
+_CHECKED_AFTER: Final = 3.0  #: Seconds between two looks at whether the connection is alive.
 _BACKOFF: Final = 1.0  #: Seconds after which a lost connection is taken again.
 
 
@@ -57,7 +58,12 @@ class Listener:
         try:
             connection.add_termination_listener(lambda _: lost.set())
             await connection.add_listener(CHANNEL, self._notified)
-            await lost.wait()
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_CHECKED_AFTER):
+                        await lost.wait()
+                # Who only listens does not notice that nobody can speak to it any more.
+                await connection.execute("SELECT pg_listening_channels()")
         finally:
             connection.terminate()
 

@@ -9,7 +9,7 @@ from longshore.core.callers import Target
 from longshore.core.files import File
 from longshore.core.installation import RULESETS_QUEUE
 from longshore.core.operations import Facts, Glance, Operation, Part, Record
-from longshore.core.store import Standing
+from longshore.core.store import Attendance, Standing
 from longshore.stores.postgres.connections import AnyConnection, Readers
 from longshore.stores.postgres.files import TAKEN
 from longshore.stores.postgres.values import FACTS, KEPT, NO_DOCUMENTS, OPERATION, record_of
@@ -71,6 +71,11 @@ _WITH_KEY: Final = """
 """
 _KEY_RUNNING: Final = f"SELECT count(*) {_WITH_KEY}"
 _KEY_HOLDERS: Final = f"SELECT id {_WITH_KEY} LIMIT 10"
+_ATTENDANCE: Final = """
+    SELECT asked, (SELECT count(*) FROM operations WHERE operations.session = asked),
+        heartbeats.since, heartbeats.time
+    FROM unnest($1::bigint[]) AS asked LEFT JOIN heartbeats ON heartbeats.session = asked
+"""
 _FILES: Final = f"""
     SELECT {", ".join(File._fields)} FROM files
     WHERE tenant = $1 AND id = ANY($2::bytea[])
@@ -162,3 +167,9 @@ async def files(
     rows = await readers.fetch(_FILES, tenant, ids, now)
     found = {file.id: file for file in map(File._make, rows)}
     return [found.get(one) for one in ids]
+
+
+async def attendance(sessions: Sequence[int], readers: Readers) -> dict[int, Attendance]:
+    """Return by session how many leases it holds, and since when and when it was heard of."""
+    rows = await readers.fetch(_ATTENDANCE, sessions)
+    return {session: Attendance(*known) for session, *known in rows}

@@ -19,6 +19,7 @@ from longshore.core.reports import (
     PropertySet,
     Report,
 )
+from longshore.core.rows import Circle
 from longshore.stores.postgres.rows import PostgresRows
 
 #: Heads that are read of each lane at least, if many lanes compete for few slots.
@@ -41,10 +42,13 @@ def preload(changes: Sequence[Change], batch: Batch, rows: PostgresRows) -> None
     reports = [change for change in changes if type(change) is Report]
     if reports:
         _preload_reports(reports, batch, rows)
+    heads: list[Operation] = []
     if batch.mode == Mode.ACTIVE:
         for change in changes:
             if type(change) is Lease:
-                _preload_heads(change, len(reports), batch, rows)
+                heads += _preload_heads(change, len(reports), batch, rows)
+    _preload_leases([*batch.before.values(), *heads], rows)
+    _preload_turns(changes, batch, rows)
 
 
 def _preload_files(changes: Iterable[Change], rows: PostgresRows) -> None:
@@ -99,12 +103,12 @@ def _note_what_follows(
         called_back.append(operation.number)
 
 
-def _preload_heads(change: Lease, reports: int, batch: Batch, rows: PostgresRows) -> None:
+def _preload_heads(
+    change: Lease, reports: int, batch: Batch, rows: PostgresRows
+) -> list[Operation]:
     """Read as many heads as may be leased, among them those for slots that become free."""
     head = batch.head
-    if not head.open_lanes:
-        return
-    free = 0
+    free = reports
     lanes: set[int] = set()
     for grant in change.grants:
         session = head.sessions.get(grant.session)
@@ -112,6 +116,31 @@ def _preload_heads(change: Lease, reports: int, batch: Batch, rows: PostgresRows
             free += grant.free
             lanes.update(head.lanes.served(session))
     lanes &= head.open_lanes
-    if lanes and free + reports > 0:
-        share = 2 * (free + reports) // len(lanes) if len(lanes) > 1 else free + reports
-        rows.read_heads(sorted(lanes), max(share, _HEADS_OF_A_LANE))
+    if not lanes or free <= 0:
+        return []
+    share = 2 * free // len(lanes) if len(lanes) > 1 else free
+    return rows.read_heads(sorted(lanes), max(share, _HEADS_OF_A_LANE))
+
+
+def _preload_leases(operations: Iterable[Operation], rows: PostgresRows) -> None:
+    """Read how many run with each key that will be asked for or given up."""
+    keys = {
+        (one.tenant, one.concurrency_key)
+        for one in operations
+        if one.concurrency_key is not None
+    }
+    if keys:
+        rows.read_leases(sorted(keys))
+
+
+def _preload_turns(changes: Iterable[Change], batch: Batch, rows: PostgresRows) -> None:
+    """Read whose turn came last in each queue and priority where turns are given."""
+    keys: defaultdict[Circle, set[str]] = defaultdict(set)
+    for change in changes:
+        if type(change) is Submit and (change.fairness_key or batch.head.circles):
+            circle = (change.caller.tenant, change.queue, change.priority)
+            keys[circle].add(change.fairness_key or "")
+    for (tenant, queue, priority), named in keys.items():
+        lanes = batch.lanes.in_queue(tenant, queue)
+        if lanes:
+            rows.read_turns(lanes, priority, sorted(named))

@@ -45,6 +45,12 @@ _RENEW_SESSIONS: Final = """
 """
 #: Servers that have gone without a word are forgotten in the end.
 _FORGET: Final = "DELETE FROM servers WHERE time < $1 - 10 * $2::bigint"
+#: A server may have renewed a session in the moment in which it ended.
+_FORGET_ENDED: Final = """
+    DELETE FROM heartbeats WHERE session > 0 AND time < $1 - 10 * $2::bigint AND NOT EXISTS (
+        SELECT FROM sessions WHERE number = heartbeats.session AND NOT ended
+    )
+"""
 _OTHERS: Final = "SELECT count(*) FROM servers WHERE id <> $1 AND time >= $2"
 _SILENT: Final = """
     SELECT number, epoch FROM sessions LEFT JOIN heartbeats ON session = number
@@ -86,6 +92,7 @@ class Renewer:
         since = await connection.fetchval(_RENEW_ALL, now, silent_ms)
         await connection.execute(_RENEW_SERVER, now, self._id)
         await connection.execute(_FORGET, now, silent_ms)
+        await connection.execute(_FORGET_ENDED, now, silent_ms)
         if live:
             await connection.execute(_RENEW_SESSIONS, now, live)
         others = await connection.fetchval(_OTHERS, self._id, now - silent_ms)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from longshore.core.operations import PARKED, Facts, Operation
 from longshore.core.rows import Keyed
 from longshore.stores.postgres.connections import Connection, Row
+from longshore.stores.postgres.contention import ContentionRows
 from longshore.stores.postgres.files import FileRows
 from longshore.stores.postgres.installation import InstallationRows
 from longshore.stores.postgres.values import (
@@ -47,46 +48,6 @@ _RUNNING_IN: Final = """
     SELECT coalesce(sum(count), 0)::bigint FROM counts
     WHERE state = 3 AND lane = ANY($1::integer[])
 """
-_LEASES: Final = """
-    SELECT count(*) FROM operations
-    WHERE tenant = $1 AND concurrency_key = $2 AND session IS NOT NULL
-"""
-_LIMIT: Final = "(policy::jsonb ->> 'concurrency_limit')::bigint"
-_KEY_PARKED: Final = (
-    f"operations WHERE tenant = $1 AND concurrency_key = $2 AND wake_time = {PARKED}"
-)
-#: One probe of the index per lane and limit, however many operations wait in each.
-_PARKED_GROUPS: Final = f"""
-    WITH RECURSIVE groups (lane, least) AS (
-        (SELECT lane, {_LIMIT} FROM {_KEY_PARKED} ORDER BY lane, {_LIMIT} LIMIT 1)
-        UNION ALL
-        SELECT following.lane, following.least FROM groups CROSS JOIN LATERAL (
-            SELECT lane, {_LIMIT} AS least FROM {_KEY_PARKED}
-                AND (lane, {_LIMIT}) > (groups.lane, groups.least)
-            ORDER BY lane, {_LIMIT} LIMIT 1
-        ) AS following
-    )
-    SELECT lane, least FROM groups WHERE least > $3
-"""
-_PARKED: Final = f"""
-    SELECT {OPERATION} FROM {_KEY_PARKED} AND lane = $3 AND {_LIMIT} = $4
-    ORDER BY priority DESC, position LIMIT $5
-"""
-_WAITING: Final = """
-    operations WHERE lane = named.lane AND priority = $2 AND state = 2 AND wake_time IS NULL
-"""
-#: One probe of each end of the index per lane.
-_SPANS: Final = f"""
-    SELECT lane, (SELECT min(position) FROM {_WAITING}), (SELECT max(position) FROM {_WAITING})
-    FROM unnest($1::integer[]) AS named (lane)
-"""
-_LAST_TURN: Final = f"""
-    SELECT max((
-        SELECT max(position) FROM operations
-        WHERE lane = named.lane AND fairness_key = $2 AND priority = $3 AND state = 2
-            AND (wake_time IS NULL OR wake_time = {PARKED})
-    )) FROM unnest($1::integer[]) AS named (lane)
-"""
 _WAITING_LAUNCHES: Final = f"""
     SELECT {OPERATION} FROM operations
     WHERE tenant = $1 AND kind = 3 AND state <= 3 AND state < 3
@@ -97,10 +58,19 @@ _LAST_LAUNCH: Final = """
 """
 _HELD: Final = f"SELECT {OPERATION} FROM operations WHERE session = $1 ORDER BY token"
 _DUE: Final = f"""
-    SELECT {OPERATION} FROM operations WHERE wake_time <= $1 ORDER BY wake_time LIMIT $2
+    SELECT {OPERATION} FROM operations WHERE wake_time <= $1 AND state < 4
+    ORDER BY wake_time LIMIT $2
+"""
+_EXPIRING: Final = f"""
+    SELECT {OPERATION} FROM operations WHERE wake_time <= $1 AND state >= 4
+    ORDER BY wake_time LIMIT $2
 """
 _NEXT_WAKE: Final = f"""
-    SELECT min(wake_time) FROM operations WHERE wake_time > $1 AND wake_time < {PARKED}
+    SELECT least(
+        (SELECT min(wake_time) FROM operations
+        WHERE wake_time > $1 AND wake_time < {PARKED} AND state < 4),
+        (SELECT min(wake_time) FROM operations WHERE wake_time > $1 AND state >= 4)
+    )
 """
 _HEAD: Final = "SELECT compacted, revision FROM head"
 _TIME_OF: Final = "SELECT time FROM events WHERE revision = $1"
@@ -115,7 +85,7 @@ _FACTS_END: Final = _FIELDS + len(Facts._fields)
 Identity = tuple[str, str, str]  #: Of a key: tenant, submitter and request id.
 
 
-class PostgresRows(FileRows, InstallationRows):
+class PostgresRows(ContentionRows, FileRows, InstallationRows):
     """`core.batch.Rows` on the writing connection; made anew for every batch.
 
     What is read in bulk beforehand is answered from memory, all else is asked for.
@@ -131,9 +101,6 @@ class PostgresRows(FileRows, InstallationRows):
         self._requests: dict[tuple[int, int], tuple[bytes, str | None]] = {}
         self._heads: dict[int, tuple[int, list[Operation]]] = {}
 
-    def _select(self, sql: str, *parameters: Any) -> list[Operation]:
-        return [operation_of(row) for row in self.fetch(sql, *parameters)]
-
     # In bulk.
 
     def read_operations(self, numbers: Sequence[int], ids: Sequence[bytes]) -> list[Operation]:
@@ -143,10 +110,10 @@ class PostgresRows(FileRows, InstallationRows):
         unknown = [number for number in numbers if number not in known]
         if unknown:
             self._operations.update(dict.fromkeys(unknown))
-            loaded += self._select(_BY_NUMBERS, unknown)
+            loaded += self.fetch_operations(_BY_NUMBERS, unknown)
         if ids:
             self._numbers.update(dict.fromkeys(ids))
-            loaded += self._select(_BY_IDS, ids)
+            loaded += self.fetch_operations(_BY_IDS, ids)
             self._numbers.update((one.id, one.number) for one in loaded)
         self._operations.update((one.number, one) for one in loaded)
         return loaded
@@ -177,17 +144,19 @@ class PostgresRows(FileRows, InstallationRows):
         for number, data, traceparent in self.fetch(_REQUESTS, part, numbers):
             self._requests[number, part] = (data, traceparent)
 
-    def read_heads(self, lanes: Sequence[int], limit: int) -> None:
+    def read_heads(self, lanes: Sequence[int], limit: int) -> list[Operation]:
         """Read the first waiting operations of lanes."""
         self._heads.update((lane, (limit, [])) for lane in lanes)
-        for operation in self._select(_HEADS, lanes, limit):
+        found = self.fetch_operations(_HEADS, lanes, limit)
+        for operation in found:
             self._heads[operation.lane][1].append(operation)
+        return found
 
     # As `Rows` has it.
 
     def operation(self, number: int) -> Operation | None:
         if number not in self._operations:
-            found = self._select(_BY_NUMBERS, [number])
+            found = self.fetch_operations(_BY_NUMBERS, [number])
             self._operations[number] = found[0] if found else None
         return self._operations[number]
 
@@ -212,7 +181,8 @@ class PostgresRows(FileRows, InstallationRows):
         return None if row is None else row[0]
 
     def documents(self, numbers: Sequence[int], part: int) -> dict[int, bytes]:
-        return {row[0]: row[1] for row in self.fetch(_DOCUMENTS, part, numbers)}
+        found = self.fetch(_DOCUMENTS, part, numbers) if numbers else []
+        return {row[0]: row[1] for row in found}
 
     def requests(
         self, numbers: Sequence[int], part: int
@@ -232,40 +202,21 @@ class PostgresRows(FileRows, InstallationRows):
     def running_in(self, lanes: Sequence[int]) -> int:
         return int(self.fetch_one(_RUNNING_IN, lanes)[0])
 
-    def leases(self, tenant: str, concurrency_key: str) -> int:
-        return int(self.fetch_one(_LEASES, tenant, concurrency_key)[0])
-
-    def parked_groups(
-        self, tenant: str, concurrency_key: str, leases: int
-    ) -> list[tuple[int, int]]:
-        rows = self.fetch(_PARKED_GROUPS, tenant, concurrency_key, leases)
-        return [(lane, least) for lane, least in rows]
-
-    def parked(
-        self, tenant: str, concurrency_key: str, lane: int, limit: int, count: int
-    ) -> list[Operation]:
-        return self._select(_PARKED, tenant, concurrency_key, lane, limit, count)
-
-    def spans(self, lanes: Sequence[int], priority: int) -> dict[int, tuple[int, int]]:
-        found = self.fetch(_SPANS, lanes, priority)
-        return {lane: (first, last) for lane, first, last in found if first is not None}
-
-    def last_turn(self, lanes: Sequence[int], priority: int, fairness_key: str) -> int | None:
-        found: int | None = self.fetch_one(_LAST_TURN, lanes, fairness_key, priority)[0]
-        return found
-
     def waiting_launches(self, tenant: str) -> list[Operation]:
-        return self._select(_WAITING_LAUNCHES, tenant)
+        return self.fetch_operations(_WAITING_LAUNCHES, tenant)
 
     def last_launch(self, tenant: str, priority: int) -> int | None:
         found: int | None = self.fetch_one(_LAST_LAUNCH, tenant, priority)[0]
         return found
 
     def held_by(self, session: int) -> list[Operation]:
-        return self._select(_HELD, session)
+        return self.fetch_operations(_HELD, session)
 
     def due(self, now: int, limit: int) -> list[Operation]:
-        return self._select(_DUE, now, limit)
+        return self.fetch_operations(_DUE, now, limit)
+
+    def expiring(self, now: int, limit: int) -> list[Operation]:
+        return self.fetch_operations(_EXPIRING, now, limit)
 
     def next_wake(self, *, after: int) -> int | None:
         found: int | None = self.fetch_one(_NEXT_WAKE, after)[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from longshore.core.callers import Target
@@ -15,6 +15,7 @@ from longshore.core.operations import Glance, Operation, Record
 from longshore.core.plans import Codec
 from longshore.core.store import (
     Applied,
+    Attendance,
     Catalog,
     Channel,
     Counts,
@@ -25,10 +26,11 @@ from longshore.core.store import (
     Replay,
     Standing,
 )
-from longshore.stores.postgres import channels, counting, lists, points, replays
+from longshore.stores.postgres import channels, condition, counting, lists, points, replays
 from longshore.stores.postgres.applying import Applier
 from longshore.stores.postgres.catalogs import Catalogs, read_accounts
 from longshore.stores.postgres.connections import Address, Readers, Writing, translated
+from longshore.stores.postgres.copying import refuse_unfinished
 from longshore.stores.postgres.listening import Listener
 from longshore.stores.postgres.migrating import migrate
 from longshore.stores.postgres.renewing import Renewer
@@ -67,7 +69,9 @@ class PostgresStore:
         writing, readers = Writing(address), Readers(address)
         try:
             with translated():
-                await migrate(await writing.connection())
+                connection = await writing.connection()
+                await migrate(connection)
+                await refuse_unfinished(connection)
                 applier = Applier(writing, self._codec, self._clock)
                 await applier.open()
                 await readers.open()
@@ -135,6 +139,12 @@ class PostgresStore:
     async def counts(self, tenant: str) -> Counts:
         return await self._open.readers.read(functools.partial(counting.counts, tenant))
 
+    async def warnings(self) -> Sequence[str]:
+        return await self._open.readers.read(condition.warnings)
+
     async def standing(self, operation: Operation, most: int) -> Standing:
         read = functools.partial(points.standing, operation, most)
         return await self._open.readers.read(read)
+
+    async def attendance(self, sessions: Sequence[int]) -> Mapping[int, Attendance]:
+        return await points.attendance(sessions, self._open.readers)

@@ -57,11 +57,15 @@ _LATER: Final = {
 #: What never changes.
 _FIXED: Final = {"number", "id", "tenant", "kind", "steps", "policy", "concurrency_key"}
 
+#: Of what had ended before and is to be found no more, nothing else changes.
+_EXPIRING: Final = ("revision", "wake_time")
+
 _COLUMNS: Final = (*Operation._fields, *Facts._fields)
 _FRESH: Final = tuple(name for name in _COLUMNS if name not in _LATER)
 _CHANGING: Final = tuple(name for name in Operation._fields if name not in _FIXED)
 
 _AT_FRESH: Final = tuple(_COLUMNS.index(name) for name in _FRESH)
+_AT_EXPIRING: Final = tuple(_COLUMNS.index(name) for name in ("number", *_EXPIRING))
 _AT_CHANGING: Final = tuple(Operation._fields.index(name) for name in _CHANGING)
 _MESSAGE: Final = _COLUMNS.index("message")
 _REQUEST_ID: Final = _COLUMNS.index("request_id")
@@ -79,11 +83,18 @@ def _insert(names: Sequence[str]) -> str:
 
 _INSERT_OPERATIONS: Final = _insert(_COLUMNS)
 _INSERT_FRESH: Final = _insert(_FRESH)
-_UPDATE_OPERATIONS: Final = (
-    f"UPDATE operations SET {', '.join(f'{name} = changed.{name}' for name in _CHANGING)} "
-    f"FROM {_arrays(('number', *_CHANGING))} AS changed (number, {', '.join(_CHANGING)}) "
-    "WHERE operations.number = changed.number"
-)
+
+
+def _update(names: Sequence[str]) -> str:
+    return (
+        f"UPDATE operations SET {', '.join(f'{name} = changed.{name}' for name in names)} "
+        f"FROM {_arrays(('number', *names))} AS changed (number, {', '.join(names)}) "
+        "WHERE operations.number = changed.number"
+    )
+
+
+_UPDATE_OPERATIONS: Final = _update(_CHANGING)
+_EXPIRE_OPERATIONS: Final = _update(_EXPIRING)
 _INSERT_DOCUMENTS: Final = """
     INSERT INTO documents (number, part, data)
     SELECT * FROM unnest({}::bigint[], {}::integer[], {}::bytea[])
@@ -182,10 +193,20 @@ def _add_operations(batch: Batch, script: Script) -> None:
         script.add(_INSERT_FRESH, *(columns[at] for at in _AT_FRESH))
     if new:
         script.add(_INSERT_OPERATIONS, *_columns(new))
-    changed = [one for number, one in operations.items() if number not in created]
+    expired = {number for number in batch.expired if _had_ended(number, batch)}
+    if expired:
+        columns = [*zip(*(operations[number] for number in expired), strict=True)]
+        script.add(_EXPIRE_OPERATIONS, *(columns[at] for at in _AT_EXPIRING))
+    others = created.keys() | expired
+    changed = [one for number, one in operations.items() if number not in others]
     if changed:
         columns = _columns(changed)
         script.add(_UPDATE_OPERATIONS, columns[0], *(columns[at] for at in _AT_CHANGING))
+
+
+def _had_ended(number: int, batch: Batch) -> bool:
+    before = batch.before.get(number)
+    return before is not None and before.ended
 
 
 def _columns(rows: Iterable[tuple[Any, ...]]) -> list[Sequence[Any]]:

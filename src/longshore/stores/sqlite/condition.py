@@ -11,8 +11,10 @@ from typing import Final
 from sqlite_utils import Database
 
 from longshore.stores.condition import Condition
+from longshore.stores.copying import UNFINISHED
 from longshore.stores.sqlite import schema
 from longshore.stores.sqlite.connections import snapshot, translated
+from longshore.stores.sqlite.copying import is_unfinished
 
 _COUNTS: Final = """
     SELECT kind, state, sum(count) FROM counts
@@ -33,7 +35,8 @@ def condition(path: str) -> Condition:
         (revision,) = connection.execute("SELECT revision FROM head").fetchone()
         rows = connection.execute(_COUNTS)
         counts = {(kind, state): count for kind, state, count in rows}
-        return Condition(applied, pending, _size(file), revision, counts)
+        warnings = [UNFINISHED] if is_unfinished(connection) else []
+        return Condition(applied, pending, _size(file), revision, counts, warnings)
 
 
 def _opened(file: Path) -> sqlite3.Connection:

@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
+from filelock import BaseFileLock, FileLock, Timeout
+
 from longshore.core.errors import StoreUnavailable
 
 _T = TypeVar("_T")
@@ -18,6 +20,23 @@ _T = TypeVar("_T")
 _THREADS: Final = 3  #: Lists and replays that are read at once.
 _BUSY_SECONDS: Final = 1.0  #: How long a foreign program may hold the file's lock.
 _WAL_PAGES: Final = 8_192  #: 32 MiB: rewriting a page many times costs one checkpoint.
+
+
+def take_lock(path: Path) -> BaseFileLock:
+    """Have a file for oneself until the lock is released, or this process ends.
+
+    Raises `StoreUnavailable` if somebody else has it.
+    """
+    lock = FileLock(f"{path}.lock", thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise StoreUnavailable(
+            f"another server has the store {path}: it holds {path}.lock"
+        ) from error
+    except OSError as error:
+        raise StoreUnavailable(f"the store {path} cannot be locked: {error}") from error
+    return lock
 
 
 def connect(path: Path) -> sqlite3.Connection:

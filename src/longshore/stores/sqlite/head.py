@@ -12,9 +12,9 @@ from sqlite_utils import Database
 from longshore.core.batch import Batch
 from longshore.core.changes import Mode
 from longshore.core.lanes import Lane, LaneBook, Session
-from longshore.core.operations import PARKED
 from longshore.core.rows import Head
 from longshore.stores.sqlite import installation
+from longshore.stores.sqlite.rows import NEXT_WAKE
 
 _HEAD: Final = (
     "SELECT revision, compacted, last_number, last_session, last_template, mode, "
@@ -25,7 +25,6 @@ _UPDATE_HEAD: Final = """
         last_template = ?, mode = ?,
         resume_on_restart = ?
 """
-_NEXT_WAKE: Final = f"SELECT min(wake_time) FROM operations WHERE wake_time < {PARKED}"
 #: One probe of the index per lane, however many operations wait in it.
 _OPEN_LANES: Final = """
     SELECT number FROM lanes WHERE EXISTS (
@@ -48,7 +47,7 @@ def load_head(connection: sqlite3.Connection) -> Head:
         last_template=last_template,
         mode=Mode(mode),
         resume_on_restart=bool(resume),
-        next_wake=connection.execute(_NEXT_WAKE).fetchone()[0],
+        next_wake=connection.execute(NEXT_WAKE, (0,)).fetchone()[0],
         lanes=LaneBook(read_lanes(connection).values()),
         sessions=read_sessions(connection),
         queues=installation.queues(connection),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
 from longshore.core.callers import Target
 from longshore.core.installation import RULESETS_QUEUE
 from longshore.core.operations import Glance, Operation, Record
-from longshore.core.store import Standing
+from longshore.core.store import Attendance, Standing
 from longshore.stores.sqlite.lists import documents_of
 from longshore.stores.sqlite.values import (
     FACTS,
@@ -51,6 +52,7 @@ _LANES_OF_QUEUE: Final = """
     )
 """
 _RUNNING_IN: Final = "SELECT sum(count) FROM counts WHERE state = 3 AND lane IN (:list)"
+_HELD: Final = "SELECT session FROM operations INDEXED BY held WHERE session IN (:list)"
 #: What runs is found by its sessions, however long the history is.
 _HOLDERS: Final = """
     SELECT id FROM operations INDEXED BY held
@@ -117,6 +119,13 @@ class Points:
             self.connection.execute(_KEY_RUNNING, key).fetchone()[0],
             [id_ for (id_,) in self.connection.execute(_KEY_HOLDERS, key)],
         )
+
+    def attendance(self, sessions: Sequence[int]) -> dict[int, Attendance]:
+        """Return by session how many leases it holds."""
+        held = Counter(
+            session for (session,) in select_listed(self.connection, _HELD, sessions)
+        )
+        return {session: Attendance(held[session]) for session in sessions}
 
     def _ahead(self, operation: Operation, lanes: Sequence[int], most: int) -> int:
         count = 0

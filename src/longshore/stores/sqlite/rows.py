@@ -81,11 +81,21 @@ _LAST_LAUNCH: Final = """
 """
 _HELD: Final = f"SELECT {OPERATION} FROM operations WHERE session = ? ORDER BY token"
 _DUE: Final = f"""
-    SELECT {OPERATION} FROM operations WHERE wake_time <= ? ORDER BY wake_time LIMIT ?
+    SELECT {OPERATION} FROM operations WHERE wake_time <= ? AND state < 4
+    ORDER BY wake_time LIMIT ?
 """
-_NEXT_WAKE: Final = (
-    f"SELECT min(wake_time) FROM operations WHERE wake_time > ? AND wake_time < {PARKED}"
-)
+_EXPIRING: Final = f"""
+    SELECT {OPERATION} FROM operations WHERE wake_time <= ? AND state >= 4
+    ORDER BY wake_time LIMIT ?
+"""
+#: Asked for what comes after a time.
+NEXT_WAKE: Final = f"""
+    SELECT min(first) FROM (
+        SELECT min(wake_time) AS first FROM operations
+        WHERE wake_time > ?1 AND wake_time < {PARKED} AND state < 4
+        UNION ALL SELECT min(wake_time) FROM operations WHERE wake_time > ?1 AND state >= 4
+    )
+"""
 _SERVICE: Final = "SELECT document FROM services WHERE tenant = ? AND slug = ?"
 _CONTRACT: Final = "SELECT document, templates FROM contracts WHERE tenant = ? AND name = ?"
 _SCHEDULE: Final = f"""
@@ -227,8 +237,11 @@ class SqliteRows(FileRows):
     def due(self, now: int, limit: int) -> list[Operation]:
         return self._operations(_DUE, now, limit)
 
+    def expiring(self, now: int, limit: int) -> list[Operation]:
+        return self._operations(_EXPIRING, now, limit)
+
     def next_wake(self, *, after: int) -> int | None:
-        found: int | None = self._one(_NEXT_WAKE, after)[0]
+        found: int | None = self._one(NEXT_WAKE, after)[0]
         return found
 
     def service(self, tenant: str, slug: str) -> bytes | None:

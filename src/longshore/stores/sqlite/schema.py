@@ -74,7 +74,8 @@ _TABLES: Final = (
         WHERE kind = 3 AND state <= 3
     """,
     "CREATE INDEX held ON operations (session) WHERE session IS NOT NULL",
-    "CREATE INDEX wake ON operations (wake_time) WHERE wake_time IS NOT NULL",
+    "CREATE INDEX wake ON operations (wake_time) WHERE wake_time IS NOT NULL AND state < 4",
+    "CREATE INDEX expiring ON operations (wake_time) WHERE wake_time IS NOT NULL AND state >= 4",
     "CREATE INDEX expired ON operations (revision) WHERE state >= 4 AND wake_time IS NULL",
     """
     CREATE TABLE documents (

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock
 from sqlite_utils import Database
 
 from longshore.core.callers import Target
@@ -21,6 +21,7 @@ from longshore.core.operations import Glance, Operation, Record
 from longshore.core.plans import Codec
 from longshore.core.store import (
     Applied,
+    Attendance,
     Catalog,
     Channel,
     Counts,
@@ -38,8 +39,10 @@ from longshore.stores.sqlite.connections import (
     connect,
     connect_reader,
     snapshot,
+    take_lock,
     translated,
 )
+from longshore.stores.sqlite.copying import refuse_unfinished
 from longshore.stores.sqlite.files import arrivals, kept_files
 from longshore.stores.sqlite.points import Points
 from longshore.stores.sqlite.schema import migrate
@@ -53,6 +56,7 @@ def wall_clock() -> int:
 class _Connections(NamedTuple):
     """What an open store works with."""
 
+    lock: BaseFileLock
     applier: Applier
     points: Points  #: Used on the event loop's thread only.
     readers: Readers
@@ -74,40 +78,29 @@ class SqliteStore:
         self._path = Path(path)
         self._codec = codec
         self._clock = clock
-        self._lock = FileLock(f"{self._path}.lock", thread_local=False)
         self._connections: _Connections | None = None
 
     async def open(self) -> None:
-        self._take_lock()
+        lock = take_lock(self._path)
         try:
             with translated():
-                self._connections = await asyncio.to_thread(self._connect)
+                self._connections = await asyncio.to_thread(self._connect, lock)
         except BaseException:
-            self._lock.release()
+            lock.release()
             raise
 
-    def _take_lock(self) -> None:
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout as error:
-            raise StoreUnavailable(
-                f"another server has the store {self._path}: it holds {self._path}.lock"
-            ) from error
-        except OSError as error:
-            raise StoreUnavailable(
-                f"the store {self._path} cannot be locked: {error}"
-            ) from error
-
-    def _connect(self) -> _Connections:
+    def _connect(self, lock: BaseFileLock) -> _Connections:
         connection = connect(self._path)
         try:
             database = Database(connection)
             migrate(database)
+            refuse_unfinished(connection)
             applier = Applier(database, self._codec, self._clock)
         except BaseException:
             connection.close()
             raise
-        return _Connections(applier, Points(connect_reader(self._path)), Readers(self._path))
+        points, readers = Points(connect_reader(self._path)), Readers(self._path)
+        return _Connections(lock, applier, points, readers)
 
     async def close(self) -> None:
         connections, self._connections = self._connections, None
@@ -117,7 +110,7 @@ class SqliteStore:
         connections.points.connection.close()
         # Last of all, so that it can fold the WAL into the file.
         await asyncio.to_thread(connections.applier.close)
-        self._lock.release()
+        connections.lock.release()
 
     @property
     def _open(self) -> _Connections:
@@ -178,7 +171,15 @@ class SqliteStore:
     async def counts(self, tenant: str) -> Counts:
         return await self._open.readers.read(functools.partial(counting.counts, tenant))
 
+    async def warnings(self) -> Sequence[str]:
+        return ()  # Nobody else is to have the file.
+
     async def standing(self, operation: Operation, most: int) -> Standing:
         points = self._open.points
         with translated(), snapshot(points.connection):
             return points.standing(operation, most)
+
+    async def attendance(self, sessions: Sequence[int]) -> Mapping[int, Attendance]:
+        points = self._open.points
+        with translated(), snapshot(points.connection):
+            return points.attendance(sessions)

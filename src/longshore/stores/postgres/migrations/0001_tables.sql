@@ -95,7 +95,8 @@ CREATE INDEX launches ON operations (tenant, priority DESC, position)
     WHERE kind = 3 AND state <= 3;
 
 CREATE INDEX held ON operations (session) WHERE session IS NOT NULL;
-CREATE INDEX wake ON operations (wake_time) WHERE wake_time IS NOT NULL;
+CREATE INDEX wake ON operations (wake_time) WHERE wake_time IS NOT NULL AND state < 4;
+CREATE INDEX expiring ON operations (wake_time) WHERE wake_time IS NOT NULL AND state >= 4;
 CREATE INDEX expired ON operations (revision) WHERE state >= 4 AND wake_time IS NULL;
 
 -- Large values are not compressed: that would take the writer longer than writing them.
