@@ -220,7 +220,7 @@ async def test_http_is_drained_first_then_callbacks_then_the_server(
         await eventually(lambda: noted(journal, "start", held.id), "the start of the work")
         server.process.terminate()
         await within(watching, "the end of the watch")
-        with pytest.raises(httpx.ConnectError):
+        with pytest.raises(httpx.NetworkError):
             await http.get(f"{url}/healthz")
         assert (await client.tasks.get(held.id)).state == "RUNNING"
         let_go.set()

@@ -639,7 +639,7 @@ async def test_a_tenant_that_cannot_be_one_is_an_invalid_request(cloud: Icloud) 
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid")
 
 
-def test_the_document_says_what_is_answered_and_nothing_else() -> None:
+async def test_the_document_says_what_is_answered_and_nothing_else() -> None:
     settings = GatewaySettings()
     parts: Any = Gateway(settings, Way(Relay(), dict), Links(settings))
     document = application(parts).openapi()

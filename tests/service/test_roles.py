@@ -67,11 +67,9 @@ async def world(
 async def said_to(world: World, path: str, metadata: Said) -> Refusal:
     """Call with what no method can read, and return what that is told."""
     channel: Any = world.channel
-    stream = channel.stream_stream(path)(metadata=metadata)
-    with contextlib.suppress(grpc.aio.AioRpcError):
-        await stream.write(b"\xff")
     try:
-        await stream.read()
+        # In one piece, as what is refused while it is being sent may fail on this side first.
+        await channel.unary_unary(path)(b"\xff", metadata=metadata)
     except grpc.aio.AioRpcError as error:
         return Refusal(error)
     raise AssertionError(f"{path} was answered")

@@ -13,6 +13,9 @@ _PIECE_BYTES = 64 * 1024
 #: Closing with this lingering sends RST at once and drops what is under way.
 _RESET = struct.pack("ii", 1, 0)
 
+#: Of the event loop, until a connection that was accepted just now is served.
+_TURNS_TO_SERVE = 10
+
 
 class Proxy:
     """Hands bytes both ways between whoever connects to `address` and the `target`.
@@ -53,7 +56,9 @@ class Proxy:
     ) -> None:
         assert self._server
         self._server.close()
-        self.cut()
+        self.refuse()
+        for _ in range(_TURNS_TO_SERVE):
+            await asyncio.sleep(0)
         await asyncio.gather(*self._pipes, return_exceptions=True)
 
     def cut(self) -> None:
