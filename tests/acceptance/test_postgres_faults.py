@@ -132,6 +132,7 @@ async def test_somebody_holds_rows_that_tell_who_is_alive(roadstead: Roadstead) 
         async with held(roadstead, HEARTBEATS):
             for server in roadstead.servers:
                 await server.said("reap_failed")
+            await traffic.goes_on()
         await traffic.goes_on()
         check_history(await traffic.history(roadstead.revisions))
 

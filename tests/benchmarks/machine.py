@@ -10,7 +10,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.benchmarks.postgres import DESCRIPTION
+from tests.benchmarks import postgres, postgres_queues
 
 
 class Neighbours:
@@ -35,7 +35,8 @@ def settings(*, quick: bool, taken_by_others: float) -> dict[str, str]:
         "machine": f"{os.cpu_count()} cores, {_memory_gibibytes():.0f} GiB, {platform.platform()}",
         "software": f"Python {platform.python_version()} · SQLite {sqlite3.sqlite_version} · {libraries}",
         "store": f"a SQLite file on {_file_system(Path(tempfile.gettempdir()))}, WAL, synchronous=FULL",
-        "other store": f"PostgreSQL 18 with {DESCRIPTION}, over loopback",
+        "other store": f"PostgreSQL 18 over loopback, {postgres.DESCRIPTION}",
+        "queues on PostgreSQL": postgres_queues.SETTINGS,
         "other programs": f"took {taken_by_others:.2f} of {os.cpu_count()} cores meanwhile",
         "kind of run": "quick: proves that all of it works, figures mean nothing"
         if quick

@@ -28,6 +28,13 @@ _SLOTS: Final = 512
 _THEIR_WORKERS: Final = 2
 _THEIR_SLOTS: Final = 20
 
+#: For people who read the figures.
+SETTINGS: Final = (
+    f"Longshore one server, one worker of {_SLOTS} slots, batches of {BATCH:,}; Procrastinate "
+    f"{_THEIR_WORKERS} workers of concurrency {_THEIR_SLOTS}, batch_defer of {BATCH:,}, "
+    "listen_notify, psycopg in C with pools of 4 to 16"
+)
+
 
 async def measure(bench: Bench) -> list[Figure]:
     """Leaves itself out where Procrastinate is not installed; `make bench` installs it."""
@@ -47,12 +54,11 @@ async def measure(bench: Bench) -> list[Figure]:
         )
     return [
         Figure(
-            name=f"PostgreSQL: submit → end, {batches * BATCH:,} no-ops, "
-            f"one server, one worker of {_SLOTS} slots",
+            name=f"PostgreSQL: submit → end, {batches * BATCH:,} no-ops, one worker process",
             unit="operations/s",
             value=Sample.of(rates),
             baseline=Sample.of(their_rates),
-            baseline_name=f"{title}, {_THEIR_WORKERS} workers, concurrency {_THEIR_SLOTS}",
+            baseline_name=f"{title}, {_THEIR_WORKERS} worker processes",
             ratio=Sample.ratio(rates, their_rates),
             target=Target(sign="≥", bound=2, of_ratio=True),
         )

@@ -69,6 +69,9 @@ def test_a_quick_run_measures_all_that_is_asked_for(tmp_path: Path) -> None:
         "channels": "a channel delivers 1,000 small results to one listener",
         "access": "a token that is known",
         "breakdown": "a unary submit, on the event loop",
+        "postgres-submit": "PostgreSQL: batch submit, 1000 a call",
+        "scale": "1,000 wait, 1,000 ended: list 100 in the middle",
+        "holds": "PostgreSQL: 2,000 expire in 5 batches: longest",
     }
     asked = [word for section in wanted for word in ("--only", section)]
     command = [sys.executable, "-m", "tests.benchmarks", "--quick", *asked]

@@ -74,13 +74,18 @@ _INSERT_LANE: Final = """
 _PUT_SESSION: Final = upsert(
     "sessions", ("number",), (*Session._fields[1:], "ended", "changed")
 )
-#: Whoever opens a session, or takes one up again, is heard of.
-_HEAR: Final = """
-    INSERT INTO heartbeats (session, time, since) VALUES ($1, $2, $2)
-    ON CONFLICT (session) DO UPDATE SET time = excluded.time, since = excluded.since
+#: Whoever opens a session, or takes one up again, is heard of. Who writes for all waits for
+#: no heartbeat that somebody else holds, which is one that is being renewed.
+_HEARTBEAT: Final = "(SELECT session FROM heartbeats WHERE session = $1 FOR UPDATE SKIP LOCKED)"
+_HEAR: Final = f"""
+    WITH heard AS (
+        UPDATE heartbeats SET time = $2, since = $2 WHERE session = {_HEARTBEAT}
+    )
+    INSERT INTO heartbeats (session, time, since) SELECT $1, $2, $2
+    WHERE NOT EXISTS (SELECT FROM heartbeats WHERE session = $1) ON CONFLICT DO NOTHING
 """
 _END_SESSION: Final = "UPDATE sessions SET ended = TRUE, changed = $2 WHERE number = $1"
-_FORGET: Final = "DELETE FROM heartbeats WHERE session = $1"
+_FORGET: Final = f"DELETE FROM heartbeats WHERE session = {_HEARTBEAT}"
 _PUT_CIRCLE: Final = upsert("circles", ("tenant", "queue", "priority"), ("plain", "changed"))
 
 #: Rows of ended sessions are kept for so many commits.
