@@ -269,7 +269,7 @@ def _create_tables(database: Database) -> None:
 
 
 #: Every step that there ever was, oldest first; a step that was released never changes.
-_STEPS: Final = {"tables_of_0_1_with_streams": _create_tables}
+_STEPS: Final = {"tables_of_0_1_with_expiring": _create_tables}
 
 MIGRATIONS: Final = Migrations("longshore")
 
