@@ -116,7 +116,7 @@ async def _compare(
     full: _Side,
 ) -> Figure:
     bases, taken = await bench.interleaved(
-        partial(measured, empty), partial(measured, full), rounds=5
+        partial(measured, empty), partial(measured, full), rounds=9
     )
     return Figure(
         name=name,
