@@ -32,6 +32,7 @@ from tests.acceptance.processes import COMMAND, ROOT
 from tests.acceptance.waiting import eventually_answered, within
 
 README = (ROOT / "README.md").read_text()
+_LINE_BYTES = 4 * 1024 * 1024  #: As long as a message may be.
 SERVICES = (
     CatalogService,
     FileService,
@@ -126,6 +127,7 @@ async def shell(checkout: Path, server: str) -> AsyncIterator[Shell]:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        limit=_LINE_BYTES,
     )
     try:
         yield Shell(process)

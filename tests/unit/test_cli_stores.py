@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -126,16 +127,22 @@ def test_a_server_has_as_many_processes_as_cores_if_it_is_told_so() -> None:
     assert Processes().convert("auto", None, None) == len(os.sched_getaffinity(0))
 
 
-def test_without_its_libraries_postgresql_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for name in [name for name in sys.modules if name.startswith("longshore.stores.postgres")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "asyncpg", None)
-    result = call("db", "status", "--store", "postgresql://localhost/longshore")
-    assert result.exit_code == 2
-    assert "PostgreSQL needs asyncpg, which is not installed" in said(result)
-    assert "pip install 'longshore[postgres]'" in said(result)
+def test_without_its_libraries_postgresql_says_what_to_install() -> None:
+    program = (
+        "import sys; sys.modules['asyncpg'] = None; from longshore.cli.main import main; main()"
+    )
+    words = ("db", "status", "--store", "postgresql://localhost/longshore")
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    told = " ".join(done.stderr.split())
+    assert "PostgreSQL needs asyncpg, which is not installed" in told
+    assert "pip install 'longshore[postgres]'" in told
 
 
 def test_a_file_is_prepared_and_looked_at(tmp_path: Path) -> None:
