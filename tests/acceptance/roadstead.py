@@ -34,6 +34,7 @@ class Roadstead:
         self._time_to_live = time_to_live
         self._clocks_ahead = clocks_ahead
         self._url = ""
+        self._killed: list[Server] = []
 
     async def __aenter__(self) -> Self:
         self._url = await self.cluster.database()
@@ -55,6 +56,14 @@ class Roadstead:
             await server.__aexit__(kind, error, trace)
         for proxy in self.proxies:
             await proxy.__aexit__(kind, error, trace)
+        if error is None:
+            self._check_logs()
+
+    def _check_logs(self) -> None:
+        """No server met anything that it was not made for."""
+        for server in (*self._killed, *self.servers):
+            faults = [line for line in server.err if _is_fault(line)]
+            assert not faults, "\n".join(faults)
 
     @property
     def addresses(self) -> list[str]:
@@ -77,7 +86,7 @@ class Roadstead:
     async def start(self, index: int) -> None:
         """Start a server anew, at the address of the one that was killed."""
         killed = self.servers[index]
-        await killed.__aexit__(None, None, None)
+        self._killed.append(killed)
         self.servers[index] = await self._server(index, killed.address).__aenter__()
 
     def _server(self, index: int, listen: str = "127.0.0.1:0") -> Server:
@@ -92,3 +101,7 @@ class Roadstead:
         if ahead:
             server.arguments[:1] = [sys.executable, "-m", "tests.acceptance.elsewhen"]
         return server
+
+
+def _is_fault(line: str) -> bool:
+    return '"level": "error"' in line or "Traceback" in line
