@@ -56,24 +56,6 @@ async def held(roadstead: Roadstead, sql: str) -> AsyncGenerator[None]:
         await connection.close()
 
 
-async def test_the_database_is_restarted_again_and_again(roadstead: Roadstead) -> None:
-    async with Traffic(roadstead.addresses) as traffic:
-        await traffic.goes_on()
-        for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL) * 2:
-            await roadstead.cluster.restart(how)
-            await traffic.goes_on()
-        check_history(await traffic.history(roadstead.revisions))
-
-
-async def test_connections_are_cut_by_the_database_at_random(roadstead: Roadstead) -> None:
-    async with Traffic(roadstead.addresses) as traffic:
-        await traffic.goes_on()
-        for _ in range(25):
-            await roadstead.query(DISTURB, roadstead.database)
-            await traffic.goes_on(4)
-        check_history(await traffic.history(roadstead.revisions))
-
-
 class Squatter:
     """Somebody who takes all connections that there are."""
 
@@ -103,6 +85,24 @@ class Squatter:
     async def leave(self) -> None:
         for one in self._taken:
             await one.close()
+
+
+async def test_the_database_is_restarted_again_and_again(roadstead: Roadstead) -> None:
+    async with Traffic(roadstead.addresses) as traffic:
+        await traffic.goes_on()
+        for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL) * 2:
+            await roadstead.cluster.restart(how)
+            await traffic.goes_on()
+        check_history(await traffic.history(roadstead.revisions))
+
+
+async def test_connections_are_cut_by_the_database_at_random(roadstead: Roadstead) -> None:
+    async with Traffic(roadstead.addresses) as traffic:
+        await traffic.goes_on()
+        for _ in range(25):
+            await roadstead.query(DISTURB, roadstead.database)
+            await traffic.goes_on(4)
+        check_history(await traffic.history(roadstead.revisions))
 
 
 async def test_somebody_takes_all_connections(roadstead: Roadstead) -> None:
@@ -145,6 +145,19 @@ async def test_servers_are_killed_in_the_midst(roadstead: Roadstead) -> None:
             await traffic.goes_on()
             await roadstead.start(index)
             await traffic.goes_on()
+        check_history(await traffic.history(roadstead.revisions))
+
+
+async def test_a_server_is_frozen_and_wakes_up_later(cluster: Cluster, tmp_path: Path) -> None:
+    async with (
+        Roadstead(cluster, tmp_path, beat=0.5, time_to_live=2.0) as roadstead,
+        Traffic(roadstead.addresses) as traffic,
+    ):
+        await traffic.goes_on()
+        roadstead.servers[0].freeze()
+        await traffic.goes_on(40)
+        roadstead.servers[0].thaw()
+        await traffic.goes_on()
         check_history(await traffic.history(roadstead.revisions))
 
 

@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import random
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -200,7 +201,7 @@ class Traffic:
     async def _call(self, name: str, offices: Sequence[Office]) -> None:
         """Submit one operation after the other; repeat and cancel some of them."""
         chance = random.Random(self._chance.random())
-        turns = itertools.cycle(offices)
+        turns = deque(offices)
         for number in itertools.count():
             options = retry(MOST_ATTEMPTS)
             options.labels["colour"] = chance.choice(COLOURS)
@@ -210,22 +211,23 @@ class Traffic:
             sent = request(action, f"{name}-{number}", options)
             answer = await self._submit(sent, turns)
             if chance.random() < 0.2:
-                await self._cancel(answer.task.metadata.id, next(turns), chance)
+                await self._cancel(answer.task.metadata.id, turns[0], chance)
             if chance.random() < 0.2:
-                next(turns)
+                turns.rotate()
                 await self._submit(sent, turns)
             await asyncio.sleep(chance.uniform(0.0, 0.1))
 
     async def _submit(
-        self, sent: SubmitTaskRequest, turns: itertools.cycle[Office]
+        self, sent: SubmitTaskRequest, turns: deque[Office]
     ) -> SubmitTaskResponse:
-        """Submit until it is answered, wherever that is."""
+        """Submit until it is answered, by the first of the servers or else by the next."""
         while True:
-            office = next(turns)
-            answer = await self._try(office.tasks.SubmitTask(sent, timeout=_CALL_SECONDS))
+            tasks = turns[0].tasks
+            answer = await self._try(tasks.SubmitTask(sent, timeout=_CALL_SECONDS))
             if answer is not None:
                 self._submits.append(_submitted(sent.request_id, answer))
                 return answer
+            turns.rotate()
             await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _cancel(self, operation_id: str, office: Office, chance: random.Random) -> None:
