@@ -137,6 +137,23 @@ async def test_who_is_canceled_before_the_last_chunk_leaves_nothing(
     await nothing_is_left(machine)
 
 
+async def test_what_is_being_taken_back_is_waited_for(machine: Machine) -> None:
+    waiting = asyncio.Event()
+
+    async def endless() -> AsyncGenerator[bytes]:
+        yield b"a" * 3 * MIB
+        waiting.set()
+        await asyncio.Event().wait()
+
+    taking = asyncio.create_task(take(machine, endless()))
+    await waiting.wait()
+    assert kept(machine) != []
+    taking.cancel()
+    await nothing_is_left(machine)
+    with pytest.raises(asyncio.CancelledError):
+        await taking
+
+
 async def test_who_is_canceled_after_the_check_has_a_file(machine: Machine) -> None:
     change = asked()
 

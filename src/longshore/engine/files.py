@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Sequence
-from contextlib import aclosing
-from typing import Final, TypeVar, cast
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from typing import Any, Final, TypeVar, cast
 
 import structlog
 
@@ -55,7 +55,7 @@ class Files:
         self._writer = writer
         self._clock = clock
         self._settings = settings
-        self._unfinished: set[asyncio.Task[object]] = set()
+        self._unfinished: set[asyncio.Future[Any]] = set()
 
     async def take(
         self, asked: KeepFile, chunks: AsyncIterable[Chunk], claimed: Callable[[], str]
@@ -70,14 +70,15 @@ class Files:
         """
         blob = secrets.token_bytes(_BLOB_BYTES)
         incoming = _Incoming(chunks, _Renewal(self._writer, self._clock, blob))
-        try:
-            await self._writer.write(OpenBlob(blob))
-            async with aclosing(incoming.chunks()) as pieces:
-                await self._blobs.write(blob.hex(), pieces)
-            incoming.check(claimed())
-        except BaseException:
-            self._begin(self._discard(blob))
-            raise
+        with self._waited_for():
+            try:
+                await self._writer.write(OpenBlob(blob))
+                async with aclosing(incoming.chunks()) as pieces:
+                    await self._blobs.write(blob.hex(), pieces)
+                incoming.check(claimed())
+            except BaseException:
+                self._begin(self._discard(blob))
+                raise
         file = asked.file._replace(blob=blob, size=incoming.size, sha256=incoming.digest)
         # The change is on its way, whoever is cancelled: its outcome decides about the blob.
         return await asyncio.shield(self._begin(self._keep(asked._replace(file=file))))
@@ -119,6 +120,17 @@ class Files:
         while self._unfinished:
             await asyncio.wait(self._unfinished)
 
+    @contextmanager
+    def _waited_for(self) -> Iterator[None]:
+        """Let `settle` wait for the end: who is cancelled still takes back what was written."""
+        over = asyncio.get_running_loop().create_future()
+        self._unfinished.add(over)
+        try:
+            yield
+        finally:
+            self._unfinished.discard(over)
+            over.set_result(None)
+
     def _begin(self, work: Coroutine[None, None, T]) -> asyncio.Task[T]:
         """Do something to its end, whoever waits for it."""
         task = asyncio.create_task(work, name="file")
@@ -126,7 +138,7 @@ class Files:
         task.add_done_callback(self._finished)
         return task
 
-    def _finished(self, task: asyncio.Task[object]) -> None:
+    def _finished(self, task: asyncio.Task[Any]) -> None:
         self._unfinished.discard(task)
         if not task.cancelled():
             task.exception()  # Nobody may be left to ask for it.
