@@ -11,7 +11,7 @@ run: setup ## set up and start a server with a demonstration worker
 	$(BIN)/longshore serve --demo --store sqlite:longshore.db
 
 test: setup ## set up and run all tests
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: lint types test ## everything that must hold: lint, import rules, types, generated code, tests
 

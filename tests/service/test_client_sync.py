@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -153,12 +154,22 @@ def test_many_threads_share_one_client_and_one_loop(client: SyncClient) -> None:
     assert loops[0].daemon
 
 
+@contextmanager
+def heeding_ctrl_c() -> Iterator[None]:
+    """Raise what programs are used to, also where whoever runs the tests has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_ctrl_c_ends_the_wait_and_not_the_client(client: SyncClient) -> None:
     handle = client.tasks.submit("add", {"left": 1}, service="tests", start_time=LATER)
     watch = handle.watch()
     next(watch)
     threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
-    with pytest.raises(KeyboardInterrupt):
+    with heeding_ctrl_c(), pytest.raises(KeyboardInterrupt):
         next(watch)
     handle.cancel()
     assert [change.event.state for change in watch][-1] == 6

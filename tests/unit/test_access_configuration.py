@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,7 @@ def test_files_that_say_the_same_are_equal(file: Path, tmp_path: Path) -> None:
         ("true", '"yes"', "principals[0].go_between: must be true or false"),
         ("2026-11-23T08:00:00Z", '"now"', "principals[0].tokens[0].created: must be a time"),
     ],
+    ids=count(),  # What is made anew with each run is no name of a test.
 )
 def test_what_is_wrong_of_a_principal_is_named(
     file: Path, old: str, new: str, problem: str
@@ -205,6 +207,7 @@ def test_keys_are_fetched_by_tls_or_from_this_machine(file: Path, url: str) -> N
         (ISSUER + ISSUER, "issuers: name 'corp' is there 2 times"),
         (ISSUER + ISSUER.replace("corp", "b"), "issuers: issuer and audience 'https://id.exam"),
     ],
+    ids=count(),  # What is made anew with each run is no name of a test.
 )
 def test_what_must_be_unique_is_not_there_twice(file: Path, text: str, problem: str) -> None:
     assert problem in "; ".join(problems(file, text))

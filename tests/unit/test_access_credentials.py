@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+from itertools import count
 
 import pytest
 from hypothesis import given
@@ -65,6 +66,7 @@ def test_a_name_ends_at_the_first_colon(text: bytes, name: str, password: str) -
         ("Bearer " + 8 * 1024 * "a", "too_long"),
         ("\ud800 x", "unknown_scheme"),
     ],
+    ids=count(),  # What is made anew with each run is no name of a test.
 )
 def test_what_is_no_credential_is_refused(header: str, reason: str) -> None:
     with pytest.raises(Refused) as refused:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,7 @@ async def test_a_certificate_is_known_by_its_subject_or_a_name_of_it(
         (Certificate("CN=else", ("else",)), "certificate", "unknown_certificate", None),
         (Certificate("", ()), "certificate", "unknown_certificate", None),
     ],
+    ids=count(),  # What is made anew with each run is no name of a test.
 )
 async def test_who_is_refused_is_logged_without_the_credential(
     world: World,
@@ -287,6 +289,7 @@ async def test_a_signed_token_is_over_when_it_expires(world: World) -> None:
         ("jwt", 'users = "submitter"', 'users = "viewer"'),
         ("jwt", 'longshore"\nkeys', 'x"\nkeys'),
     ],
+    ids=count(),  # What is made anew with each run is no name of a test.
 )
 async def test_what_is_revoked_is_forgotten(
     world: World, kind: str, old: str, new: str
