@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
@@ -155,7 +155,7 @@ def test_many_threads_share_one_client_and_one_loop(client: SyncClient) -> None:
 
 
 @contextmanager
-def heeding_ctrl_c() -> Iterator[None]:
+def heeding_ctrl_c() -> Generator[None]:
     """Raise what programs are used to, also where whoever runs the tests has it ignored."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

@@ -14,7 +14,7 @@ from collections.abc import (
     AsyncIterable,
     Callable,
     Coroutine,
-    Iterator,
+    Generator,
     Sequence,
 )
 from contextlib import aclosing, contextmanager
@@ -128,7 +128,7 @@ class Files:
             await asyncio.wait(self._unfinished)
 
     @contextmanager
-    def _waited_for(self) -> Iterator[None]:
+    def _waited_for(self) -> Generator[None]:
         """Let `settle` wait for the end: who is cancelled still takes back what was written."""
         over = asyncio.get_running_loop().create_future()
         self._unfinished.add(over)
