@@ -30,7 +30,7 @@ MIB = 1024 * 1024
 TOO_MUCH = grpc.StatusCode.RESOURCE_EXHAUSTED
 
 #: Nobody notices, even on a loaded machine.
-UNNOTICED_SECONDS = 0.25
+UNNOTICED_SECONDS = 1.0
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
+
+import httpx
 
 from longshore.v1 import task_service_pb2 as tasks
 from longshore.v1.task_service_pb2_grpc import TaskServiceStub
@@ -64,10 +67,13 @@ async def submit_batch(
 
 
 async def measure_get(bench: Bench) -> list[Figure]:
-    """A look-up of 10,000, against an echo that answers the same call with the same bytes."""
+    """A look-up of 10,000, against an echo that answers the same call with the same bytes; and
+    by the HTTP API that has one.
+    """
     async with (
-        bench.server("get") as server,
+        bench.server("get", "--http", "127.0.0.1:0") as server,
         connected(server.address) as channel,
+        httpx.AsyncClient(base_url=server.url, timeout=60) as http,
     ):
         await publish(channel)
         stub = TaskServiceStub(channel)
@@ -80,9 +86,10 @@ async def measure_get(bench: Bench) -> list[Figure]:
             echo_server(answer.SerializeToString()) as echo,
             connected(echo.address) as bare,
         ):
-            echoes, gets = await bench.interleaved(
+            echoes, gets, asked = await bench.interleaved(
                 partial(_milliseconds, TaskServiceStub(bare), request),
                 partial(_milliseconds, stub, request),
+                partial(_by_asapi, http, request.ids),
                 rounds=9,
             )
     return [
@@ -94,8 +101,24 @@ async def measure_get(bench: Bench) -> list[Figure]:
             baseline_name="echo",
             ratio=Sample.ratio(gets, echoes),
             target=Target(sign="≤", bound=150),
-        )
+        ),
+        Figure(
+            name=f"status look-up of {len(request.ids):,} ids by asapi",
+            unit="ms",
+            value=Sample.of(asked),
+            target=Target(sign="≤", bound=1_000),
+        ),
     ]
+
+
+async def _by_asapi(http: httpx.AsyncClient, ids: Sequence[str]) -> float:
+    start = time.perf_counter()
+    answer = await http.post("/asapi/task-status/", data={"task_ids": ",".join(ids)})
+    taken = (time.perf_counter() - start) * 1e3
+    answer.raise_for_status()
+    if len(answer.json()) != len(ids) + 1:
+        raise RuntimeError("not every id was answered")
+    return taken
 
 
 async def _milliseconds(stub: TaskServiceStub, request: tasks.BatchGetTasksRequest) -> float:

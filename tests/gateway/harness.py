@@ -32,6 +32,8 @@ from longshore.worker import Worker
 #: How the gateway comes to its server: from another process, or in the server's own.
 WAYS = ("wire", "inside")
 
+GRACE_SECONDS = 10.0  #: What a gateway that stops gives to whoever is still there.
+
 
 @dataclass(slots=True)
 class World:
@@ -105,7 +107,7 @@ async def gateway(
         parts = Gateway(chosen, way_of, Links(chosen))
         async with (
             Inside(Door(server.address, worker_token), grace_seconds=0) as inside,
-            serving(parts, grace_seconds=1) as address,
+            serving(parts, grace_seconds=GRACE_SECONDS) as address,
             httpx.AsyncClient(base_url=f"http://{address}", timeout=30) as http,
         ):
             world = World(
@@ -118,4 +120,4 @@ def _token(secrets: Secrets) -> str:
     return secrets.token.secret_text if secrets.token else ""
 
 
-__all__ = ["WAYS", "Entry", "GatewaySettings", "Mount", "World", "gateway"]
+__all__ = ["GRACE_SECONDS", "WAYS", "Entry", "GatewaySettings", "Mount", "World", "gateway"]

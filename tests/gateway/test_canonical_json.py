@@ -136,6 +136,11 @@ def test_messages_are_printed_as_protobuf_prints_them(data: st.DataObject) -> No
     assert "nan" in str(message) or back == message
 
 
+def test_zero_keeps_its_sign() -> None:
+    assert printed(Value(number_value=0.0)) == b"0"
+    assert printed(Value(number_value=-0.0)) == b"-0.0"
+
+
 def test_what_a_struct_cannot_mean_in_json_is_written_all_the_same() -> None:
     made = Struct()
     made["whole"], made["half"], made["large"] = 3.0, 0.5, 1e300

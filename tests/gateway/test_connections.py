@@ -24,7 +24,7 @@ from longshore.gateway.forms import form_of
 from longshore.gateway.health import health_routes
 from longshore.gateway.requests import body_of
 from longshore.gateway.settings import GatewaySettings, Limits
-from tests.gateway.harness import World, gateway
+from tests.gateway.harness import GRACE_SECONDS, World, gateway
 
 QUICK = Limits(
     head=timedelta(milliseconds=300),
@@ -355,7 +355,7 @@ async def test_a_stream_comes_to_its_end_when_the_gateway_leaves(
             asking = asyncio.create_task(http.get(f"{world.url}/stream?kind={kind}"))
             await desk.began.wait()
             began = time.monotonic()
-        assert time.monotonic() - began < 0.9  # less than the grace
+        assert time.monotonic() - began < GRACE_SECONDS / 2
         if resumed:
             assert (await asking).text == '{"revision":"1"}\n'
         else:

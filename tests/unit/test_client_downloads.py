@@ -124,11 +124,14 @@ async def test_a_file_that_is_cut_short_is_damaged(tmp_path: Path) -> None:
 async def test_nothing_is_kept_of_a_download_that_breaks(
     shelf: Shelf, address: str, tmp_path: Path
 ) -> None:
+    begun = asyncio.Event()
     async with Proxy(address) as proxy, Client(proxy.address, timeout=5) as client:
         shelf.going_on.clear()
-        downloading = asyncio.create_task(client.files.download("a/data.bin", tmp_path))
+        downloading = asyncio.create_task(
+            client.files.download("a/data.bin", tmp_path, told=lambda _: begun.set())
+        )
         async with asyncio.timeout(5):
-            await shelf.arrived.wait()
+            await begun.wait()  # One that breaks before is begun again.
             proxy.cut()
             with pytest.raises(Unavailable):
                 await downloading

@@ -153,14 +153,20 @@ def _second(seconds: int) -> str:
     return Timestamp(seconds=seconds).ToJsonString().removesuffix("Z")
 
 
+def _is_whole(number: float) -> bool:
+    """Whether an integer can stand for it, which the zero below zero has none for."""
+    if number == 0.0:
+        return math.copysign(1.0, number) > 0
+    return -_WHOLE_NUMBERS < number < _WHOLE_NUMBERS and number.is_integer()
+
+
 def _value(message: Any) -> Any:
     match message.WhichOneof("kind"):
         case "string_value":
             return message.string_value
         case "number_value":
             number = message.number_value
-            whole = -_WHOLE_NUMBERS < number < _WHOLE_NUMBERS and number.is_integer()
-            return int(number) if whole else _double(number)
+            return int(number) if _is_whole(number) else _double(number)
         case "bool_value":
             return message.bool_value
         case "struct_value":
