@@ -42,6 +42,7 @@ from longshore.v1.server_service_pb2 import (
 )
 from longshore.v1.task_service_pb2 import TaskChange
 from longshore.worker import Context, PermanentError, Worker
+from tests.acceptance.waiting import eventually_answered
 from tests.tools.proxy import Proxy
 
 LATER = timedelta(hours=1)
@@ -409,13 +410,21 @@ async def test_clients_and_workers_go_on_at_the_next_server_when_one_stops(
             seen = [change.event.revision async for change in upto_log(watch)]
             result = asyncio.ensure_future(handle.result())
         async with serving(store, there):
-            assert (await client.tasks.get(handle.id)).id == handle.id
+            await eventually_answered(lambda: is_known(client, handle.id), "the next server")
             go_on.release()
             seen += [change.event.revision async for change in watch]
             assert await result == {"steps": 2}
             assert seen == [event.revision for event in await history(client, handle.id)]
             leaving.set()
             await run
+
+
+async def is_known(client: Client, task_id: str) -> bool:
+    """Ask once; gRPC takes its time until it tries again a server that was not there."""
+    try:
+        return (await client.tasks.get(task_id)).id == task_id
+    except Unavailable:
+        return False
 
 
 async def upto_log(watch: Watch[TaskChange]) -> AsyncIterator[TaskChange]:

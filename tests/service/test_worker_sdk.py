@@ -755,7 +755,7 @@ async def test_an_action_in_another_process_talks_to_its_operation() -> None:
 
 
 async def test_nothing_is_left_of_a_worker_with_processes() -> None:
-    before = asyncio.all_tasks()
+    before, others = asyncio.all_tasks(), set(multiprocessing.active_children())
     async with peer() as at:
         stopping = asyncio.Event()
         task = asyncio.create_task(worker.run(at.address, stopping=stopping))
@@ -765,7 +765,7 @@ async def test_nothing_is_left_of_a_worker_with_processes() -> None:
             pass
         stopping.set()
         await asyncio.wait_for(task, 10)
-        for child in multiprocessing.active_children():
+        for child in {*multiprocessing.active_children()} - others:
             await asyncio.to_thread(child.join, 10)
             assert child.exitcode is not None
     assert asyncio.all_tasks() == before

@@ -247,6 +247,15 @@ async def test_a_folder_that_is_missing_is_made(place: str, tmp_path: Path) -> N
     assert await read(blobs) == b"bytes"
 
 
+async def test_a_folder_is_opened_by_many_servers_at_once(tmp_path: Path) -> None:
+    async def start_again_and_again() -> None:
+        for _ in range(100):
+            await ObstoreBlobs(str(tmp_path)).open()
+
+    await asyncio.gather(*(start_again_and_again() for _ in range(8)))
+    assert kept(tmp_path) == []
+
+
 async def test_a_place_that_is_no_folder_is_refused_by_its_name(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     blobs = ObstoreBlobs(str(tmp_path / "file"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:  # obstore has it for type checkers only
     from obstore.store import ObjectStore
 
 _CHUNK: Final = 1024 * 1024  #: The most bytes that a reader gets at once.
-_PROBE: Final = "probe"  #: A name that no blob has.
 _AT_ONCE: Final = 16  #: Blobs of a bucket that are removed at once, where each is a call.
 
 
@@ -47,9 +47,11 @@ class ObstoreBlobs:
     async def open(self) -> None:
         """Write and remove a blob of no bytes: a full disk must not hinder its clearing up."""
         self._store = self._place.connect()
+        # Of its own: another server that starts at the same moment would take it away.
+        probe = f"probe-{secrets.token_hex(8)}"
         try:
-            await finished("written", obstore.put_async(self._store, _PROBE, b""))
-            await self.remove([_PROBE])
+            await finished("written", obstore.put_async(self._store, probe, b""))
+            await self.remove([probe])
         except FilesUnavailable as error:
             message = f"files cannot be kept at {self._place.text}: {error.facts['reason']}"
             raise FilesUnavailable(message, **error.facts) from error
