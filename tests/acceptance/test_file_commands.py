@@ -313,11 +313,14 @@ async def test_what_happens_on_the_way_is_told_in_words(server: Server) -> None:
 async def test_bars_are_for_terminals_and_never_in_the_way_of_bytes(
     server: Server, photo: Path, there: Path
 ) -> None:
-    code, drawn = await on_a_terminal(server, "upload", photo)
+    far = photo.parent / ("far" * 40) / photo.name
+    far.parent.mkdir()
+    photo.rename(far)
+    code, drawn = await on_a_terminal(server, "upload", far, columns=80)
     assert code == 0
-    assert "3.1/3.1 MB" in drawn
+    assert re.search(rf"…\S+{photo.name} .+ 3\.1/3\.1 MB", drawn)
     file_id = drawn.strip().splitlines()[-1].strip()
     code, drawn = await on_a_terminal(server, "download", file_id, "-o", there)
     assert code == 0
     assert "3.1/3.1 MB" in drawn
-    assert (await call(server, "upload", photo)).err == ""
+    assert (await call(server, "upload", far)).err == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterable, Callable, Generator
 from contextlib import contextmanager
+from typing import Final
 
 from rich.console import Console
 from rich.progress import (
@@ -19,6 +20,8 @@ from rich.progress import (
 from longshore.cli.faults import local_faults
 from longshore.cli.output import on_one_line
 
+_NAME: Final = 40  #: Characters of a line.
+
 
 @contextmanager
 def bar(
@@ -30,19 +33,25 @@ def bar(
     """
     progress = Progress(
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        BarColumn(bar_width=None),  # What is left of the line.
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
+        expand=True,
         # What goes to stdout is not for stderr.
         redirect_stdout=False,
         disable=quiet or not sys.stderr.isatty(),
     )
     with progress:
-        task = progress.add_task(on_one_line(name), total=total)
+        task = progress.add_task(_end_of(on_one_line(name)), total=total)
         yield lambda done: progress.update(task, completed=done)
+
+
+def _end_of(name: str) -> str:
+    """Return what tells a long path from others, so that there is room for the bar."""
+    return name if len(name) <= _NAME else f"…{name[1 - _NAME :]}"
 
 
 async def print_bytes(
