@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from longshore.client.sources import Source
+from longshore.worker import doors
 from longshore.worker.context import Facts
 from longshore.worker.doors import LOOPBACK, Door, Doorkeeper
 from longshore.worker.failures import Failure
@@ -57,6 +58,25 @@ async def perform(one: Ticket, function: Callable[..., Any] = str) -> Outcome:
 def why(outcome: Outcome) -> str:
     assert isinstance(outcome, Failure)
     return str(outcome.error.message)
+
+
+async def test_who_does_not_tell_the_secret_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    served: list[bool] = []
+
+    async def serve(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        served.append(True)
+
+    monkeypatch.setattr(doors, "_SECONDS", 0.2)
+    keeper = Doorkeeper(LOOPBACK, serve)
+    await keeper.open()
+    reader, writer = await keeper.door._replace(secret=b"half of it").enter()
+    async with asyncio.timeout(20):
+        assert await reader.read() == b""
+    writer.close()
+    await keeper.close()
+    assert served == []
 
 
 async def test_a_call_begins_once_whoever_tries_again(switchboard: Switchboard) -> None:

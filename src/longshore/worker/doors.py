@@ -111,7 +111,9 @@ class Doorkeeper:
         self._lines[task] = writer
         _keep_alive(writer.get_extra_info("socket"))
         with contextlib.suppress(OSError, EOFError):
-            if hmac.compare_digest(await reader.readexactly(_SECRET_BYTES), self._secret):
+            async with asyncio.timeout(_SECONDS):
+                shown = await reader.readexactly(_SECRET_BYTES)
+            if hmac.compare_digest(shown, self._secret):
                 await self._serve(reader, writer)
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(_SECONDS):
