@@ -76,20 +76,21 @@ async def test_a_source_that_has_changed_meanwhile_is_noticed(
         await copy(source, target.url)
 
 
-async def test_a_change_that_no_revision_tells_is_noticed(world: World, target: Target) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE operations SET reports = 99 WHERE number = 1",
+        "DELETE FROM documents WHERE number = 1",
+    ],
+    ids=["another row", "a row that is gone"],
+)
+async def test_a_change_that_no_revision_tells_is_noticed(
+    world: World, target: Target, change: str
+) -> None:
     await fill(world)
     source = await closed(world)
     await copied_in_part(source, target.url, 2)
-    await executed(source, "UPDATE operations SET reports = 99 WHERE number = 1")
-    with pytest.raises(StoreUnavailable, match="another store or has changed"):
-        await copy(source, target.url)
-
-
-async def test_a_row_that_is_gone_is_noticed(world: World, target: Target) -> None:
-    await fill(world)
-    source = await closed(world)
-    await copied_in_part(source, target.url, 2)
-    await executed(source, "DELETE FROM documents WHERE number = 1")
+    await executed(source, change)
     with pytest.raises(StoreUnavailable, match="another store or has changed"):
         await copy(source, target.url)
 

@@ -45,5 +45,5 @@ async def told(handlers: dict[Any, Any], error: Exception) -> httpx.Response:
     app = FastAPI(exception_handlers=handlers)
     app.add_api_route("/", fail, response_class=Response)
     transport = httpx.ASGITransport(AccessLog(app, ()), raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://work") as http:
+    async with httpx.AsyncClient(transport=transport, base_url="http://office") as http:
         return await http.get("/", headers={"x-request-id": "r-1"})

@@ -34,7 +34,12 @@ async def test_errors_come_in_the_envelope(
 ) -> None:
     answer = await told(HANDLERS, refusal(code))
     assert answer.json() == {
-        "meta": {"url": "http://work/", "type": "object", "request_id": "r-1", "code": status},
+        "meta": {
+            "url": "http://office/",
+            "type": "object",
+            "request_id": "r-1",
+            "code": status,
+        },
         "error": {"type": error_type, "message": message},
     }
     assert answer.status_code == status

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from longshore.cli import serve as serve_command
 from longshore.cli.main import main
 from longshore.cli.settings import PREFIX
 from longshore.gateway.settings import GatewaySettings, Mount, TlsFiles
+from tests.tools.missing import call_without
 
 HERE = ("127.0.0.1:8080", "[::1]:8080", "localhost:0")
 EVERYWHERE = ("0.0.0.0:8080", "[::]:443", "example.org:80")
@@ -228,16 +227,7 @@ def test_certificates_that_are_none_keep_a_gateway_from_starting(
 
 @pytest.mark.parametrize("words", [("gateway",), ("serve", "--http", "127.0.0.1:0")])
 def test_what_is_not_installed_is_named_with_what_installs_it(words: tuple[str, ...]) -> None:
-    program = (
-        "import sys; sys.modules['fastapi'] = None; from longshore.cli.main import main; main()"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, *words],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = call_without(["fastapi"], *words)
     assert done.returncode == 2
     told = " ".join(done.stderr.split())
     assert (
@@ -246,16 +236,7 @@ def test_what_is_not_installed_is_named_with_what_installs_it(words: tuple[str, 
 
 
 def test_other_commands_need_nothing_of_the_gateway() -> None:
-    program = (
-        "import sys; sys.modules.update(dict.fromkeys(['fastapi', 'uvicorn', 'httpx'])); "
-        "from longshore.cli.main import main; main()"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, "serve", "--help"],
-        check=False,
-        capture_output=True,
-        timeout=60,
-    )
+    done = call_without(["fastapi", "uvicorn", "httpx"], "serve", "--help")
     assert done.returncode == 0, done.stderr
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from longshore.cli.main import main
 from longshore.cli.parameters import Processes
 from longshore.cli.settings import PREFIX
 from longshore.cli.stores import InvalidStore, StorePlace
+from tests.tools.missing import call_without
 
 SECRET = "hush"
 HERE = ("--listen", "127.0.0.1:0")
@@ -128,17 +127,8 @@ def test_a_server_has_as_many_processes_as_cores_if_it_is_told_so() -> None:
 
 
 def test_without_its_libraries_postgresql_says_what_to_install() -> None:
-    program = (
-        "import sys; sys.modules['asyncpg'] = None; from longshore.cli.main import main; main()"
-    )
     words = ("db", "status", "--store", "postgresql://localhost/longshore")
-    done = subprocess.run(
-        [sys.executable, "-c", program, *words],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = call_without(["asyncpg"], *words)
     assert done.returncode == 2
     told = " ".join(done.stderr.split())
     assert "PostgreSQL needs asyncpg, which is not installed" in told
