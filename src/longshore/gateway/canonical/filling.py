@@ -16,6 +16,8 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
+from longshore.gateway.canonical.printing import LARGE
+
 #: Fills a message with a value that is so many levels deep.
 _Fill: TypeAlias = Callable[[Any, Any, int], None]
 
@@ -30,15 +32,6 @@ UNREADABLE: Final = (
 
 _DEEPEST: Final = 32  #: Levels; protobuf knows better where it is too much.
 
-_LARGE: Final = frozenset(
-    {
-        FieldDescriptor.TYPE_INT64,
-        FieldDescriptor.TYPE_UINT64,
-        FieldDescriptor.TYPE_SINT64,
-        FieldDescriptor.TYPE_FIXED64,
-        FieldDescriptor.TYPE_SFIXED64,
-    }
-)
 _SMALL: Final = frozenset(
     {
         FieldDescriptor.TYPE_INT32,
@@ -181,7 +174,7 @@ def _converting(field: FieldDescriptor) -> Callable[[Any], Any]:
         return lambda value: _checked(value, bool)
     if field.type in _SMALL:
         return lambda value: _checked(value, int)
-    if field.type in _LARGE:
+    if field.type in LARGE:
         return _large
     return _double if field.type == FieldDescriptor.TYPE_DOUBLE else _refuse
 

@@ -25,7 +25,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 Shape = Callable[[Any], Any]
 
-_LARGE: Final = frozenset(
+#: Types of integers that JSON has as text.
+LARGE: Final = frozenset(
     {
         FieldDescriptor.TYPE_INT64,
         FieldDescriptor.TYPE_UINT64,
@@ -87,7 +88,7 @@ def _single(field: FieldDescriptor) -> Shape:
         return shape_of(field.message_type)
     if field.enum_type is not None:
         return _enum(field.enum_type)
-    if field.type in _LARGE:
+    if field.type in LARGE:
         return str
     if field.type == FieldDescriptor.TYPE_BYTES:
         return lambda value: base64.b64encode(value).decode()
