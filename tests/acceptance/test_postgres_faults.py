@@ -29,7 +29,8 @@ DISTURB = f"""
 """
 LISTENING = f"SELECT FROM ({OF_SERVERS} AND query ILIKE '%listen%') AS one"
 HEAD = "SELECT FROM head FOR UPDATE"
-HEARTBEATS = "SELECT FROM heartbeats FOR UPDATE"
+#: In the order in which servers write them: else one of both would be a deadlock's victim.
+HEARTBEATS = "SELECT FROM heartbeats ORDER BY session FOR UPDATE"
 UNFINISHED = "SELECT FROM operations WHERE state < 4 FOR UPDATE"
 
 
