@@ -154,9 +154,9 @@ class Traffic:
             task.cancel()
         await asyncio.gather(*self._calling, return_exceptions=True)
         office = self._offices[0]
-        await eventually_answered(lambda: self._all_ended(office), "the end of all work")
-        operations = [_kept(task) for task in await office.all_tasks()]
-        log = await office.history(include_logs=True)
+        tasks = await eventually_answered(lambda: self._ended_tasks(office), "the ends of all")
+        operations = [_kept(task) for task in tasks]
+        log = await eventually_answered(lambda: self._log(office), "the log")
         for watched in self._watches:
             await self._complete(watched, log, operations)
         return History(
@@ -172,10 +172,14 @@ class Traffic:
             Span(self._began, _now()),
         )
 
-    async def _all_ended(self, office: Office) -> bool:
+    async def _ended_tasks(self, office: Office) -> list[Task]:
+        """Return all tasks once all have ended. A server that is not itself again is no answer."""
         self._look_for_faults()
-        tasks = await office.all_tasks()
-        return all(task.status.state in TERMINAL for task in tasks)
+        tasks = await self._try(office.all_tasks()) or []
+        return tasks if all(task.status.state in TERMINAL for task in tasks) else []
+
+    async def _log(self, office: Office) -> list[Event]:
+        return await self._try(office.history(include_logs=True)) or []
 
     async def _complete(
         self, watched: Watched, log: Sequence[Event], operations: Sequence[Kept]

@@ -131,6 +131,7 @@ async def test_the_next_server_is_asked_when_one_stops_and_kept(second: Recorder
         async with Client([first.address, second.address]) as client:
             await client.tasks.get("1")
             await stack.aclose()
+            await noticed(client)
             for number in ("2", "3"):
                 await client.tasks.get(number)
             async with recorder(first.address) as again:

@@ -238,8 +238,10 @@ class Readers:
                 try:
                     yield connection
                 except BaseException:
-                    # What it was doing may not be over. A new one takes little time.
-                    connection.terminate()
+                    # What it was doing may not be over. A new one takes little time. One that
+                    # was lost is not lent any more, and what it met first is what is told.
+                    with contextlib.suppress(asyncpg.InterfaceError):
+                        connection.terminate()
                     raise
 
     @contextlib.asynccontextmanager
