@@ -6,6 +6,7 @@ options alone. So it is shown as it is stored, with what has become of it joined
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
@@ -22,6 +23,8 @@ from longshore.core.plans import Assign, Call, Plan, SimpleCall, StepFailed
 from longshore.server import structs
 from longshore.server.errors import DOMAIN
 from longshore.server.paths import parse_target, parse_value
+from longshore.v1.job_service_pb2 import Job
+from longshore.v1.launch_service_pb2 import Launch
 from longshore.v1.operation_pb2 import ActionCall, CallbackFormat
 from longshore.v1.task_service_pb2 import Task, TaskSpec
 
@@ -31,6 +34,11 @@ _FORMATS: Final = {
 }
 _KEPT_BYTES: Final = 64 * 1024
 _read_task = Task.FromString
+_READ: Final[dict[int, Callable[[bytes], Task | Job | Launch]]] = {
+    Kind.TASK: _read_task,
+    Kind.JOB: Job.FromString,
+    Kind.LAUNCH: Launch.FromString,
+}
 
 
 class ProtoCodec:
@@ -59,8 +67,7 @@ class ProtoCodec:
 
     def callback(self, request: bytes, operation: Operation, action: str) -> bytes:
         """Return the request of the task that calls what an operation asks for at its end."""
-        # Tasks, jobs and launches have their options in the same place.
-        asked = _read_task(request).options.callback
+        asked = _READ[operation.kind](request).options.callback
         arguments: Object = {
             "operation_id": text_of(operation.id),
             "number": operation.number,
