@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from longshore.gateway.settings import GatewaySettings
 from tests.gateway.harness import Entry, World, gateway
 
 ADA = Entry(name="ada", roles=("admin",), tenants=("default", "0"))
@@ -95,6 +96,35 @@ async def test_mdworkbench_refuses_them(world: World) -> None:
 async def test_ehealth_refuses_them(world: World) -> None:
     told = await refused(world, "POST", "/ehealth/patients/composition/job/x")
     assert told["error"] == {"type": "forbidden", "message": "Access denied"}
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "https://127.0.0.1", "http://127.0.0.1:1", "null", "file://"]
+)
+async def test_where_no_site_is_told_the_origin_tells(world: World, origin: str) -> None:
+    headers = {"origin": origin}
+    answer = await world.http.post("/v1/tasks/1:cancel", headers=headers)
+    assert (answer.status_code, answer.json()["message"]) == (403, WHY)
+    answer = await world.http.post("/mdworkbench/storage", content=b"a", headers=headers)
+    assert (answer.status_code, answer.json()["message"]) == (403, WHY)
+    assert (await world.http.get("/v1/tasks", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize("public_url", ["", "https://longshore.example/here"])
+async def test_its_own_pages_are_those_of_any_name_of_the_gateway(
+    tmp_path: Path, public_url: str
+) -> None:
+    settings = GatewaySettings(public_url=public_url)
+    async with gateway(tmp_path, settings, ada=ADA) as (world, tokens):
+        world.http.headers["authorization"] = f"Bearer {tokens['ada']}"
+        for origin in (world.url, world.url.upper(), "https://longshore.example"):
+            headers = {"origin": origin}
+            answer = await world.http.post("/v1/tasks/1:cancel", headers=headers)
+            known = public_url or origin != "https://longshore.example"
+            assert answer.status_code == (404 if known else 403), origin
+        headers = {"origin": "http://evil.example", "sec-fetch-site": "same-origin"}
+        answer = await world.http.post("/v1/tasks/1:cancel", headers=headers)
+        assert answer.status_code == 404
 
 
 @pytest.mark.parametrize("site", ["same-origin", "same-site", "none", "", None])

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Host, Mount, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -28,18 +30,21 @@ def applications(gateway: Gateway) -> dict[int | None, ASGIApp]:
     Dialects on a port of their own are served there only; the others share the first with
     canonical JSON, the documents and health.
     """
-    dialects = {
-        name: _dialect(name)(replace(gateway, links=gateway.links.of(name)))
-        for name in gateway.settings.mounts
-    }
+    dialects = {name: _made(name, gateway) for name in gateway.settings.mounts}
     ports = {mount.port for mount in gateway.settings.mounts.values()} | {None}
     return {port: _application(port, dialects, gateway) for port in ports}
 
 
-def _dialect(name: str) -> Dialect:
-    """Return what makes the application of a dialect; only those that are mounted are read."""
+def _made(name: str, gateway: Gateway) -> FastAPI:
+    """Return the application of a dialect; only modules of those that are mounted are read."""
     dialect: Dialect = importlib.import_module(f"longshore.gateway.{name}").application
-    return dialect
+    made = dialect(replace(gateway, links=gateway.links.of(name)))
+    made.add_exception_handler(ClientDisconnect, _unanswered)
+    return made
+
+
+async def _unanswered(_request: Request, _gone: Exception) -> Any:
+    """Answer nothing: the client has gone in the midst of its body."""
 
 
 def _application(
@@ -87,6 +92,7 @@ def _mounted(
     here = [name for name in dialects if mounts[name].port == port]
     for name in sorted(here, key=lambda one: (not mounts[one].host, -len(mounts[one].path))):
         dialect = dialects[name]
-        below = Below(mounts[name].path, OwnSite(dialect, dialect.exception_handlers[Fault]))
+        refuse = dialect.exception_handlers[Fault]
+        below = Below(mounts[name].path, OwnSite(dialect, gateway.links.of(name), refuse))
         host = mounts[name].host
         yield Host(host, Router([below], redirect_slashes=False)) if host else below

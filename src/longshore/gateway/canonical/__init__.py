@@ -19,4 +19,5 @@ from longshore.gateway.sites import OwnSite
 
 def canonical_application(gateway: Gateway) -> ASGIApp:
     """Return what is at all paths: those that nothing is at are refused in the same shape."""
-    return OwnSite(Canonical(gateway, bindings()), lambda _, fault: of_fault(fault))
+    canonical = Canonical(gateway, bindings())
+    return OwnSite(canonical, gateway.links, lambda _, fault: of_fault(fault))
