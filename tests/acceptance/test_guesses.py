@@ -19,7 +19,8 @@ from tests.tools.wire import END_STREAM, Kind
 
 CALLER = "/longshore.v1.ServerService/GetCaller"
 
-#: What the fourth guess waits at least, and nobody else; timers count whole milliseconds.
+#: From the third guess to the fourth at least, and nobody else waits; timers count whole
+#: milliseconds.
 STEP_SECONDS = 0.249
 
 
@@ -30,16 +31,15 @@ async def token_of(file: Path, name: str) -> str:
     return program.out[0]
 
 
-async def show(office: Office, token: str) -> tuple[str, float]:
-    """Show a token; return the reason of the refusal, if any, and how long it took."""
-    began = time.monotonic()
+async def show(office: Office, token: str) -> str:
+    """Show a token; return the reason of the refusal, if any."""
     channel: Any = office.channel
     said = [("authorization", f"Bearer {token}")]
     try:
         await within(channel.unary_unary(CALLER)(b"", metadata=said), "who calls")
     except grpc.aio.AioRpcError as error:
-        return reason_of(error), time.monotonic() - began
-    return "", time.monotonic() - began
+        return reason_of(error)
+    return ""
 
 
 async def shown_from(host: str, address: str, token: str) -> bool:
@@ -64,30 +64,30 @@ async def test_guesses_are_slowed_and_others_are_not(store: Path, tmp_path: Path
         Server(store, "--principals", file) as server,
         Office(server.address) as office,
     ):
-        assert (await show(office, ada))[0] == ""
-        for guess in guesses[:3]:
-            assert (await show(office, guess))[0] == "UNAUTHENTICATED"
-        reason, seconds = await show(office, guesses[3])
-        assert reason == "UNAUTHENTICATED"
-        assert seconds >= STEP_SECONDS
+        assert await show(office, ada) == ""
+        for guess in guesses[:2]:
+            assert await show(office, guess) == "UNAUTHENTICATED"
+        began = time.monotonic()
+        for guess in guesses[2:4]:
+            assert await show(office, guess) == "UNAUTHENTICATED"
+        assert time.monotonic() - began >= STEP_SECONDS
         guessing = [asyncio.create_task(show(office, guess)) for guess in guesses[4:]]
         refused, waiting = await within(
             asyncio.wait(guessing, return_when=asyncio.FIRST_COMPLETED), "a refusal"
         )
-        # Known here, and unknown yet but from elsewhere: neither waits for those who guess.
-        began = time.monotonic()
-        assert (await show(office, ada))[0] == ""
-        assert await shown_from("127.0.0.2", server.address, grace)
-        assert not await shown_from("127.0.0.3", server.address, guesses[0])
-        assert time.monotonic() - began < 5
-        assert {one.result()[0] for one in refused} <= {"RATE_LIMITED", "UNAUTHENTICATED"}
+        # Known already, known by a token that is right, from elsewhere: none waits for guesses.
+        assert await show(office, ada) == ""
+        assert await show(office, grace) == ""
+        assert not await shown_from("127.0.0.2", server.address, guesses[0])
+        assert not all(one.done() for one in waiting)
+        assert {one.result() for one in refused} <= {"RATE_LIMITED", "UNAUTHENTICATED"}
         assert waiting
-        answers = [reason for reason, _ in await within(asyncio.gather(*guessing), "guesses")]
+        answers = await within(asyncio.gather(*guessing), "guesses")
         assert set(answers) == {"RATE_LIMITED", "UNAUTHENTICATED"}
     said = "\n".join(server.err)
     failures = [json.loads(line) for line in server.err if '"authentication_failed"' in line]
     assert len(failures) == 5 + answers.count("UNAUTHENTICATED")
-    assert {one["address"] for one in failures} == {"127.0.0.1", "127.0.0.3"}
+    assert {one["address"] for one in failures} == {"127.0.0.1", "127.0.0.2"}
     assert {one["principal"] for one in failures} == {"ada"}
     assert all(one["reason"] for one in failures)
     assert not re.search(r"xyzzy|lsk_", said)

@@ -67,6 +67,13 @@ def basic(name: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
 
 
+def replace(file: Path, content: bytes) -> None:
+    """Put another file in the place of one: times alone may be too coarse to tell them apart."""
+    written = file.with_suffix(".new")
+    written.write_bytes(content)
+    written.replace(file)
+
+
 class World:
     """A keeper that looks at its file only when it is told to."""
 
@@ -84,9 +91,7 @@ class World:
         await self.write(before.replace(old, new))
 
     async def write(self, text: str) -> None:
-        written = self.file.with_suffix(".new")
-        written.write_text(text)
-        written.replace(self.file)
+        replace(self.file, text.encode())
         await self.keeper.look()
 
     async def identify(self, presented: str | Certificate) -> Identity:
@@ -233,14 +238,14 @@ async def test_who_guesses_too_fast_is_told_when_to_try_again(world: World) -> N
     ]
     with capture_logs():
         ended, waiting = await asyncio.wait(guesses, return_when=asyncio.FIRST_COMPLETED)
-        while len(waiting) > 5:
+        while len(waiting) > 7:
             done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             ended |= done
         for one in waiting:
             one.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
     refused = [end for one in ended if isinstance(end := one.exception(), RateLimited)]
-    assert len(refused) == 12
+    assert len(refused) == 10
     assert all(one.retry_after > 10 for one in refused)
 
 
@@ -255,6 +260,17 @@ async def test_what_is_known_is_never_delayed(
         assert await world.identify(presented)
         asked.cancel()
         await asyncio.gather(asked, return_exceptions=True)
+
+
+async def test_a_right_token_is_not_delayed_by_guesses(world: World) -> None:
+    guesses = [world.identify(f"Bearer {one}") for one in range(20)]
+    with capture_logs():
+        asked = asyncio.gather(*guesses, return_exceptions=True)
+        await asyncio.sleep(0)
+        assert await world.identify(ALL["token"])
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
+    assert world.keeper.known(ALL["token"])
 
 
 async def test_a_token_is_over_when_it_expires(world: World) -> None:
@@ -333,7 +349,7 @@ async def test_a_file_that_says_the_same_changes_nothing(world: World) -> None:
 
 async def test_a_key_that_is_taken_from_a_file_signs_no_longer(world: World) -> None:
     identity = await world.identify(ALL["jwt"])
-    (world.file.parent / "jwks.json").write_bytes(key_set(Signer("two")))
+    replace(world.file.parent / "jwks.json", key_set(Signer("two")))
     await world.keeper.look()
     assert world.keeper.known(ALL["jwt"]) is None
     assert world.keeper.still(identity) is None
@@ -393,8 +409,8 @@ async def test_a_change_is_noticed_by_itself(tmp_path: Path) -> None:
     world = World(tmp_path)
     async with Keeper(world.file, poll_seconds=0.01, clock=world.time) as keeper:
         identity = await keeper.identify(ALL["token"], "192.0.2.1")
-        world.file.write_text(PRINCIPALS.replace(TOKEN.id, OTHER.id))
-        async with asyncio.timeout(10):
+        replace(world.file, PRINCIPALS.replace(TOKEN.id, OTHER.id).encode())
+        async with asyncio.timeout(45):
             while keeper.known(ALL["token"]):
                 await asyncio.sleep(0.01)
         assert keeper.still(identity) is None

@@ -44,6 +44,17 @@ class Checks:
                 return await self._of_jwt(credential.text)
         assert_never(credential)
 
+    def of_token(self, presented: Presented) -> Identity | None:
+        """Return whose API token it is; None if it is wrong, or no such token."""
+        if isinstance(presented, Certificate):
+            return None
+        try:
+            credential = credentials.parse(presented)
+            found = self._of_token(credential) if isinstance(credential, tokens.Parts) else None
+        except Refused:
+            return None
+        return found.identity if found else None
+
     def still(self, identity: Identity) -> Principal | None:
         """Return the principal as it is now; None if its credential counts no longer."""
         if self._over(identity.expires):

@@ -2,8 +2,9 @@
 
 After a few failures each further check of the address gets a turn of its own, later than the
 one before by a step that doubles. So guesses sent at once queue as well, and who would have to
-wait for too long is refused at once. Certainly right credentials do not come here: they are
-cached. All of an address is forgotten after some silence.
+wait for too long is refused at once. Right credentials do not come here if they were checked
+before, or if they are tokens: these nobody guesses. All of an address is forgotten after some
+silence.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ T = TypeVar("T")
 
 FREE: Final = 3  #: Failures without consequence: people mistype.
 _FIRST_STEP: Final = 0.25  #: Seconds.
-_LONGEST_STEP: Final = 4.0
+_LONGEST_STEP: Final = 2.0
 _LONGEST_WAIT: Final = 10.0
 _FORGOTTEN_AFTER: Final = 60.0
 _ADDRESSES: Final = 10_000

@@ -85,7 +85,7 @@ class Keeper:
 
     async def identify(self, presented: Presented, address: str) -> Identity:
         """Check a credential. Raises `Unauthenticated` and `RateLimited`."""
-        if identity := self.known(presented):
+        if identity := self.known(presented) or self._of_token(presented):
             return identity
         scheme = credentials.scheme(presented)
         try:
@@ -145,6 +145,13 @@ class Keeper:
                 # Whatever it was: what is revoked later must still be noticed.
                 log.exception("principals_unchanged", file=str(self._file))
             await asyncio.sleep(self._poll_seconds)
+
+    def _of_token(self, presented: Presented) -> Identity | None:
+        """Return whose token it is, and keep that; None if it is wrong, or something else."""
+        identity = self._checks.of_token(presented)
+        if identity is not None:
+            self._cache.put(presented, identity)
+        return identity
 
     async def _check(self, presented: Presented) -> Identity:
         """Check a credential, and keep what is found. Raises `Refused`."""
