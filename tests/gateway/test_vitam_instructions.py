@@ -153,7 +153,19 @@ async def test_nothing_is_told_to_nobody(vitam: Vitam) -> None:
             GENERIC,
             absent("X-RequestId: no task was submitted by this request"),
         ),
+        (
+            "PUT",
+            "/tasks",
+            {**commit, "X-RequestId": "a" * 5_000},
+            absent("X-RequestId: no task was submitted by this request"),
+        ),
         ("PUT", "/tasks/1", commit, absent("no task '1'")),
+        (
+            "PUT",
+            f"/tasks/{NOBODY}",
+            {**commit, "id": NOBODY.replace("0", "1")},
+            unmet("id: the path names another task"),
+        ),
         ("PUT", f"/tasks/{NOBODY}", commit, absent(f"no operation '{NOBODY}'")),
         ("GET", "/tasks/1", None, absent("no task '1'")),
         ("GET", "/tasks/1/result", None, absent("no task '1'")),
@@ -221,6 +233,7 @@ async def test_a_post_stands_for_other_methods_and_then_never_submits(vitam: Vit
         ("DELETE", 405),
         ("", 405),
         ("PATCH", 405),
+        ("POST", 405),
         ("PUT", 412),
     ):
         headers = {"X-Http-Method-Override": method}

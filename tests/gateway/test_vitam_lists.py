@@ -110,6 +110,14 @@ EVERYTHING = {"done", "failed", "running", "held", "canceled"}
         ("type='ingest'", EVERYTHING),
         ("type!='ingest'", NOTHING),
         ("type='freeze'", NOTHING),
+        ("type='foo'", NOTHING),
+        ("state='finished'", NOTHING),
+        ("state!='finished'", EVERYTHING),
+        ("id='1'", NOTHING),
+        ("id='$id_async$'", NOTHING),
+        ("id!='1'&name='abc'", {"canceled"}),
+        ("result_link='https://elsewhere.example/'", NOTHING),
+        ("result_link!='https://elsewhere.example/'", EVERYTHING),
         ("type!='disposal'", EVERYTHING),
         ("error='*'", {"failed"}),
         ("result_link='*'", {"done"}),
@@ -129,6 +137,16 @@ async def test_a_query_finds_what_it_asks_for(
 async def test_a_task_is_found_by_its_id(vitam: Vitam) -> None:
     for task_id, name in vitam.named.items():
         assert await found(vitam, f"id='{task_id}'") == {name}
+        assert await found(vitam, f"id='{task_id.upper()}'") == {name}
+
+
+async def test_a_task_is_found_by_the_link_of_its_result(vitam: Vitam) -> None:
+    for task_id, name in vitam.named.items():
+        told = (await vitam.ask("GET", f"/tasks/{task_id}")).json()
+        link = told.get("result_link", f"https://quay.example/v1/tasks/{task_id}/result")
+        assert await found(vitam, f"result_link='{link}'") == {name} & {"done"}
+        others = {*vitam.named.values()} - ({name} & {"done"})
+        assert await found(vitam, f"result_link!='{link}'") >= others
 
 
 @pytest.mark.parametrize(
@@ -148,13 +166,13 @@ async def test_a_task_is_found_by_its_id(vitam: Vitam) -> None:
         "name!='a*'",
         "name>'a*'",
         "name='a*b*c'",
-        "state='finished'",
         "state>'done'",
-        "state='STATE_QUEUED'",
         "since>'yesterday'",
         "since>'2015-13-14'",
         "since='2015*'",
-        "id='1'",
+        "id>'1'",
+        "result_link>'a'",
+        "result_link='*a'",
         "error='File_Not_Found'",
         "name='" + "a" * 5_000 + "'",
         "&".join(["name!='a'"] * 400),
@@ -170,6 +188,10 @@ async def test_a_query_that_is_none_is_412(vitam: Vitam, query: str) -> None:
 
 async def test_times_that_are_none_are_told_in_the_words_of_the_query(vitam: Vitam) -> None:
     answer = await vitam.ask("GET", "/tasks", {"query": "state='done'&since>'yesterday'"})
+    assert answer.json() == unmet(
+        "query: since: expected a date, or a time as 2026-01-31T12:00:00Z"
+    )
+    answer = await vitam.ask("GET", "/tasks", {"query": "since>'2015-13-45'"})
     assert answer.json() == unmet(
         "query: since: expected a date, or a time as 2026-01-31T12:00:00Z"
     )

@@ -13,6 +13,9 @@ from longshore.gateway.vitam.errors import NoKey, NotMet
 
 API_VERSION: Final = "V1.0"  #: Of the contract that is served, not of this program.
 
+#: The method of a POST that says that it stands for a POST: none that any path has.
+_ITSELF: Final = "OVERRIDDEN"
+
 _KEY: Final = re.compile(r"[\x21-\x7e]+")
 _TENANT: Final = re.compile(r"[+-]?[0-9]{1,18}")
 
@@ -66,5 +69,6 @@ class MethodOverride:
         if scope["type"] == "http" and scope["method"] == "POST":
             method = _first(Headers(scope=scope), "x-http-method-override")
             if method is not None:
-                scope = {**scope, "method": method.upper()}
+                stands_for = method.upper()
+                scope = {**scope, "method": stands_for if stands_for != "POST" else _ITSELF}
         await self._app(scope, receive, send)

@@ -33,6 +33,8 @@ _GENERIC: Final = {
 }
 _WHICH: Final = ("id", "id_async")
 
+_LONGEST_REQUEST_ID: Final = 64  #: Characters of those that can be submitted with.
+
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
@@ -73,7 +75,7 @@ async def meant(body: Mapping[str, Any], asker: Relayed) -> Task:
 
     Raises `Absent`, `Conflict`, `NotMet` and `CallError`.
     """
-    ids = {_text(body, name) for name in _WHICH if body.get(name) is not None}
+    ids = _named(body)
     if len(ids) > 1:
         raise NotMet("id and id_async name different tasks", "id")
     if ids:
@@ -84,6 +86,13 @@ async def meant(body: Mapping[str, Any], asker: Relayed) -> Task:
     with suppress(Absent, NotFound):
         return await found(request_id, asker)
     return await _submitted_by(request_id, asker)
+
+
+def named(body: Mapping[str, Any], task_id: str) -> str:
+    """Return the id of a task that a path names. Raises `NotMet` if a body names another one."""
+    if any(one.lower() != task_id.lower() for one in _named(body)):
+        raise NotMet("the path names another task", "id")
+    return task_id
 
 
 async def followed(task: Task, instruction: Instruction, asker: Relayed) -> Task:
@@ -110,6 +119,8 @@ async def followed(task: Task, instruction: Instruction, asker: Relayed) -> Task
 
 async def _submitted_by(request_id: str, asker: Relayed) -> Task:
     """Return the one task that was submitted by a request. Raises `Absent`, `Conflict`."""
+    if len(request_id) > _LONGEST_REQUEST_ID:
+        raise Absent("no task was submitted by this request", "X-RequestId")
     request = ListTasksRequest(filter=request_filter(request_id), page_size=2)
     tasks: list[Task] = []
     while True:
@@ -123,6 +134,10 @@ async def _submitted_by(request_id: str, asker: Relayed) -> Task:
     if not tasks:
         raise Absent("no task was submitted by this request", "X-RequestId")
     return tasks[0]
+
+
+def _named(body: Mapping[str, Any]) -> set[str]:
+    return {_text(body, name) for name in _WHICH if body.get(name) is not None}
 
 
 def _is_generic(body: Mapping[str, Any]) -> bool:

@@ -6,16 +6,18 @@ A predicate is a field, an operator (`=` `!=` `<` `<=` `>` `>=`) and a value in 
 quote in it is written twice. A `*` at both ends of a value, or one within it, stands for anything
 and goes with `=` only; alone it asks whether the field is there. Fields are those of an async status, `name`,
 which is the step's, and `since`, when the task was submitted. A date alone is its first moment,
-in UTC as every time without a zone.
+in UTC as every time without a zone. An id, a state or a link that nothing has finds nothing.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from datetime import date
 from types import MappingProxyType
 from typing import Final, cast
 
+from longshore.gateway.dialects import is_id
 from longshore.gateway.vitam.errors import TYPE, NotMet
 
 QUERY_CHARACTERS: Final = 4_096  #: The longest query.
@@ -26,8 +28,10 @@ _PREDICATE: Final = re.compile(
 _PATTERN: Final = re.compile(r"\*?[^*]*\*?|(?P<before>[^*]+)\*(?P<after>[^*]+)")
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TIME: Final = re.compile(_DATE.pattern + r"[Tt][0-9:.]+(?P<zone>[Zz]|[+-][0-9]{2}:[0-9]{2})?")
+_RESULT: Final = re.compile(r".*/tasks/(?P<id>[^/]+)/result", re.DOTALL)
 
 _NOTHING: Final = "number < 0"
+_HAS_RESULT: Final = "state = SUCCEEDED"
 
 #: What the work of other services of the platform is called.
 _OTHER_TYPES: Final = (
@@ -98,17 +102,24 @@ def _within(of: str, before: str, after: str) -> str:
 def _time(of: str) -> Callable[[str, str, str], str]:
     def compile_(field: str, operator: str, value: str) -> str:
         time = _TIME.fullmatch(value)
-        if _DATE.fullmatch(value):
-            value = f"{value}T00:00:00Z"
-        elif time is None and value != "*":
+        if value != "*" and not ((time or _DATE.fullmatch(value)) and _is_day(value[:10])):
             raise NotMet(
                 f"{field}: expected a date, or a time as 2026-01-31T12:00:00Z", "query"
             )
+        if _DATE.fullmatch(value):
+            value = f"{value}T00:00:00Z"
         elif time is not None and time["zone"] is None:
             value = f"{value}Z"
         return f"{of} {operator} {_quoted(value)}"
 
     return compile_
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return bool(date.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 def _word(words: Mapping[str, str]) -> Callable[[str, str, str], str]:
@@ -119,12 +130,29 @@ def _word(words: Mapping[str, str]) -> Callable[[str, str, str], str]:
             raise NotMet(f"{field}: only = and != go with it", "query")
         pattern = re.compile(re.escape(value).replace(r"\*", ".*"), re.DOTALL)
         chosen = [found for word, found in words.items() if pattern.fullmatch(word)]
-        if not chosen and "*" not in value:
-            raise NotMet(f"{field}: expected one of {', '.join(words)}", "query")
-        either = f"({' OR '.join(chosen)})" if chosen else _NOTHING
-        return either if operator == "=" else f"NOT {either}"
+        return _either(operator, " OR ".join(chosen) or _NOTHING)
 
     return compile_
+
+
+def _id(field: str, operator: str, value: str) -> str:
+    """Compare ids; what cannot be one is nobody's."""
+    if operator in ("=", "!=") and "*" not in value and not is_id(value):
+        return _either(operator, _NOTHING)
+    return _text(field)(field, operator, value)
+
+
+def _result_link(field: str, operator: str, value: str) -> str:
+    """Find the task whose result is at a link."""
+    link = _RESULT.fullmatch(value)
+    if "*" in value or operator not in ("=", "!="):
+        return _presence(_HAS_RESULT)(field, operator, value)
+    found = f'id = "{link["id"]}" AND {_HAS_RESULT}' if link and is_id(link["id"]) else _NOTHING
+    return _either(operator, found)
+
+
+def _either(operator: str, found: str) -> str:
+    return f"({found})" if operator == "=" else f"NOT ({found})"
 
 
 def _presence(there: str) -> Callable[[str, str, str], str]:
@@ -142,7 +170,7 @@ _FIELDS: Final[Mapping[str, Callable[[str, str, str], str]]] = MappingProxyType(
     {
         "name": _text("name"),
         "since": _time("create_time"),
-        "id": _text("id"),
+        "id": _id,
         "type": _word({TYPE: "number > 0", **dict.fromkeys(_OTHER_TYPES, _NOTHING)}),
         "state": _word(
             {
@@ -163,7 +191,7 @@ _FIELDS: Final[Mapping[str, Callable[[str, str, str], str]]] = MappingProxyType(
         "start_date": _time("start_time"),
         "end_date": _time("end_time"),
         "expiration_date": _time("expire_time"),
-        "result_link": _presence("state = SUCCEEDED"),
+        "result_link": _result_link,
         "error": _presence("state = FAILED"),
     }
 )

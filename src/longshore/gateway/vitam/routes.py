@@ -17,7 +17,7 @@ from longshore.gateway.pouring import Streamed
 from longshore.gateway.requests import object_of
 from longshore.gateway.vitam import facts
 from longshore.gateway.vitam.headers import authorization_of, documented, tenant_of
-from longshore.gateway.vitam.instructions import followed, found, instruction_of, meant
+from longshore.gateway.vitam.instructions import followed, found, instruction_of, meant, named
 from longshore.gateway.vitam.paging import (
     Listing,
     is_token,
@@ -71,8 +71,9 @@ class Tasks:
     async def instruct_task(self, request: Request) -> Response:
         """Cancel, hold or release a task."""
         asker = self._asker(request)
-        instruction = instruction_of(await self._body(request))
-        task = await found(request.path_params["id_async"], asker)
+        body = await self._body(request)
+        instruction = instruction_of(body)
+        task = await found(named(body, request.path_params["id_async"]), asker)
         return self._status(request, await followed(task, instruction, asker))
 
     async def get_result(self, request: Request) -> Response:
