@@ -294,6 +294,8 @@ async def test_accounts_have_a_service_and_a_name(cloud: Icloud, path: str) -> N
     assert codes(await cloud.post(path, service="icloud", username="")) == {"username": missing}
     answer = await cloud.post(path, service="dropbox", username="a")
     assert answer.json() == refused(service=NO_SERVICE)
+    both = {"service": ["invalid_service"], "username": missing}
+    assert codes(await cloud.post(path, service="dropbox")) == both
 
 
 async def test_a_username_that_is_none_is_invalid(cloud: Icloud) -> None:
@@ -404,10 +406,60 @@ async def test_actions_that_are_not_granted_are_none(cloud: Icloud) -> None:
     assert codes(answer) == {"action": ["invalid_action"]}
 
 
-@pytest.mark.parametrize("since", ["yesterday", "2026-13-01", "2026-01-02x"])
+@pytest.mark.parametrize(
+    "since",
+    [
+        "yesterday",
+        "2026-13-01",
+        "2026-01-02x",
+        "20170102",
+        "2017-W01-1",
+        "20170102T030405",
+        "2026-01-02T25:00",
+    ],
+)
 async def test_dates_are_dates(cloud: Icloud, since: str) -> None:
     answer = await submitted(cloud, since=since)
     assert codes(answer) == {"since": ["invalid_parameter_value"]}
+
+
+async def test_of_a_point_in_time_a_date_is_the_day(cloud: Icloud) -> None:
+    task_id = (await submitted(cloud, since="2017-01-02T03:04:05Z")).json()["task_id"]
+    await cloud.ended(task_id)
+    assert (await cloud.get(f"/fetch/{task_id}/")).json()["since"] == "2017-01-02"
+
+
+async def test_all_that_is_wrong_with_a_submit_is_told_at_once(cloud: Icloud) -> None:
+    missing, wrong = ["missing-param"], ["invalid_parameter_value"]
+    no_service, no_account = ["invalid_service"], ["no_such_account"]
+    assert codes(await cloud.post("/submit-task/", service="dropbox")) == {
+        "service": no_service,
+        "action": missing,
+        "account": missing,
+    }
+    answer = await submitted(cloud, action="", account="nobody@x.org")
+    assert codes(answer) == {"action": missing, "account": no_account}
+    answer = await submitted(cloud, action="fetch-all", account="")
+    assert codes(answer) == {"action": ["invalid_action"], "account": missing}
+    answer = await submitted(cloud, account="", device="")
+    assert codes(answer) == {"account": missing, "device": missing}
+    answer = await submitted(
+        cloud, account="nobody@x.org", device="", data="sms,calls", since="20170102"
+    )
+    assert codes(answer) == {
+        "account": no_account,
+        "device": missing,
+        "data": wrong,
+        "since": wrong,
+    }
+
+
+async def test_what_only_the_server_finds_hides_no_account_that_is_none(cloud: Icloud) -> None:
+    asked = {"whole": "9007199254740993", "share": "1", "exact": "1", "shape": "{}"}
+    answer = await submitted(cloud, action="measure", account="nobody@x.org", **asked)
+    assert codes(answer) == {"__all__": ["invalid"], "account": ["no_such_account"]}
+    large = await submitted(cloud, account="nobody@x.org", device="a" * 1_100_000)
+    assert codes(large) == {"__all__": ["limit_exceeded"], "account": ["no_such_account"]}
 
 
 async def test_values_that_cannot_be_read_are_told_all_at_once(cloud: Icloud) -> None:

@@ -31,7 +31,16 @@ TYPES: list[tuple[str, list[Any], list[Any]]] = [
     ("INTEGER", [0, -3, 2**53], ["1", 1.5, 2.0**60, True, None]),
     ("NUMBER", [0, 1.5, 1e300], ["1", float("nan"), float("inf"), True]),
     ("BOOLEAN", [True, False], [0, "true", None]),
-    ("DATE", ["2026-01-31", "2026-01-31T12:00:00Z"], ["31.1.2026", "", 20260131]),
+    (
+        "DATE",
+        [
+            "2026-01-31",
+            "2026-01-31T12:00:00Z",
+            "2026-01-31 12:00",
+            "2026-01-31T12:00:00.5+05:30",
+        ],
+        ["31.1.2026", "", 20260131],
+    ),
     ("LIST", [[], [1, "a"]], [{}, "a", [float("nan")]]),
     ("OBJECT", [{}, {"a": [1]}], [[], "a", {"a": float("inf")}]),
     ("FILE", ["0198c2d4-0000-7000-8000-000000000000"], [1, None]),
@@ -45,6 +54,30 @@ def test_a_type_takes_its_values_only(kind: str, fits: list[Any], does_not: list
         assert wrong(checked, {"a": value}) == {}
     for value in does_not:
         assert list(wrong(checked, {"a": value}).values()) == ["INVALID"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "20170102",
+        "1483326245",
+        "2017-W01-1",
+        "2017W011",
+        "20170102T030405",
+        "2017-01-02T03",
+        "2017-01-02T030405",
+        "2017-01-02T03:04:05,5",
+        "2017-01-02T03:04+0100",
+        "2017-01-02T03:04+01:60",
+        "2017-01-02T24:00",
+        "2017-01-02x03:04",
+        "2017-02-29",
+        "\u0662017-01-02",
+        "2017-01-02\n",
+    ],
+)
+def test_dates_are_written_so_that_nobody_reads_them_as_something_else(text: str) -> None:
+    assert wrong(table(a={"type": "DATE"}), {"a": text}) == {"arguments.a": "INVALID"}
 
 
 def test_null_stands_for_what_may_be_left_out() -> None:

@@ -276,6 +276,31 @@ def test_arguments_become_what_the_hints_say() -> None:
     assert found["when"].year == 2026
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["2017-01-02", "2017-01-02T03:04:05", "2017-01-02 03:04", "2017-01-02T23:00:00.5-05:00"],
+)
+def test_of_a_point_in_time_a_date_is_the_day(text: str) -> None:
+    def use(
+        day: date, perhaps: date | None, described: Annotated[date, Field(ge=date(2017, 1, 2))]
+    ) -> None: ...
+
+    found = call(use, day=text, perhaps=text, described=text)
+    assert set(found.values()) == {date(2017, 1, 2)}
+
+
+@pytest.mark.parametrize(
+    "value", ["20170102", "2017-01-02T03:04x", "2017-02-29T03:04", 20170102]
+)
+def test_what_is_no_point_in_time_has_no_day(value: object) -> None:
+    def use(day: date) -> None: ...
+
+    with pytest.raises(InvalidArguments) as refused:
+        call(use, day=value)
+    [fault] = refused.value.violations
+    assert (fault.field, fault.reason) == ("arguments.day", "INVALID")
+
+
 def test_what_is_left_out_takes_the_functions_own_default() -> None:
     def use(names: list[str] | None = None, depth: int = 3) -> None: ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -18,6 +19,13 @@ from longshore.v1.catalog_service_pb2 import Parameter, ParameterType, ServiceAc
 
 _FILE: Final = ParameterType.PARAMETER_TYPE_FILE
 
+#: The other forms of ISO 8601 are read in several ways: `20170102` is Unix time to workers.
+_DATE: Final = re.compile(
+    r"\d{4}-\d\d-\d\d"
+    r"(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:[0-5]\d)?)?",
+    re.ASCII,
+)
+
 
 def _anything(_value: Value) -> bool:
     return True
@@ -32,8 +40,11 @@ def _is_whole(value: Value) -> bool:
 
 
 def _is_date(value: Value) -> bool:
+    text = value.string_value
+    if not _DATE.fullmatch(text):
+        return False
     try:
-        datetime.fromisoformat(value.string_value)
+        datetime.fromisoformat(text)
     except ValueError:
         return False
     return True
@@ -61,7 +72,7 @@ _TYPES: Final = {
     ParameterType.PARAMETER_TYPE_NUMBER: _Type("number_value", "a finite number", _is_finite),
     ParameterType.PARAMETER_TYPE_BOOLEAN: _Type("bool_value", "true or false"),
     ParameterType.PARAMETER_TYPE_DATE: _Type(
-        "string_value", "an ISO 8601 date, or date and time", _is_date
+        "string_value", "a date, 2026-01-31, or date and time, 2026-01-31T12:00:00Z", _is_date
     ),
     ParameterType.PARAMETER_TYPE_LIST: _Type("list_value", "a list"),
     ParameterType.PARAMETER_TYPE_OBJECT: _Type("struct_value", "an object"),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NamedTuple, TypeAlias, cast, get_args, get_origin, get_type_hints
 
 from pydantic import PydanticUserError, Secret, TypeAdapter, ValidationError
@@ -119,9 +120,26 @@ def _parameter(name: str, hint: Any, default: Any) -> Parameter:
         password=_holds_secret(schema) or _is_secret(hint),
         description=schema.get("description", ""),
         optional=optional,
-        validate=adapter.validate_python,
+        validate=_validator(adapter, shape),
         exact=hint if hint in _EXACT else None,
     )
+
+
+def _validator(adapter: TypeAdapter[Any], shape: Shape) -> Callable[..., Any]:
+    dated = shape.type == ParameterType.PARAMETER_TYPE_DATE
+    return partial(_dated, adapter) if dated else adapter.validate_python
+
+
+def _dated(adapter: TypeAdapter[Any], value: Any, **more: Any) -> Any:
+    """Return a date or a point in time. Submits take the latter for both: where a date is
+    wanted, it stands for its day.
+    """
+    try:
+        return adapter.validate_python(value, **more)
+    except ValidationError as error:
+        if error.errors()[0]["type"] != "date_from_datetime_inexact":
+            raise
+        return adapter.validate_python(str(value)[:10], **more)
 
 
 def _title(hint: Any) -> str:

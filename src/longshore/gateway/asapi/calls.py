@@ -13,23 +13,25 @@ from starlette.responses import Response
 from longshore.client import (
     AlreadyExists,
     FailedPrecondition,
-    InvalidValue,
     NotFound,
     PermissionDenied,
     Relayed,
 )
 from longshore.gateway.asapi import shapes
 from longshore.gateway.asapi.channel import listening
-from longshore.gateway.asapi.errors import NO_SUCH_ACCOUNT, Problem, Refused, failed, invalid
-from longshore.gateway.asapi.forms import Form, form_of, ids_of, values_of
-from longshore.gateway.asapi.parameters import arguments_of
+from longshore.gateway.asapi.errors import NO_SUCH_ACCOUNT, Problem, Refused, failed
+from longshore.gateway.asapi.forms import Form, form_of, ids_of
 from longshore.gateway.asapi.store import Store
+from longshore.gateway.asapi.submissions import account_of, submit
 from longshore.gateway.dialects import Gateway, is_id
 from longshore.v1.operation_pb2 import DeliveryState, State
 from longshore.v1.server_service_pb2 import GetCallerResponse
 from longshore.v1.task_service_pb2 import BatchGetTasksRequest, BatchGetTasksResponse, Task
 
 _TOKEN: Final = re.compile(r"token[ \t]+([\x21-\x7e]+)[ \t]*", re.IGNORECASE)
+
+#: What it takes to acknowledge results, without which none can be handed out.
+_TAKER: Final = "submitter"
 
 _SUCCESS: Final = {"success": True}
 _ENDED: Final = frozenset({State.STATE_SUCCEEDED, State.STATE_FAILED, State.STATE_CANCELED})
@@ -53,7 +55,7 @@ class Asapi:
     async def register(self, request: Request) -> Response:
         """Register an account, for which work can be asked for then."""
         client, _, form = await self._form(request)
-        service, username = await _account_of(client, form)
+        service, username = await account_of(client, form)
         try:
             await client.catalog.register_account(service, username)
         except AlreadyExists:
@@ -64,7 +66,7 @@ class Asapi:
     async def deregister(self, request: Request) -> Response:
         """Forget an account."""
         client, _, form = await self._form(request)
-        service, username = await _account_of(client, form)
+        service, username = await account_of(client, form)
         try:
             await client.catalog.deregister_account(service, username)
         except NotFound:
@@ -74,20 +76,8 @@ class Asapi:
     async def submit(self, request: Request) -> Response:
         """Submit a task. Fields that its action has no parameter for mean nothing."""
         client, caller, form = await self._form(request)
-        names = values_of(form, "service", "action", "account")
-        service = shapes.service_of(await client.catalog.services(), names[0])
-        action = shapes.action_of(service, names[1])
         delivery = shapes.delivery_of(caller)
-        try:
-            task = await client.tasks.submit(
-                action.slug,
-                arguments_of(action, form),
-                service=service.slug,
-                account=names[2],
-                delivery=delivery,
-            )
-        except InvalidValue as error:
-            raise invalid(str(error)) from None
+        task = await submit(client, form, delivery)
         submitted = {
             "task_id": task.id,
             "retrieval_protocol": shapes.protocol_of(delivery),
@@ -107,7 +97,11 @@ class Asapi:
         return _json({**entries, **_SUCCESS})
 
     async def consumed(self, request: Request) -> Response:
-        """Take note of results that have arrived, all but those that cannot have."""
+        """Take note of results that have arrived, all but those that cannot have.
+
+        Those of tasks that there are not, or no more, are consumed as much as can be: repeating
+        it changes nothing.
+        """
         client, _, form = await self._form(request)
         ids = ids_of(form)
         try:
@@ -120,7 +114,9 @@ class Asapi:
 
     async def fetch(self, request: Request) -> Response:
         """Hand a result out, once, or say what became of its task instead."""
-        client, _ = await self._caller(request)
+        client, caller = await self._caller(request)
+        if _TAKER not in caller.roles:
+            return failed(403, "not-permitted", f"this needs the role {_TAKER}")
         task_id = request.path_params["task_id"]
         if not is_id(task_id):
             return failed(400, "invalid", f"Invalid task_id value: {task_id[:100]}")
@@ -168,12 +164,6 @@ def _json(document: Mapping[str, Any], status: int = 200) -> Response:
     return Response(orjson.dumps(document), status, media_type="application/json")
 
 
-async def _account_of(client: Relayed, form: Form) -> tuple[str, str]:
-    """Return the slug of the service and the username that a form names."""
-    service, username = values_of(form, "service", "username")
-    return shapes.service_of(await client.catalog.services(), service).slug, username
-
-
 async def _tasks(client: Relayed, ids: Sequence[str]) -> dict[str, Task]:
     """Return those tasks that there are, by id."""
     request = BatchGetTasksRequest(ids=list(dict.fromkeys(one.lower() for one in ids)))
@@ -188,7 +178,9 @@ async def _consume_some(client: Relayed, ids: Sequence[str]) -> None:
     delivered: list[str] = []
     for one in ids:
         task = tasks.get(one.lower())
-        if task is None or not _can_be_fetched(task):
+        if task is None:
+            continue
+        if not _can_be_fetched(task):
             refused.append(one)
         elif task.status.HasField("delivery"):
             delivered.append(one)

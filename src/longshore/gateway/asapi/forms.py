@@ -46,12 +46,11 @@ async def form_of(request: Request, limits: Limits) -> Form:
     return form
 
 
-def values_of(form: Form, *names: str) -> list[str]:
-    """Return the first value of each name. Raises `Refused` with all that are missing."""
-    absent = [name for name in names if name not in form]
-    if absent:
-        raise Refused({name: [missing(name)] for name in absent})
-    return [form[name][0] for name in names]
+def value_of(form: Form, name: str) -> str:
+    """Return the first value of a name. Raises `Refused` if it is missing."""
+    if name not in form:
+        raise Refused({name: [missing(name)]})
+    return form[name][0]
 
 
 def ids_of(form: Form) -> list[str]:
