@@ -102,7 +102,7 @@ async def test_the_identifier_belongs_to_user_contract_and_action(tmp_path: Path
             await here.post(asked(extIPID="X")),
             await here.post(asked(extIPID="")),
             await here.post(asked(extIPID="")),
-            await here.post(asked(extIPID=None)),
+            await here.post(asked()),
             await here.post(asked()),
         ]
         assert [one.status_code for one in (first, *others)] == [201] * 8
@@ -111,18 +111,17 @@ async def test_the_identifier_belongs_to_user_contract_and_action(tmp_path: Path
         assert others[4].json()["extIPID"] == ""
 
 
-async def test_variables_of_the_call_win_and_may_be_left_out(tmp_path: Path) -> None:
+async def test_variables_of_the_call_win_and_may_be_none(tmp_path: Path) -> None:
     async with museum(tmp_path) as here:
         here.open.set()
         bodies: list[dict[str, Any]] = [
-            {"contractName": "museum", "actionName": "keep"},
-            {"contractName": "museum", "actionName": "keep", "actionVariables": None},
+            asked(actionName="keep", actionVariables={}),
             asked(actionName="keep", unknown="member"),
         ]
         for number, body in enumerate(bodies, 1):
             assert (await here.post(body)).status_code == 201
             result = await (await here.root.jobs.get(str(number))).result(20)
-            assert result == {"file": "a.txt" if number == 3 else "b.txt"}
+            assert result == {"file": "a.txt" if number == 2 else "b.txt"}
 
 
 async def test_an_identifier_has_at_most_64_characters_of_any_width(tmp_path: Path) -> None:
@@ -135,6 +134,30 @@ async def test_an_identifier_has_at_most_64_characters_of_any_width(tmp_path: Pa
             "request_syntax",
             "extIPID: String should have at most 64 characters",
         )
+
+
+async def test_an_identifier_has_any_characters_but_controls(tmp_path: Path) -> None:
+    async with museum(tmp_path) as here:
+        for strange in (
+            "a\u00a0b",
+            "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+            "a\u00adb",
+            "\ue000\uffff",
+            "\u2028",
+            " \u202e ",
+        ):
+            made = await here.post(asked(extIPID=strange))
+            assert (made.status_code, made.json()["extIPID"]) == (201, strange)
+            assert (await here.post(asked(extIPID=strange))).json()["id"] == made.json()["id"]
+            found = await here.ids(str(httpx.QueryParams(extIPID=strange)))
+            assert found == [int(made.json()["id"])]
+        for control in ("\0", "a\nb", "\x1f", "\x7f", "\x80", "\x9f"):
+            failed(
+                await here.post(asked(extIPID=control)),
+                400,
+                "request_syntax",
+                "extIPID: control characters are not allowed",
+            )
 
 
 UNREADABLE = [
@@ -155,11 +178,23 @@ UNREADABLE = [
         "contractName: Input should be a valid string",
     ),
     (
+        b'{"contractName": "museum", "actionName": "ingest"}',
+        "actionVariables: Field required",
+    ),
+    (
+        b'{"contractName": "museum", "actionName": "ingest", "actionVariables": null}',
+        "actionVariables: Input should be a valid dictionary",
+    ),
+    (
+        b'{"contractName": "museum", "actionName": "a", "actionVariables": {}, "extIPID": null}',
+        "extIPID: Input should be a valid string",
+    ),
+    (
         b'{"contractName": "museum", "actionName": "a", "actionVariables": []}',
         "actionVariables: Input should be a valid dictionary",
     ),
     (
-        b'{"contractName": "museum", "actionName": "a", "extIPID": 7}',
+        b'{"contractName": "museum", "actionName": "a", "actionVariables": {}, "extIPID": 7}',
         "extIPID: Input should be a valid string",
     ),
     (

@@ -38,9 +38,10 @@ def query(**sent: str) -> ListQuery:
         ({"contractType": "a"}, 'contract_type = "a"'),
         ({"contractActionTrigger": "a"}, 'trigger = "a"'),
         (
-            {"dfiid": "89678F60-4cdc-4fe3-ae83-e8b3ebd35c59"},
-            'dfiid = "89678F60-4cdc-4fe3-ae83-e8b3ebd35c59"',
+            {"dfiid": "89678f60-4cdc-4fe3-ae83-e8b3ebd35c59"},
+            'dfiid = "89678f60-4cdc-4fe3-ae83-e8b3ebd35c59"',
         ),
+        ({"dfiid": "89678F60-4cdc-4fe3-ae83-e8b3ebd35c59"}, 'number < "0"'),
         ({"dfiid": "anything"}, 'number < "0"'),
         ({"dfiid": ""}, 'number < "0"'),
         ({"dfiid": "89678f604cdc4fe3ae83e8b3ebd35c59"}, 'number < "0"'),
@@ -57,6 +58,7 @@ def test_filters_are_compiled(sent: dict[str, str], filter_: str) -> None:
         ("createdAtFrom", "2024-03-26T13:30:30 01:00", "create_time >= 12:30:30.000"),
         ("createdAtFrom", "2024-03-26T11:30:30-01:00", "create_time >= 12:30:30.000"),
         ("createdAtTo", "2024-03-26T12:30:30Z", "create_time <= 12:30:30.000"),
+        ("createdAtTo", "2024-03-26t12:30:30z", "create_time <= 12:30:30.000"),
         ("createdAtTo", "2024-03-26T12:30:30.1239Z", "create_time <= 12:30:30.123"),
         ("createdAtFrom", "2024-03-26T12:30:30.1231Z", "create_time >= 12:30:30.124"),
         ("updatedAtFrom", "20240326T133030 0100", "update_time >= 12:30:30.000"),
@@ -68,6 +70,25 @@ def test_bounds_are_inclusive_and_take_any_offset(name: str, text: str, filter_:
     field, operator, time = filter_.split(" ")
     wanted = f'{field} {operator} "2024-03-26T{time}+00:00"'
     assert query(**{name: text}).filter == wanted
+
+
+@pytest.mark.parametrize(
+    "name, text, filter_",
+    [
+        ("createdAtTo", "9999-12-31T23:59:59Z", "<= 9999-12-31T23:59:59.000"),
+        ("createdAtTo", "9999-12-31T23:59:59.9999Z", "<= 9999-12-31T23:59:59.999"),
+        ("createdAtTo", "9999-12-31T23:59:59-14:00", "<= 9999-12-31T23:59:59.999"),
+        ("createdAtFrom", "9999-12-31T23:59:59.9999Z", ">= 9999-12-31T23:59:59.999"),
+        ("createdAtFrom", "9999-12-31T23:59:59-14:00", ">= 9999-12-31T23:59:59.999"),
+        ("createdAtFrom", "0001-01-01T00:00:00+14:00", ">= 0001-01-01T00:00:00.000"),
+        ("createdAtTo", "0001-01-01T00:00:00 14:00", "<= 0001-01-01T00:00:00.000"),
+    ],
+)
+def test_bounds_beyond_all_time_are_the_first_or_the_last_moment(
+    name: str, text: str, filter_: str
+) -> None:
+    operator, time = filter_.split(" ")
+    assert query(**{name: text}).filter == f'create_time {operator} "{time}+00:00"'
 
 
 @pytest.mark.parametrize(
@@ -128,9 +149,8 @@ def test_the_newest_come_first() -> None:
         ("createdAtTo", "1711456230"),
         ("createdAtTo", ""),
         ("updatedAtFrom", "2024-02-30T00:00:00Z"),
-        ("updatedAtTo", "0001-01-01T00:00:00+14:00"),
-        ("updatedAtTo", "9999-12-31T23:59:59-14:00"),
-        ("updatedAtTo", "9999-12-31T23:59:59.9999Z"),
+        ("updatedAtTo", "0000-01-01T00:00:00Z"),
+        ("updatedAtTo", "10000-01-01T00:00:00Z"),
     ],
 )
 def test_what_cannot_be_is_refused(name: str, text: str) -> None:

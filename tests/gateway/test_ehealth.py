@@ -118,8 +118,8 @@ def failed(
 async def test_a_job_is_pending_and_then_done_with_links(tmp_path: Path) -> None:
     async with clinic(tmp_path) as here:
         task = await here.ada.tasks.submit("sign")
-        answer = await here.get(task.id, content_type="application/json", x_request_id="r-1")
         asked = datetime.now(UTC)
+        answer = await here.get(task.id, content_type="application/json", x_request_id="r-1")
         data = answer.json()["data"]
         assert answer.json() == {
             "data": {"id": task.id, "status": "PENDING", "eta": data["eta"], "links": []}
@@ -283,10 +283,15 @@ async def test_other_paths_and_methods_get_the_envelope_as_well(tmp_path: Path) 
     settings = GatewaySettings(public_url="https://api.example.org")
     async with clinic(tmp_path, settings) as here:
         http = here.world.http
-        for path in ("/ehealth/patients", f"{PATH}/", f"{PATH}/{UNKNOWN}/"):
+        for path in (
+            "/ehealth/patients",
+            f"{PATH}/",
+            f"{PATH}/{UNKNOWN}/",
+            f"{PATH}/a%2Fb",
+        ):
             answer = await http.get(path)
             url = f"https://api.example.org{path}"
-            failed(answer, 404, "not_found", "Not Found", url=url)
+            failed(answer, 404, "not_found", "Task not found", url=url)
         answer = await http.post(f"{PATH}/{UNKNOWN}")
         url = f"https://api.example.org{PATH}/{UNKNOWN}"
         failed(answer, 405, "method_not_allowed", "Method Not Allowed", url=url)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.gateway.harness import Entry, GatewaySettings, Mount, World, gateway
+from tests.gateway.harness import Entry, GatewaySettings, Mount, World, gateway, kept_port
 
 ADA = Entry(name="ada", roles=("submitter",))
 
@@ -21,7 +20,7 @@ ABSENT: dict[str, dict[str, Any]] = {
     "/asapi": {"success": False, "error": "not-found"},
     "/ghibli-rest/v2": {"result": "failed", "errorType": "not_found"},
     "/mdworkbench": {"status": 404},
-    "/ehealth": {"error": {"type": "not_found", "message": "Not Found"}},
+    "/ehealth": {"error": {"type": "not_found", "message": "Task not found"}},
 }
 
 
@@ -33,13 +32,6 @@ async def get(
         headers["host"] = host
     base = world.url if port is None else f"http://127.0.0.1:{port}"
     return await world.http.get(base + path, headers=headers)
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 async def test_all_below_a_mount_is_answered_there_whatever_characters_are_in_it(
@@ -72,17 +64,17 @@ async def test_a_host_name_of_its_own_has_the_dialect_at_its_root(
 
 
 async def test_a_port_of_its_own_has_the_dialect_and_nothing_else(tmp_path: Path) -> None:
-    one, two = free_port(), free_port()
-    mounts = {"vitam": Mount("", port=one), "asapi": Mount("/as", port=two)}
-    settings = replace(GatewaySettings(), mounts=mounts)
-    async with gateway(tmp_path, settings, ada=ADA) as (world, tokens):
-        token = tokens["ada"]
-        assert (await get(world, token, "/status", port=one)).status_code == 200
-        assert (await get(world, token, "/healthz", port=one)).json()["http_code"] == 404
-        assert (await get(world, token, "/status")).status_code == 404
-        told = (await get(world, token, "/as/account/", port=two)).json()
-        submit = told["task_submission_endpoint"]
-        assert (submit["host"], submit["uri"]) == (f"127.0.0.1:{two}", "/as/submit-task/")
-        for path in ("/as", "/as//", "/"):
-            answer = await get(world, token, path, port=two)
-            assert (answer.status_code, answer.headers.get("location")) == (404, None)
+    with kept_port() as one, kept_port() as two:
+        mounts = {"vitam": Mount("", port=one), "asapi": Mount("/as", port=two)}
+        settings = replace(GatewaySettings(), mounts=mounts)
+        async with gateway(tmp_path, settings, ada=ADA) as (world, tokens):
+            token = tokens["ada"]
+            assert (await get(world, token, "/status", port=one)).status_code == 200
+            assert (await get(world, token, "/healthz", port=one)).json()["http_code"] == 404
+            assert (await get(world, token, "/status")).status_code == 404
+            told = (await get(world, token, "/as/account/", port=two)).json()
+            submit = told["task_submission_endpoint"]
+            assert (submit["host"], submit["uri"]) == (f"127.0.0.1:{two}", "/as/submit-task/")
+            for path in ("/as", "/as//", "/"):
+                answer = await get(world, token, path, port=two)
+                assert (answer.status_code, answer.headers.get("location")) == (404, None)

@@ -117,6 +117,8 @@ def _worker(bench: Workbench) -> Worker:
         if folder == "bad":
             context.warning("that looks bad")
             raise PermanentError("the folder is bad")
+        if folder == "unforeseen":
+            raise ValueError("no such rule")
         context.log(f"checked {folder}", "progress")
         context.log("all is well\x1b[0m")
         context.property("checked", "7")

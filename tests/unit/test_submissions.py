@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from longshore.core import policies
 from longshore.core.callers import Account, Caller
 from longshore.core.changes import Mode
-from longshore.core.errors import LongshoreError
+from longshore.core.errors import InvalidFields, LongshoreError, Violation
 from longshore.core.ids import text_of
 from longshore.core.installation import Contract as Kept
 from longshore.core.installation import Queue, Template
@@ -261,6 +261,19 @@ def test_an_external_id_is_one_of_a_contract_and_an_action() -> None:
     assert first != job(external_id="x", action="plain").external_key
     assert len(first) > 64  # so that no request id is ever the same
     assert job().external_key is None
+
+
+@pytest.mark.parametrize("key", ["a\u00a0b", "\u200d", "\u00ad", "\ue000", "\u2028", "ü𝄞" * 32])
+def test_an_external_id_has_any_characters(key: str) -> None:
+    assert json.loads(job(external_id=key).attributes)["external_id"] == key
+
+
+@pytest.mark.parametrize("key", ["\0", "a\nb", "\x1f", "\x7f", "\x80", "\x9f"])
+def test_an_external_id_has_no_control_characters(key: str) -> None:
+    with pytest.raises(InvalidFields) as raised:
+        job(external_id=key)
+    flaw = Violation("spec.external_id", "control characters are not allowed")
+    assert raised.value.violations == (flaw,)
 
 
 def test_a_repeated_job_is_known_by_what_was_asked_for() -> None:

@@ -6,6 +6,7 @@ A check either adds a violation to a list, so that all of them are told together
 
 from __future__ import annotations
 
+import re
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -22,6 +23,8 @@ _FIRST_SECOND: Final = -62_135_596_800  #: Of the year 1.
 _LAST_SECOND: Final = 253_402_300_799  #: Of the year 9999.
 _LONGEST_SECONDS: Final = 1_000 * 365 * 86_400  #: So that every end of a span is a time.
 _NANOS: Final = 1_000_000_000
+
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
 def at_most(field: str, limit: int, actual: int) -> None:
@@ -40,6 +43,12 @@ def printable(text: str, field: str, flaws: Flaws) -> None:
     """A text for people: no control characters, in which somebody else's terminal drowns."""
     if text and not text.isprintable():
         flaws.append(Violation(field, "only printable characters are allowed"))
+
+
+def no_controls(text: str, field: str, flaws: Flaws) -> None:
+    """A key of a caller's, which programs compare: any characters but those of control."""
+    if _CONTROL.search(text):
+        flaws.append(Violation(field, "control characters are not allowed"))
 
 
 def prose(text: str, field: str, flaws: Flaws) -> None:

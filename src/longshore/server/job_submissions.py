@@ -21,7 +21,7 @@ from longshore.core.ids import text_of
 from longshore.core.installation import DEFAULT_QUEUE
 from longshore.core.operations import Kind
 from longshore.server import submits
-from longshore.server.checks import Flaws, at_most, payload, printable, queue_of_plans, slug
+from longshore.server.checks import Flaws, at_most, no_controls, payload, queue_of_plans, slug
 from longshore.server.directory import Offers
 from longshore.server.file_arguments import Taken, taken_by
 from longshore.server.options import DEFAULTS, Wanted, no_delivery, read_options
@@ -101,7 +101,7 @@ def _options_of(request: JobSubmission) -> Options | None:
 
 def _check_spec(spec: JobSpec, flaws: Flaws) -> None:
     at_most("spec.external_id", _EXTERNAL_ID_CHARACTERS, len(spec.external_id))
-    printable(spec.external_id, "spec.external_id", flaws)
+    no_controls(spec.external_id, "spec.external_id", flaws)
     payload("spec.variables", spec.variables.ByteSize())
     payload("spec", spec.ByteSize())
     flaw = flaw_of_object(spec.variables.fields)

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from starlette.requests import Request
 
 from longshore.client import Relayed
-from longshore.gateway.dataone.query import ListQuery
+from longshore.gateway.dataone.query import ListQuery, meant
 from longshore.gateway.links import Links
 from longshore.v1.job_service_pb2 import Job, ListJobsRequest, ListJobsResponse
 
@@ -47,6 +47,10 @@ def link_of(request: Request, links: Links, cursor: str) -> str:
     """Return the path and the query of the page at a cursor, from the context path on."""
     context = urlsplit(links.base(request)).path
     path = request.url.path.removeprefix(request.scope.get("root_path", ""))
-    sent = [pair for pair in request.query_params.multi_items() if pair[0] != "cursor"]
+    sent = [
+        (name, meant(name, text))
+        for name, text in request.query_params.multi_items()
+        if name != "cursor"
+    ]
     query = urlencode([*sent, ("cursor", cursor)], quote_via=quote)
     return f"{quote(context + path)}?{query}"

@@ -16,7 +16,11 @@ from longshore.v1.operation_pb2 import State
 
 _MOST: Final = 1_000
 _LONG: Final = 2**63
-_LAST_YEAR: Final = 9_999  #: Bounds are not rounded beyond it.
+
+#: Bounds are of this span, whatever their offset makes of them: "for ever" is one as well.
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+_LAST: Final = datetime.max.replace(microsecond=999_000, tzinfo=UTC)
+
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,19}")
 
 #: What a `+` before an offset becomes in a query that nobody has encoded.
@@ -81,19 +85,17 @@ def _whole(value: object) -> int:
 
 def _moment(value: object) -> datetime:
     """Read a time of ISO 8601 with an offset, whose `+` may have become a space."""
+    written = _SPACED_OFFSET.sub("+", str(value)).replace("z", "Z")
     try:
-        moment = datetime.fromisoformat(_SPACED_OFFSET.sub("+", str(value)))
+        moment = datetime.fromisoformat(written)
     except ValueError:
         raise ValueError("ISO 8601 is needed, such as 2024-03-26T13:30:30+01:00") from None
     if moment.tzinfo is None:
         raise ValueError("an offset is needed, such as +01:00 or Z")
     try:
-        moment = moment.astimezone(UTC)
+        return min(moment.astimezone(UTC), _LAST)
     except OverflowError:
-        raise ValueError("no such time") from None
-    if moment.year == _LAST_YEAR:
-        raise ValueError("no such time")
-    return moment
+        return _FIRST if moment.year == _FIRST.year else _LAST
 
 
 def _sort(text: str) -> str:
@@ -105,6 +107,13 @@ def _sort(text: str) -> str:
     if field not in _SORTED:
         raise ValueError(f"+ or - is needed, and one of {', '.join(_SORTED)}")
     return sign + field
+
+
+def meant(name: str, text: str) -> str:
+    """Return a parameter as it was meant: the `+` of a date or a sort may come as a space."""
+    if name in _DATES:
+        return _SPACED_OFFSET.sub("+", text)
+    return text.replace(" ", "+") if name == "sort" else text
 
 
 _Long = Annotated[int, Field(ge=-_LONG, lt=_LONG), BeforeValidator(_whole)]
@@ -171,6 +180,8 @@ class ListQuery(Shape):
         return f"{field} desc, {number}" if down != (field == "state") else f"{field}, {number}"
 
 
+_DATES: Final = frozenset(ListQuery.model_fields[name].alias for name in _TIMES)
+
 _STATES: Final = {
     status: State.Name(state).removeprefix("STATE_") for state, status in STATUSES.items()
 }
@@ -198,7 +209,7 @@ def _is(field: str, text: str) -> str:
 
 def _is_uuid(text: str) -> bool:
     try:
-        return str(uuid.UUID(text)) == text.lower()
+        return str(uuid.UUID(text)) == text  # Exactly: as they are shown.
     except ValueError:
         return False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import structlog
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from longshore.client import (
     InvalidArgument,
@@ -30,17 +30,13 @@ class NoSuchAction(Fault):
 _Name = Annotated[str, Field(min_length=1)]
 
 
-def _or(empty: object) -> BeforeValidator:
-    """Null is what some clients send for what they do not set."""
-    return BeforeValidator(lambda value: empty if value is None else value)
-
-
 class Submission(Shape):
     """An action of a contract, to be run with these variables over the contract's."""
 
+    # Nothing but the identifier may be missing (3b.2, 3b.4), and nothing is null.
     contract_name: _Name
     action_name: _Name
-    action_variables: Annotated[dict[str, Any], _or({})] = Field(default_factory=dict[str, Any])
+    action_variables: dict[str, Any]
     ext_ipid: Annotated[
         str,
         Field(
@@ -48,7 +44,6 @@ class Submission(Shape):
             description="With the user, the contract and the action it finds the first job "
             "that was submitted so. Empty: every call makes a new one.",
         ),
-        _or(""),
     ] = ""
 
 

@@ -104,8 +104,9 @@ class Errors:
         return self._failure(request, NO_ACCESS if fault.status == 403 else MALFORMED)
 
     async def _of_http(self, request: Request, error: HTTPException) -> Response:
-        kind = "not_found" if error.status_code == 404 else "method_not_allowed"
-        answer = Answer(error.status_code, kind, error.detail)
+        if error.status_code == 404:  # It is told in no other words (5b.9).
+            return self._failure(request, NOT_FOUND)
+        answer = Answer(error.status_code, "method_not_allowed", error.detail)
         return self._failure(request, answer, error.headers or {})
 
     async def _of_surprise(self, request: Request, _: Exception) -> Response:
