@@ -78,6 +78,9 @@ class JsonCodec:
         told = {"request": json.loads(request), "state": State(operation.state).name}
         return request_for(action, number=operation.number, **told)
 
+    def explained(self, failure: Failure, action: str) -> Failure:
+        return self.failure(failure.code, failure.message, "ACTION_FAILED", {"action": action})
+
     def failure(self, code: int, message: str, reason: str, facts: dict[str, str]) -> Failure:
         told = {"code": code, "message": message, "reason": reason, "facts": facts}
         return Failure(code, message, encoded(told))

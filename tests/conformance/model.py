@@ -113,8 +113,8 @@ class Model:
             return "OperationNotFound"
         if work.state != start:
             return "WrongState"
-        work.wake = None
-        if target == State.QUEUED:
+        if target == State.QUEUED and (work.wake is None or work.wake <= self.now):
+            work.wake = None
             self.place(work)
         return self.turn(work, target)
 
@@ -336,6 +336,8 @@ class Model:
                 work.wake = None
                 if not work.attempt:
                     self.place(work)
+            elif work.state == State.SUSPENDED:
+                work.wake = None
             elif work.session == PUBLISHER:
                 ends.advance(self, work)
             elif work.state == State.RUNNING:

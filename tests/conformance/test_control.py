@@ -192,6 +192,35 @@ async def test_a_resumed_operation_still_waits_for_its_start_time(world: World) 
     assert (resumed.state, resumed.wake_time) == (State.QUEUED, start)
 
 
+async def test_a_resumed_operation_still_waits_for_its_next_attempt(world: World) -> None:
+    operation = await world.submit(policy=Policy(initial_backoff=MINUTE))
+    session = await world.open_session()
+    assignment = await world.lease_one(session)
+    await world.do(report_change(session, assignment, failed()))
+    await world.do(Suspend(ME, operation.id))
+    world.pass_time(MINUTE // 2)
+    resumed = await world.do(Resume(ME, operation.id))
+    assert (resumed.state, resumed.wake_time) == (State.QUEUED, NOON + MINUTE)
+    assert await world.lease(session) == []
+    world.pass_time(MINUTE // 2)
+    await world.wake()
+    assert len(await world.lease(session)) == 1
+
+
+async def test_what_was_suspended_for_longer_than_it_had_to_wait_starts_when_resumed(
+    world: World,
+) -> None:
+    operation = await world.submit(not_before=NOON + MINUTE)
+    session = await world.open_session()
+    await world.do(Suspend(ME, operation.id))
+    world.pass_time(2 * MINUTE)
+    await world.wake()
+    assert await world.lease(session) == []
+    resumed = await world.do(Resume(ME, operation.id))
+    assert (resumed.state, resumed.wake_time) == (State.QUEUED, None)
+    assert len(await world.lease(session)) == 1
+
+
 async def test_a_delayed_operation_can_be_suspended(world: World) -> None:
     operation = await world.submit(not_before=NOON + MINUTE)
     await world.do(Suspend(ME, operation.id))

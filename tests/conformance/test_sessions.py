@@ -55,6 +55,19 @@ async def test_a_secret_of_another_tenant_begins_a_new_session(world: World) -> 
     assert not (await world.open_session()).resumed
 
 
+async def test_a_session_from_before_they_were_marked_is_taken_up_by_its_secret(
+    world: World,
+) -> None:
+    # Then nothing was kept but the secret, as is still so where nobody has a name.
+    bare = OpenSession(Caller(), b"secret", "worker-1", ("default",), ("scan",), 1)
+    session = cast("Opened", await world.do(bare))
+    resumed = await world.open_session()
+    assert (resumed.session, resumed.epoch, resumed.resumed) == (session.session, 2, True)
+    stranger = bare._replace(caller=Caller("default", "other"))
+    assert not cast("Opened", await world.do(stranger)).resumed
+    assert not cast("Opened", await world.do(bare)).resumed
+
+
 async def test_a_session_taken_up_again_may_offer_something_else(world: World) -> None:
     await world.submit("bag")
     session = await world.open_session("scan")

@@ -105,7 +105,7 @@ async def test_a_worker_is_told_to_stop_what_it_lost_while_away(machine: Machine
     await machine.cancel(operation, force=True)
     worker = await machine.worker(hello(leases=[held(assignment)]))
     (stop,) = await worker.stopped()
-    assert stop == (operation.number, assignment.operation.token, StopReason.LEASE_LOST)
+    assert stop[:3] == (operation.number, assignment.operation.token, StopReason.LEASE_LOST)
 
 
 async def test_a_cancel_that_came_while_away_is_ordered_on_return(machine: Machine) -> None:
@@ -240,12 +240,37 @@ async def test_a_run_timeout_stops_the_attempt_and_its_slot_waits_for_the_worker
     (assignment,) = await worker.assigned()
     machine.clock.advance(61)
     (stop,) = await worker.stopped()
-    assert stop.reason == StopReason.LEASE_LOST
+    assert stop.reason == StopReason.TIMED_OUT
+    assert stop.message == "attempt 1 did not end within its run_timeout of 60 s"
     assert (await machine.get(operation)).state == State.FAILED
     await worker.drain_messages()
     assert len(worker.assignments) == 1
     await worker.report(assignment, Stopped())
     await worker.assigned(2)
+
+
+async def test_an_attempt_that_is_tried_again_after_its_run_timeout_is_told_so(
+    machine: Machine,
+) -> None:
+    await machine.submit(policy=Policy(run_timeout=60_000))
+    worker = await machine.worker(hello())
+    await worker.assigned()
+    machine.clock.advance(61)
+    (stop,) = await worker.stopped()
+    assert stop.reason == StopReason.TIMED_OUT
+
+
+@pytest.mark.parametrize("force", [False, True])
+async def test_a_worker_is_told_what_was_said_with_a_cancel(
+    machine: Machine, force: bool
+) -> None:
+    operation = await machine.submit()
+    worker = await machine.worker(hello())
+    await worker.assigned()
+    cancel = Cancel(CALLER, operation.number, message="wrong tape", force=force)
+    await machine.engine.writer.write(cancel)
+    (stop,) = await worker.stopped()
+    assert stop.message == "wrong tape"
 
 
 async def test_an_attempt_that_outlives_its_lease_runs_beside_the_next_one_in_another_slot(

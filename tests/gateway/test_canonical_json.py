@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from collections.abc import Callable
@@ -12,9 +13,13 @@ import pytest
 from google.protobuf import json_format
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.struct_pb2 import ListValue, NullValue, Struct, Value
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -165,6 +170,26 @@ def test_what_is_packed_is_shown_with_its_type() -> None:
     kind = "type.googleapis.com/google.protobuf.Struct"
     assert json.loads(printed(packed)) == {"@type": kind, "value": {}}
     assert json.loads(printed(AnyMessage())) == {}
+
+
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("google.rpc.RetryInfo", RetryInfo(retry_delay=Duration(seconds=10**15))),
+        ("google.protobuf.Duration", Duration(seconds=10**15)),
+        ("google.protobuf.Timestamp", Timestamp(seconds=10**15)),
+        ("google.rpc.RetryInfo", b"\xff\xff"),
+        ("nobody.knows.This", b"abc"),
+    ],
+)
+def test_what_is_packed_and_has_no_form_in_json_is_shown_as_bytes(
+    name: str, content: Message | bytes
+) -> None:
+    data = content if isinstance(content, bytes) else content.SerializeToString()
+    packed = AnyMessage(type_url=f"type.googleapis.com/{name}", value=data)
+    shown = json.loads(printed(Status(code=2, details=[packed])))["details"]
+    told = base64.b64encode(data).decode()
+    assert shown == [{"@type": f"type.googleapis.com/{name}", "value": told}]
 
 
 def reads(one: Binding) -> bool:

@@ -89,6 +89,14 @@ async def test_every_order_is_paged_without_gap_or_repeat(world: World) -> None:
     assert await names(world, order_by="name") == ["", "a", "a", "b", "b", "é"]
 
 
+async def test_a_text_that_is_not_set_is_the_empty_one(world: World) -> None:
+    await fill(world, "", "n", "m")
+    assert await names(world, filter='name = ""') == [""]
+    assert await names(world, filter='name != ""') == ["m", "n"]
+    assert await names(world, filter='labels.team = "" AND account = ""') == ["m", "n", ""]
+    assert await names(world, filter='labels.team != ""') == []
+
+
 async def test_filters_choose(world: World) -> None:
     await fill(world, "ingest-1", "ingest-2", options=options(labels={"team": "a b"}))
     await fill(world, "report", options=options(priority=5))

@@ -244,6 +244,38 @@ async def test_who_works_saves_what_work_makes_and_who_submits_brings_its_own(
         assert await downloaded(reader, made.file_id) == b"a"
 
 
+async def test_only_the_principal_that_holds_a_lease_makes_files_under_it(
+    world: World, principals: Principals
+) -> None:
+    submitter = world.saying(*principals.says("submitter"))
+    worker = world.saying(*principals.says("worker"))
+    other = world.saying(*principals.says("admin"))  # Who may do a worker's work as well.
+    async with stevedore(worker) as hand:
+        await submitter.submit(submission())
+        assignment = await hand.assigned()
+        refusal = await refused(save(other, assignment, "a.txt", b"a"))
+        assert (refusal.code, refusal.reason) == (StatusCode.ABORTED, "LEASE_LOST")
+        assert (await save(worker, assignment, "a.txt", b"a")).path == "a.txt"
+        await hand.complete(assignment)
+
+
+async def test_a_session_is_taken_up_by_its_own_principal_only(
+    world: World, principals: Principals
+) -> None:
+    worker = world.saying(*principals.says("worker"))
+    other = world.saying(*principals.says("admin"))
+    async with stevedore(worker) as hand:
+        await world.saying(*principals.says("submitter")).submit(submission())
+        assignment = await hand.assigned()
+        secret = hand.welcome.session_id
+        # A stranger is welcomed as with a secret that nobody has: to a session of its own.
+        async with stevedore(other, session_id=secret) as stranger:
+            assert (stranger.welcome.epoch, stranger.welcome.session_id) == (1, secret)
+        await hand.complete(assignment)
+        async with stevedore(worker, session_id=secret) as again:
+            assert again.welcome.epoch == 2
+
+
 async def downloaded(world: World, file_id: str) -> bytes:
     stream = world.files.DownloadFile(DownloadFileRequest(file_id=file_id))
     return b"".join([message.data async for message in stream])

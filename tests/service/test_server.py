@@ -22,6 +22,7 @@ from longshore.v1.server_service_pb2 import (
     SERVER_MODE_SUSPENDED,
     SERVER_STATUS_ACTIVE,
     SERVER_STATUS_INACTIVE,
+    SERVER_STATUS_SHUTDOWN_IN_PROGRESS,
     GetCallerRequest,
     GetStatusRequest,
     SetModeRequest,
@@ -195,6 +196,16 @@ async def test_health_is_told_per_service_and_ends_with_draining(world: World) -
     await world.server.retire()
     assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
     watch.cancel()
+
+
+async def test_a_server_that_is_about_to_stop_says_so_and_takes_what_comes(
+    world: World,
+) -> None:
+    await world.server.retire()
+    status = await world.servers.GetStatus(GetStatusRequest())
+    assert status.status == SERVER_STATUS_SHUTDOWN_IN_PROGRESS
+    await publish(world)
+    await world.submit(submission())
 
 
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
 
 from longshore.v1 import operation_pb2 as pb
 from longshore.v1.task_service_pb2 import (
+    BatchSubmitTasksRequest,
     CancelTaskRequest,
     GetTaskRequest,
     ResubmitTaskRequest,
     ResumeTaskRequest,
+    RunTaskRequest,
     SuspendTaskRequest,
 )
 from tests.service.harness import (
@@ -47,6 +54,51 @@ async def test_a_submitted_task_is_answered_as_it_will_be_found(world: World) ->
     assert task.status.state == pb.STATE_QUEUED
     assert [one.state for one in task.status.actions] == [pb.STATE_QUEUED]
     assert task.status.revision > 0
+
+
+#: Every option, and what else has to be said with it.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "queue": {"queue": "elsewhere"},
+    "priority": {"priority": 9},
+    "start_time": {"start_time": Timestamp(seconds=4_000_000_000)},
+    "run_timeout": {"run_timeout": Duration(seconds=9)},
+    "retry": {"retry": pb.RetryPolicy(max_attempts=2)},
+    "expire_after": {"expire_after": Duration(seconds=3_600)},
+    "suspended": {"suspended": True},
+    "labels": {"labels": {"a": "b"}},
+    "callback": {"callback": pb.Callback(url="http://127.0.0.1:9/")},
+    "delivery": {"delivery": pb.DELIVERY_MODE_STORE},
+    "allow_unregistered": {"allow_unregistered": True},
+    "concurrency_key": {"concurrency_key": "a", "concurrency_limit": 1},
+    "concurrency_limit": {"concurrency_key": "a", "concurrency_limit": 2},
+    "fairness_key": {"fairness_key": "a"},
+    "a channel": {"delivery": pb.DELIVERY_MODE_CHANNEL, "retry": pb.RetryPolicy()},
+}
+
+
+@pytest.mark.parametrize("calls", [1, 2])
+@pytest.mark.parametrize("name", OPTIONS)
+async def test_an_answer_to_a_submit_shows_what_every_option_brings(
+    world: World, name: str, calls: int
+) -> None:
+    await publish(world)
+    asked = submission(*[call("noop")] * calls, options=options(**OPTIONS[name]))
+    batch = await world.tasks.BatchSubmitTasks(BatchSubmitTasksRequest(requests=[asked]))
+    run = world.tasks.RunTask(RunTaskRequest(spec=asked.spec, options=asked.options))
+    begun = await run.read()
+    run.cancel()
+    shown = [
+        await world.submit(asked),
+        batch.results[0].submitted.task,
+        begun.changes[0].task,
+    ]
+    for task in shown:
+        assert task == await world.get(task.metadata.id)
+        assert task.status.HasField("delivery") == bool(asked.options.delivery)
+
+
+def test_every_option_is_tried() -> None:
+    assert OPTIONS.keys() >= set(pb.Options.DESCRIPTOR.fields_by_name)
 
 
 async def test_a_task_that_has_run_shows_its_result(world: World) -> None:

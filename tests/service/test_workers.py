@@ -13,11 +13,17 @@ from grpc import StatusCode
 
 from longshore.engine.settings import EngineSettings
 from longshore.v1 import operation_pb2 as pb
-from longshore.v1.catalog_service_pb2 import GetServiceRequest, Service, ServiceAction
+from longshore.v1.catalog_service_pb2 import (
+    GetServiceRequest,
+    Parameter,
+    Service,
+    ServiceAction,
+)
 from longshore.v1.task_service_pb2 import CancelTaskRequest
 from longshore.v1.worker_service_pb2 import (
     STOP_REASON_CANCEL_REQUESTED,
     STOP_REASON_LEASE_LOST,
+    STOP_REASON_TIMED_OUT,
     ActionCompleted,
     ActionReleased,
     ActionStopped,
@@ -34,6 +40,8 @@ from tests.service.harness import (
     World,
     call,
     options,
+    parameter,
+    publish,
     refused,
     serving,
     stevedore,
@@ -58,6 +66,11 @@ async def test_a_worker_is_welcomed(world: World) -> None:
         assert worker.welcome.time_to_live == Duration(seconds=30)
 
 
+def taking(*parameters: Parameter) -> Service:
+    """Return a service whose one action takes these."""
+    return Service(slug="s", actions=[ServiceAction(slug="a", parameters=parameters)])
+
+
 FAULTS: dict[str, tuple[dict[str, Any], str, str]] = {
     "no name": ({"worker": ""}, "INVALID_FIELD", "hello.worker"),
     "a long name": ({"worker": "a" * 64}, "LIMIT_EXCEEDED", "hello.worker"),
@@ -69,6 +82,31 @@ FAULTS: dict[str, tuple[dict[str, Any], str, str]] = {
         {"services": [Service(actions=[ServiceAction(slug="a")] * 2)]},
         "INVALID_FIELD",
         "hello.services[0].actions[1].slug",
+    ),
+    "an action of no service twice": (
+        {"services": [Service(actions=[ServiceAction(slug="a")])] * 2},
+        "INVALID_FIELD",
+        "hello.services[1].actions[0].slug",
+    ),
+    "a service twice": (
+        {"services": [Service(slug="s", actions=[ServiceAction(slug=a)]) for a in "ab"]},
+        "INVALID_FIELD",
+        "hello.services[1].slug",
+    ),
+    "a parameter twice": (
+        {"services": [taking(parameter("p"), parameter("p", "INTEGER"))]},
+        "INVALID_FIELD",
+        "hello.services[0].actions[0].parameters[1].slug",
+    ),
+    "a parameter without a type": (
+        {"services": [taking(Parameter(slug="p"))]},
+        "INVALID_FIELD",
+        "hello.services[0].actions[0].parameters[0].type",
+    ),
+    "a parameter of a type that is none": (
+        {"services": [taking(Parameter(slug="p", type=99))]},  # type: ignore[arg-type]
+        "INVALID_FIELD",
+        "hello.services[0].actions[0].parameters[0].type",
     ),
     "a slash": (
         {"services": [Service(actions=[ServiceAction(slug="a/b")])]},
@@ -193,13 +231,25 @@ async def test_a_forced_cancel_takes_the_lease(world: World) -> None:
     async with stevedore(world) as worker:
         task = await world.submit(submission())
         assignment = await worker.assigned()
-        await world.tasks.CancelTask(CancelTaskRequest(id=task.metadata.id, force=True))
+        cancel = CancelTaskRequest(id=task.metadata.id, message="wrong tape", force=True)
+        await world.tasks.CancelTask(cancel)
         assert (await world.get(task.metadata.id)).status.state == pb.STATE_CANCELED
         while not worker.stops:
             await worker.hear()
         assert worker.stops[0].reason == STOP_REASON_LEASE_LOST
+        assert worker.stops[0].message == "wrong tape"
         settled = await worker.complete(assignment)
         assert Refusal.of(settled.error).reason == "LEASE_LOST"
+
+
+async def test_an_attempt_that_takes_too_long_is_stopped_for_that(world: World) -> None:
+    async with stevedore(world) as worker:
+        await world.submit(submission(options=options(run_timeout=Duration(nanos=50_000_000))))
+        await worker.assigned()
+        while not worker.stops:
+            await worker.hear()
+        assert worker.stops[0].reason == STOP_REASON_TIMED_OUT
+        assert "run_timeout of 0.05 s" in worker.stops[0].message
 
 
 async def test_released_work_is_queued_again_and_the_attempt_does_not_count(
@@ -244,10 +294,12 @@ async def test_a_lease_that_the_worker_lacks_is_sent_again(world: World) -> None
 
 
 async def test_a_silent_worker_loses_its_stream_but_not_its_work(tmp_path: Path) -> None:
-    settings = EngineSettings(beat_seconds=0.05, time_to_live_seconds=60)
+    # It is given its work long before it has been silent for too long.
+    settings = EngineSettings(beat_seconds=0.5, time_to_live_seconds=60)
     async with serving(tmp_path / "longshore.db", settings) as world:
-        worker = await opened(world)
+        await publish(world)
         task = await world.submit(submission())
+        worker = await opened(world)
         await worker.assigned()
         async with asyncio.timeout(PATIENCE_SECONDS):
             while await worker.stream.read() is not grpc.aio.EOF:
@@ -298,6 +350,21 @@ async def test_workers_are_listed_without_their_secrets(world: World) -> None:
     assert [one.name for one in (*first.workers, *second.workers)] == ["a", "b"]
     assert not second.next_page_token
     assert refusal.reason == "INVALID_PAGE_TOKEN"
+
+
+async def test_workers_are_listed_by_name_those_of_one_name_as_they_came(world: World) -> None:
+    for name in ("m", "b", "z", "b", "a"):
+        async with stevedore(world, name=name):
+            pass
+    listed: list[tuple[str, str]] = []
+    token = ""
+    while True:
+        request = ListWorkersRequest(page_size=2, page_token=token)
+        response = await world.workers.ListWorkers(request)
+        listed += [(one.name, one.id) for one in response.workers]
+        if not (token := response.next_page_token):
+            break
+    assert listed == [("a", "5"), ("b", "2"), ("b", "4"), ("m", "1"), ("z", "3")]
 
 
 async def test_a_worker_that_says_goodbye_ends_its_session(world: World) -> None:

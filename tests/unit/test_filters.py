@@ -107,6 +107,10 @@ def passes(text: str, **facts: str | int) -> bool:
         "NOT labels.none:*",
         "labels.none != *",
         "NOT account < z",
+        "account = ''",
+        "account:''",
+        "service != ''",
+        "labels.none = ''",
     ],
 )
 def test_a_filter_lets_pass_what_it_describes(text: str) -> None:
@@ -130,7 +134,9 @@ def test_a_filter_lets_pass_what_it_describes(text: str) -> None:
         "labels.team = ete",
         "labels.none = x",
         "labels.none:*",
-        "account = ''",
+        "account != ''",
+        "service = ''",
+        "labels.none != ''",
         "account < z",
         "account >= a",
         "NOT account != x",
@@ -155,6 +161,8 @@ def test_a_filter_holds_back_what_it_does_not_describe(text: str) -> None:
         ("NOT name!=a", "name=a"),
         ("name:a", "name = 'a'"),
         ("name:*", "name='**'"),
+        ("name=''", "NOT name:*"),
+        ("name!=''", "name:*"),
         ("name=AND", "name='AND'"),
         ("name = -1:2.5", "name='-1:2.5'"),
         ("labels.NOT=x", "labels.'NOT'=x"),
@@ -372,6 +380,8 @@ def compared(draw: st.DrawFn) -> Meaning:
     name = draw(st.sampled_from(sorted(fields)))
     sign = draw(st.sampled_from(sorted(comparisons)))
     value = draw(fields[name])
+    if (sign, value) == ("=", ""):  # An empty text is one that is not set.
+        return negation(Present(name)), lambda facts: name not in facts
     return Compare(
         name, sign, value
     ), lambda facts: name in facts and comparisons[sign](facts[name], value)

@@ -43,7 +43,10 @@ class _ParameterTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Paramet
     PARAMETER_TYPE_BOOLEAN: _ParameterType.ValueType  # 4
     """True or false."""
     PARAMETER_TYPE_DATE: _ParameterType.ValueType  # 5
-    """A string that holds an ISO 8601 date, or date and time."""
+    """A string that holds a date, or a date and time, as ISO 8601 writes them with signs
+    between: `2026-01-31`, `2026-01-31T12:00:00Z`. There may be a blank for the `T`, no
+    seconds, parts of one, and `+01:00` or nothing for the `Z`.
+    """
     PARAMETER_TYPE_LIST: _ParameterType.ValueType  # 6
     """A list."""
     PARAMETER_TYPE_OBJECT: _ParameterType.ValueType  # 7
@@ -67,7 +70,10 @@ PARAMETER_TYPE_NUMBER: ParameterType.ValueType  # 3
 PARAMETER_TYPE_BOOLEAN: ParameterType.ValueType  # 4
 """True or false."""
 PARAMETER_TYPE_DATE: ParameterType.ValueType  # 5
-"""A string that holds an ISO 8601 date, or date and time."""
+"""A string that holds a date, or a date and time, as ISO 8601 writes them with signs
+between: `2026-01-31`, `2026-01-31T12:00:00Z`. There may be a blank for the `T`, no
+seconds, parts of one, and `+01:00` or nothing for the `Z`.
+"""
 PARAMETER_TYPE_LIST: ParameterType.ValueType  # 6
 """A list."""
 PARAMETER_TYPE_OBJECT: ParameterType.ValueType  # 7

@@ -177,7 +177,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_WORKER_STOPPED: _ErrorReason.ValueType  # 38
     """`UNAVAILABLE` in `status.error`. The worker was told to leave, and the work did
-    not end within its grace. Metadata: `{"action": "digest"}`.
+    not end within its grace. `ABORTED`: it ended work that nobody had asked it to
+    end. Metadata: `{"action": "digest"}`.
     """
     ERROR_REASON_FILE_DAMAGED: _ErrorReason.ValueType  # 39
     """`DATA_LOSS`: the bytes of a file are not those that were stored. Metadata:
@@ -345,7 +346,8 @@ ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 37
 """
 ERROR_REASON_WORKER_STOPPED: ErrorReason.ValueType  # 38
 """`UNAVAILABLE` in `status.error`. The worker was told to leave, and the work did
-not end within its grace. Metadata: `{"action": "digest"}`.
+not end within its grace. `ABORTED`: it ended work that nobody had asked it to
+end. Metadata: `{"action": "digest"}`.
 """
 ERROR_REASON_FILE_DAMAGED: ErrorReason.ValueType  # 39
 """`DATA_LOSS`: the bytes of a file are not those that were stored. Metadata:

@@ -124,10 +124,10 @@ class JobSpec(_message.Message):
     action: _builtins.str
     """The name of one of the contract's actions."""
     external_id: _builtins.str
-    """A key of the caller's, at most 64 code points. A second submit with the
-    same tenant, submitter, contract, action and key is answered with the first
-    job, whatever its variables, as long as that is kept. Default empty: no
-    such key.
+    """A key of the caller's, at most 64 code points, none of them a control
+    character. A second submit with the same tenant, submitter, contract, action
+    and key is answered with the first job, whatever its variables, as long as
+    that is kept. Default empty: no such key.
     """
     @_builtins.property
     def variables(self) -> _struct_pb2.Struct:

@@ -756,7 +756,7 @@ class Progress(_message.Message):
     UNIT_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     done: _builtins.float
-    """How much is done, in `unit`; not negative."""
+    """How much is done, in `unit`; not negative: a report of less is one of 0."""
     total: _builtins.float
     """How much there is to do, in `unit`; 0 if unknown."""
     unit: _builtins.str

@@ -66,7 +66,9 @@ class _ServerStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ServerSt
     SERVER_STATUS_INACTIVE: _ServerStatus.ValueType  # 2
     """It answers, and starts nothing: it is suspended or under maintenance."""
     SERVER_STATUS_SHUTDOWN_IN_PROGRESS: _ServerStatus.ValueType  # 3
-    """It finishes what it has and takes no more."""
+    """It finishes what it has and is about to stop. What is submitted meanwhile is kept,
+    for other servers or the next start.
+    """
     SERVER_STATUS_UNREACHABLE: _ServerStatus.ValueType  # 4
     """Sent by a gateway that cannot reach its server."""
 
@@ -80,7 +82,9 @@ SERVER_STATUS_ACTIVE: ServerStatus.ValueType  # 1
 SERVER_STATUS_INACTIVE: ServerStatus.ValueType  # 2
 """It answers, and starts nothing: it is suspended or under maintenance."""
 SERVER_STATUS_SHUTDOWN_IN_PROGRESS: ServerStatus.ValueType  # 3
-"""It finishes what it has and takes no more."""
+"""It finishes what it has and is about to stop. What is submitted meanwhile is kept,
+for other servers or the next start.
+"""
 SERVER_STATUS_UNREACHABLE: ServerStatus.ValueType  # 4
 """Sent by a gateway that cannot reach its server."""
 Global___ServerStatus: _TypeAlias = ServerStatus  # noqa: Y015

@@ -35,7 +35,7 @@ class _StopReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StopReason
     STOP_REASON_CANCEL_REQUESTED: _StopReason.ValueType  # 1
     """Somebody asked to cancel the operation."""
     STOP_REASON_LEASE_LOST: _StopReason.ValueType  # 2
-    """The lease is no longer the session's."""
+    """The lease is no longer the session's, also because a cancel was forced."""
     STOP_REASON_TIMED_OUT: _StopReason.ValueType  # 3
     """The attempt took longer than its `run_timeout`."""
 
@@ -47,7 +47,7 @@ STOP_REASON_UNSPECIFIED: StopReason.ValueType  # 0
 STOP_REASON_CANCEL_REQUESTED: StopReason.ValueType  # 1
 """Somebody asked to cancel the operation."""
 STOP_REASON_LEASE_LOST: StopReason.ValueType  # 2
-"""The lease is no longer the session's."""
+"""The lease is no longer the session's, also because a cancel was forced."""
 STOP_REASON_TIMED_OUT: StopReason.ValueType  # 3
 """The attempt took longer than its `run_timeout`."""
 Global___StopReason: _TypeAlias = StopReason  # noqa: Y015
@@ -69,7 +69,9 @@ class Hello(_message.Message):
     slots: _builtins.int
     """How many leases it can hold at once, at least 1."""
     session_id: _builtins.str
-    """The session to take up again; a secret. Default empty: a new session."""
+    """The session to take up again; a secret, good for the principal that was given it
+    only. Default empty: a new session.
+    """
     @_builtins.property
     def queues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The queues that it serves. Default: `default` alone."""
@@ -250,7 +252,9 @@ class ActionFailed(_message.Message):
     @_builtins.property
     def error(self) -> _status_pb2.Status:
         """Why. A `google.rpc.RetryInfo` among its details says how long the next attempt waits
-        at least, up to a day; else, and if that is longer, the retry policy says it.
+        at least, up to a day; else, and if that is longer, the retry policy says it. Without
+        a `google.rpc.ErrorInfo` it is given one, of the reason `ACTION_FAILED`; a code that
+        is none of a failure becomes `UNKNOWN`, and details that cannot be read are dropped.
         """
 
     def __init__(

@@ -83,10 +83,17 @@ def _told(delivery: Delivery) -> str | None:
 
 def begin(number: int, policy: str | None, stream: str, batch: Batch) -> None:
     """Write the document of a new operation, if it is to be delivered at all."""
+    document = at_first(policy, stream)
+    if document is not None:
+        batch.documents[number, Part.DELIVERY] = document
+
+
+def at_first(policy: str | None, stream: str) -> bytes | None:
+    """Return the document of a new operation; None if it is not to be delivered."""
     way = policies.decode(policy).delivery
-    if way:
-        named = stream if way == Way.CHANNEL else ""
-        batch.documents[number, Part.DELIVERY] = Delivery(way, Stage.NONE, named).encode()
+    if not way:
+        return None
+    return Delivery(way, Stage.NONE, stream if way == Way.CHANNEL else "").encode()
 
 
 def delivery_of(operation: Operation, batch: Batch) -> Delivery | None:

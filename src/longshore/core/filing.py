@@ -46,7 +46,7 @@ def keep_file(change: KeepFile, batch: Batch) -> File:
     if not batch.files.writable(file.blob):
         raise UploadGivenUp
     if file.number is not None:
-        return _keep_made(file, batch)
+        return _keep_made(file, change.caller.principal, batch)
     if change.replace:
         earlier = batch.files.found(file.id, file.tenant, batch.now)
         if earlier is None:
@@ -60,11 +60,11 @@ def keep_file(change: KeepFile, batch: Batch) -> File:
     return kept
 
 
-def _keep_made(file: File, batch: Batch) -> File:
+def _keep_made(file: File, worker: str, batch: Batch) -> File:
     """Add a file to what an operation has made. The same again is a repeat."""
     number = file.number or 0
     operation = batch.operation(number)
-    if operation is None or operation.tenant != file.tenant or not _holds(operation, file):
+    if operation is None or not _holds(operation, file, worker, batch):
         raise LeaseLost(number, file.token)
     made = {earlier.path: earlier for earlier in batch.files.made_by(number)}
     if file.path in made:
@@ -89,11 +89,16 @@ def _refuse_within_each_other(path: str, others: Iterable[str]) -> None:
             raise InvalidFields([Violation(_PATH, f"there is a file {other!r} already")])
 
 
-def _holds(operation: Operation, file: File) -> bool:
+def _holds(operation: Operation, file: File, worker: str, batch: Batch) -> bool:
+    """Whether a file is made under the operation's lease, by the principal that has it."""
+    session = None if operation.session is None else batch.session(operation.session)
     return (
-        operation.state == State.RUNNING
+        operation.tenant == file.tenant
+        and operation.state == State.RUNNING
         and operation.token == file.token
         and not operation.publishing
+        and session is not None
+        and session.belongs_to(worker)
     )
 
 

@@ -7,10 +7,14 @@ reads the heads of a few lanes and never scans foreign work.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from longshore.core.principals import ANY
+from longshore.core.principals import ANONYMOUS, ANY
+
+#: A worker's secret has no more bytes; what is kept of it ends with its principal's mark.
+SECRET_BYTES: Final = 32
 
 
 class Lane(NamedTuple):
@@ -26,7 +30,7 @@ class Session(NamedTuple):
     """One worker's life, across reconnects."""
 
     number: int
-    secret: bytes  #: What proves that a stream belongs to it; never shown.
+    secret: bytes  #: What proves that a stream belongs to it, as `marked`; never shown.
     epoch: int  #: Raised by every stream that takes the session up again.
     tenant: str  #: `ANY` serves all of them, on reserved queues only.
     worker: str
@@ -35,12 +39,25 @@ class Session(NamedTuple):
     slots: int
     open_time: int  #: Milliseconds since 1970.
 
+    def belongs_to(self, principal: str) -> bool:
+        """Whether its worker is the principal, as far as that is known."""
+        return len(self.secret) <= SECRET_BYTES or self.secret.endswith(_mark(principal))
+
     def serves(self, lane: Lane) -> bool:
         return (
             self.tenant in (lane.tenant, ANY)
             and lane.queue in self.queues
             and set(lane.actions) <= set(self.offers)
         )
+
+
+def marked(secret: bytes, principal: str) -> bytes:
+    """Return a worker's secret with the mark of whose it is, unless nobody has a name."""
+    return secret if principal == ANONYMOUS.name else secret + _mark(principal)
+
+
+def _mark(principal: str) -> bytes:
+    return hashlib.sha256(principal.encode()).digest()
 
 
 def action_key(service: str, action: str) -> str:

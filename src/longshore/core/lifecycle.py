@@ -45,7 +45,12 @@ def suspend(change: Suspend, batch: Batch) -> Operation:
     operation = find(change.target, change.caller.tenant, change.kind, batch)
     if operation.state != State.QUEUED:
         raise refusal(operation, "QUEUED")
-    return move_to(operation, State.SUSPENDED, batch, wake_time=None)
+    return move_to(
+        operation,
+        State.SUSPENDED,
+        batch,
+        wake_time=None if operation.parked else operation.wake_time,
+    )
 
 
 def resume(change: Resume, batch: Batch) -> Operation:
@@ -54,7 +59,9 @@ def resume(change: Resume, batch: Batch) -> Operation:
     if operation.state != State.SUSPENDED:
         raise refusal(operation, "SUSPENDED")
     not_before = policies.decode(operation.policy).not_before
-    wake_time = wake_time_of(not_before, batch.now, held=False)
+    # The time before which an attempt may not begin goes on while it is held.
+    latest = max(not_before or 0, operation.wake_time or 0)
+    wake_time = wake_time_of(latest, batch.now, held=False)
     if wake_time is None:
         operation = placed_anew(operation, batch)
     return move_to(operation, State.QUEUED, batch, wake_time=wake_time)

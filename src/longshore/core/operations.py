@@ -96,9 +96,9 @@ class Operation(NamedTuple):
     fairness_key: str | None  #: Whose turn it uses; "": no key, among others that have one.
 
     # wake_time is, by state: QUEUED the time before which it may not be leased (None: it may
-    # be leased now; `PARKED`: not before a lease with its key ends); RUNNING the end of the
-    # attempt or of the cancel's grace (`AT_ONCE` if it is being delivered); ended the time of
-    # expiry (None: expired, and to be found no more).
+    # be leased now; `PARKED`: not before a lease with its key ends); SUSPENDED the same, for
+    # when it is resumed; RUNNING the end of the attempt or of the cancel's grace (`AT_ONCE` if
+    # it is being delivered); ended the time of expiry (None: expired, and to be found no more).
 
     @property
     def waiting(self) -> bool:

@@ -64,6 +64,10 @@ class Codec(Protocol):
         self, code: int, message: str, reason: str, facts: dict[str, str]
     ) -> Failure: ...
 
+    def explained(self, failure: Failure, action: str) -> Failure:
+        """Return a failure that gave no reason with one: that the action failed."""
+        ...
+
 
 class StepFailed(Exception):
     """An action's arguments or assignments cannot be resolved."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from longshore.core.errors import RoleMissing, TenantNotPermitted
+from longshore.core.errors import TenantNotPermitted
 from longshore.core.installation import is_reserved
 
 ANY: Final = "*"  #: Among tenants, services, actions: all there are.
@@ -87,11 +87,6 @@ class Principal(NamedTuple):
     @property
     def stream_id(self) -> str:
         return self.stream or self.name
-
-    def require(self, role: Role) -> None:
-        """Raise `RoleMissing` unless it has the role."""
-        if role not in self.roles:
-            raise RoleMissing(role)
 
     def tenant(self, wanted: str) -> str:
         """Return the tenant that it speaks for. Raises `TenantNotPermitted`.

@@ -138,8 +138,19 @@ def _free(operation: Operation, batch: Batch) -> Reported:
 
 
 def _fail(operation: Operation, body: Failed, batch: Batch) -> Reported:
-    fail_attempt(operation, body.failure, batch, permanent=body.permanent, wait=body.wait)
+    failure = body.failure
+    if body.bare:
+        failure = batch.codec.explained(failure, _action_of(operation, batch))
+    fail_attempt(operation, failure, batch, permanent=body.permanent, wait=body.wait)
     return _free(operation, batch)
+
+
+def _action_of(operation: Operation, batch: Batch) -> str:
+    """Return the action that is under way."""
+    request, _ = batch.requests([operation])[operation.number]
+    if operation.steps:
+        return batch.codec.plan(request).calls[operation.step].action
+    return batch.codec.call(request).action
 
 
 def _release(operation: Operation, _body: Released, batch: Batch) -> Reported:
@@ -155,7 +166,10 @@ def _stop(operation: Operation, _body: Stopped, batch: Batch) -> Reported:
         end(operation, State.CANCELED, batch, message=operation.message)
     else:
         # A stop that nobody ordered: the worker gave the attempt up.
-        failure = batch.codec.failure(Code.ABORTED, "the worker stopped the work", "", {})
+        facts = {"action": _action_of(operation, batch)}
+        failure = batch.codec.failure(
+            Code.ABORTED, "the worker stopped the work", "WORKER_STOPPED", facts
+        )
         fail_attempt(operation, failure, batch)
     return _free(operation, batch)
 

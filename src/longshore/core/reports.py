@@ -22,6 +22,7 @@ class Failed(NamedTuple):
     failure: Failure
     permanent: bool
     wait: int = 0  #: Milliseconds that the next attempt waits at least.
+    bare: bool = False  #: Whether the worker gave no reason for programs.
 
 
 class Progressed(NamedTuple):

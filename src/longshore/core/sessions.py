@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from longshore.core import leasing
 from longshore.core.batch import Batch
 from longshore.core.changes import CloseSession, ExpireSessions, Opened, OpenSession
 from longshore.core.errors import SessionTakenOver
 from longshore.core.events import EventKind, detail
 from longshore.core.failures import Code
-from longshore.core.lanes import Session
+from longshore.core.lanes import Session, marked
 from longshore.core.lifecycle import fail_attempt
 
 
 def open_session(change: OpenSession, batch: Batch) -> Opened:
     """Begin a session, or take one up again under a higher epoch; publish what it offers."""
-    earlier = _by_secret(change.secret, change.caller.tenant, batch)
+    secret = marked(change.secret, change.caller.principal)
+    # Those that were opened before secrets were marked are anybody's who knows the secret.
+    earlier = _by_secret((secret, change.secret), change.caller.tenant, batch)
     if earlier is None:
         batch.last_session += 1
     session = Session(
         number=batch.last_session if earlier is None else earlier.number,
-        secret=change.secret,
+        secret=secret,
         epoch=1 if earlier is None else earlier.epoch + 1,
         tenant=change.caller.tenant,
         worker=change.worker,
@@ -37,9 +41,9 @@ def open_session(change: OpenSession, batch: Batch) -> Opened:
     )
 
 
-def _by_secret(secret: bytes, tenant: str, batch: Batch) -> Session | None:
+def _by_secret(secrets: Container[bytes], tenant: str, batch: Batch) -> Session | None:
     for session in batch.all_sessions():
-        if session.secret == secret and session.tenant == tenant:
+        if session.secret in secrets and session.tenant == tenant:
             return session
     return None
 

@@ -41,6 +41,8 @@ def _wake_one(operation: Operation, batch: Batch) -> None:
         # What is tried again keeps its place.
         due = operation if operation.attempt else placed_anew(operation, batch)
         batch.put(due._replace(wake_time=None))
+    elif operation.state == State.SUSPENDED:
+        batch.put(operation._replace(wake_time=None))
     elif operation.publishing:
         publishing.advance(operation, batch)
     elif operation.state == State.RUNNING:

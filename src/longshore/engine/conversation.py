@@ -37,6 +37,7 @@ class StopReason(enum.IntEnum):
 
     CANCEL_REQUESTED = 1
     LEASE_LOST = 2
+    TIMED_OUT = 3
 
 
 class Stop(NamedTuple):
@@ -45,6 +46,7 @@ class Stop(NamedTuple):
     number: int
     token: int
     reason: StopReason
+    message: str = ""  #: Why, for people.
 
 
 class Acknowledgement(NamedTuple):

@@ -7,11 +7,14 @@ next: assignments, stop orders and acknowledgements, many in one message.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
+from typing import Any
 
 from longshore.core.changes import Opened
 from longshore.core.errors import LeaseLost, LongshoreError, SessionTakenOver
 from longshore.core.events import Event, EventKind
+from longshore.core.failures import Code
 from longshore.core.operations import State
 from longshore.core.reports import (
     Assignment,
@@ -180,12 +183,28 @@ class LiveSession:
             return
         lease = HeldLease(event.number, token)
         if event.kind == EventKind.CANCEL_REQUESTED:
-            self._order(lease, StopReason.CANCEL_REQUESTED)
+            self._order(lease, StopReason.CANCEL_REQUESTED, _message_of(event))
         elif event.kind == EventKind.STATE_CHANGED and event.state != State.RUNNING:
             del self.held[event.number]
             self._ending.add(lease)
-            self._order(lease, StopReason.LEASE_LOST)
+            # What the worker itself has reported was settled before.
+            timed_out = _error_of(event).get("code") == Code.DEADLINE_EXCEEDED
+            reason = StopReason.TIMED_OUT if timed_out else StopReason.LEASE_LOST
+            self._order(lease, reason, _message_of(event))
 
-    def _order(self, lease: HeldLease, reason: StopReason) -> None:
-        self._stops.append(Stop(lease.number, lease.token, reason))
+    def _order(self, lease: HeldLease, reason: StopReason, message: str = "") -> None:
+        self._stops.append(Stop(lease.number, lease.token, reason, message))
         self._awake.set()
+
+
+def _told(event: Event) -> dict[str, Any]:
+    return json.loads(event.detail) if event.detail else {}
+
+
+def _error_of(event: Event) -> dict[str, Any]:
+    return _told(event).get("error") or {}
+
+
+def _message_of(event: Event) -> str:
+    """Return why an attempt is to end, as it was said with a cancel, or by its error."""
+    return str(_told(event).get("message") or _error_of(event).get("message") or "")

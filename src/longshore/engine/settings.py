@@ -11,7 +11,8 @@ class EngineSettings:
 
     beat_seconds: float = 5.0  #: Between two beats of a worker's stream.
     time_to_live_seconds: float = 30.0  #: Silence after which a session is expired.
-    bookmark_seconds: float = 10.0  #: Silence after which a watch is told its revision.
+    #: Silence after which a watch is told its revision, so that it knows it within 10 s.
+    bookmark_seconds: float = 9.0
     stream_age_seconds: float = 1_800.0  #: Age at which streams are told to reconnect, ± 10 %.
     history_seconds: float = 7 * 86_400.0  #: How far back watches can start.
     compact_every_seconds: float = 60.0

@@ -103,7 +103,7 @@ class Server:
             FileService(self._engine),
             QueueService(self._engine),
             WorkerService(self._engine),
-            ServerService(self._engine, self._gate),
+            ServerService(self._engine, self._gate, self._health),
             Operations(self._engine, messages),
         )
         self._names = [service.SERVICE for service in services]
@@ -160,8 +160,8 @@ class Server:
         return f"{_LOOPBACK}:{self._server.add_insecure_port(f'{_LOOPBACK}:0')}"
 
     async def retire(self) -> None:
-        """Say NOT_SERVING from now on, and serve all the same until `drain`."""
-        await self._health.statuses.enter_graceful_shutdown()
+        """Say from now on that the end is near, and serve all the same until `drain`."""
+        await self._health.retire()
 
     async def drain(self, grace_seconds: float) -> None:
         """Stop in good order: health first, then streams are told to go elsewhere, then calls.

@@ -85,9 +85,18 @@ class ProtoCodec:
         message = message[:CANCEL_MESSAGE_BYTES]
         status = Status(code=code, message=message)
         if reason:
-            info = ErrorInfo(reason=reason, domain=DOMAIN, metadata=facts)
-            status.details.add().Pack(info)
+            status.details.add().Pack(_info(reason, facts))
         return Failure(code, message, status.SerializeToString())
+
+    def explained(self, failure: Failure, action: str) -> Failure:
+        """Return a failure with an `ErrorInfo`, which its worker left out."""
+        status = Status.FromString(failure.document)
+        status.details.add().Pack(_info("ACTION_FAILED", {"action": action}))
+        return failure._replace(document=status.SerializeToString())
+
+
+def _info(reason: str, facts: dict[str, str]) -> ErrorInfo:
+    return ErrorInfo(reason=reason, domain=DOMAIN, metadata=facts)
 
 
 def _plan(request: bytes) -> Plan:

@@ -5,7 +5,8 @@ r"""The language of filters: a subset of AIP-160, read into the tree of `core.fi
 `OR` binds tighter than `AND`, and comparisons side by side are joined by `AND`, as in AIP-160.
 `-` and `NOT` negate. A value is a bare word or quoted; `*` at either end of a text stands for
 anything, `field:*` asks whether the field is set, and a backslash makes `*`, a quote or a
-backslash plain. `:` means the same as `=`, since no field holds several values.
+backslash plain. `:` means the same as `=`, since no field holds several values. A text that
+is not set is the empty one: `field = ""` is `NOT field:*`.
 """
 
 from __future__ import annotations
@@ -148,7 +149,7 @@ class _Reader:
             raise _invalid(str(error), position_of(token)) from None
 
 
-def _compare(name: str, field: Field, operator: str, raw: str) -> Compare | Present:
+def _compare(name: str, field: Field, operator: str, raw: str) -> Filter:
     """Read the right side of a comparison. Raises `ValueError`."""
     operator = "=" if operator == ":" else operator
     if operator != "=" and field.type in _EQUALITY_ONLY:
@@ -156,6 +157,8 @@ def _compare(name: str, field: Field, operator: str, raw: str) -> Compare | Pres
     pattern = read_pattern(raw)
     if not pattern.open_start and not pattern.open_end:
         value = read_value(pattern.text, field.type)
+        if (operator, value) == ("=", ""):
+            return negation(Present(name))
         return Compare(name, cast("Operator", operator), value)
     if operator != "=":
         raise ValueError(r"a * goes with = != : only; a star itself is written \*")

@@ -68,9 +68,13 @@ class Call(NamedTuple):
         return self.visitor.metadata.get("traceparent")
 
     def require(self, role: Role) -> None:
-        """Raise `RoleMissing` unless the caller has the role, which then it has to keep."""
-        self.principal.require(role)
+        """Raise what ends a stream unless its caller has the role, which then it has to keep.
+
+        It may have lost it since it was let in, when nobody knew that it would be needed.
+        """
+        assert self.visitor.stream is not None
         self.visitor.needed = (role,)
+        self.visitor.stream.look()
 
 
 class Gate:

@@ -19,6 +19,12 @@ class Health:
 
     def __init__(self) -> None:
         self.statuses = health.aio.HealthServicer()
+        self.retired = False  #: Whether the server is about to stop.
+
+    async def retire(self) -> None:
+        """Say from now on, whatever comes, that nothing is served."""
+        self.retired = True
+        await self.statuses.enter_graceful_shutdown()
 
     async def follow(self, presence: Presence, names: Iterable[str]) -> None:
         """Say until cancelled that the store is gone, and that it is back."""

@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, TypeAlias, cast
 
+from longshore.core import deliveries
 from longshore.core.changes import Submit, Submitted
 from longshore.core.ids import text_of
 from longshore.core.operations import Kind, Part, Record
 from longshore.server import passwords, wire
 from longshore.server.directory import Directory
 from longshore.server.identities import metadata_bytes
-from longshore.server.statuses import status_bytes
+from longshore.server.statuses import delivery_bytes, status_bytes
 from longshore.v1 import operation_pb2 as pb
 from longshore.v1.job_service_pb2 import Dataflow, Job, JobSpec, SubmitJobRequest, Workflow
 from longshore.v1.launch_service_pb2 import Launch, SubmitLaunchRequest
@@ -121,7 +122,8 @@ class Messages:
                 _STATUS,
                 _REVISION_TAG
                 + wire.varint(operation.revision)
-                + _accepted_status(operation.state, operation.update_time, action),
+                + _accepted_status(operation.state, operation.update_time, action)
+                + _accepted_delivery(change),
             )
         )
 
@@ -131,6 +133,9 @@ def accepted_record(change: Submit, outcome: Submitted) -> Record:
     documents: dict[int, bytes] = {Part.REQUEST: change.request}
     if change.plan is not None:
         documents[Part.PLAN] = change.plan
+    delivery = deliveries.at_first(change.policy, change.caller.stream_id)
+    if delivery is not None:
+        documents[Part.DELIVERY] = delivery
     return Record(outcome.operation, outcome.facts, change.queue, documents)
 
 
@@ -175,6 +180,14 @@ def _accepted_status(state: int, update_time: int, action: str) -> bytes:
     update = wire.time(pb.Status.UPDATE_TIME_FIELD_NUMBER, update_time)
     encoded: bytes = status.SerializeToString() + update
     return encoded
+
+
+def _accepted_delivery(change: Submit) -> bytes:
+    """Return how far a result is that nobody works on yet; nothing if it is not delivered."""
+    if change.policy is None:
+        return b""
+    delivery = deliveries.at_first(change.policy, change.caller.stream_id)
+    return b"" if delivery is None else delivery_bytes(delivery)
 
 
 @lru_cache(maxsize=1_024)

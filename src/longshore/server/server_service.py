@@ -15,6 +15,7 @@ from longshore.core.principals import ANONYMOUS, ANY, DEFAULT_TENANT, EVERYTHING
 from longshore.core.store import Counts
 from longshore.engine.engine import Engine
 from longshore.server.gate import Call, Gate
+from longshore.server.health import Health
 from longshore.v1.server_service_pb2 import (
     AllowedValues,
     ApiKey,
@@ -34,9 +35,10 @@ class ServerService:
 
     SERVICE: ClassVar[str] = "longshore.v1.ServerService"
 
-    def __init__(self, engine: Engine, gate: Gate) -> None:
+    def __init__(self, engine: Engine, gate: Gate, health: Health) -> None:
         self._engine = engine
         self._gate = gate
+        self._health = health
         self._id = str(uuid_utils.uuid7())
         self._version = importlib.metadata.version("longshore")
         self._start_time = engine.clock.now()
@@ -61,7 +63,7 @@ class ServerService:
         return response
 
     def _status(self, mode: Mode) -> Status.ValueType:
-        if self._engine.draining.is_set():
+        if self._health.retired:
             return Status.SERVER_STATUS_SHUTDOWN_IN_PROGRESS
         if mode != Mode.ACTIVE:
             return Status.SERVER_STATUS_INACTIVE

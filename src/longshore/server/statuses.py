@@ -74,15 +74,15 @@ def _handed_over(documents: Documents) -> Iterator[bytes]:
     """Yield what there is besides the result: its delivery, and files."""
     delivery, files = documents.get(Part.DELIVERY), documents.get(Part.FILES)
     if delivery is not None:
-        yield _delivery(delivery)
+        yield delivery_bytes(delivery)
     if files is not None:
         shown_files = [pb.File(**one).SerializeToString() for one in json.loads(files)]
         yield wire.parts(_Status.FILES_FIELD_NUMBER, shown_files)
 
 
 @lru_cache(maxsize=1_024)
-def _delivery(document: bytes) -> bytes:
-    """Return what many tasks of a stream have in common."""
+def delivery_bytes(document: bytes) -> bytes:
+    """Return how far a result is; many tasks of a stream have it in common."""
     shown = delivery_message(Delivery.decode(document)).SerializeToString()
     return wire.part(_Status.DELIVERY_FIELD_NUMBER, shown)
 
@@ -111,6 +111,8 @@ def _estimated_end_time(operation: Operation, progress: Mapping[str, Any]) -> in
     if operation.state != State.RUNNING or start is None or not 0 < done <= total:
         return None
     elapsed = operation.update_time - start
+    if elapsed <= 0:
+        return None
     return int(min(start + elapsed * (total / done), _LAST_TIME))
 
 

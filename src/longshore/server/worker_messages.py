@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
-from google.rpc.error_details_pb2 import RetryInfo
-from google.rpc.status_pb2 import Status
-
 from longshore.core import limits, policies
 from longshore.core.callers import Caller
 from longshore.core.changes import Publication
 from longshore.core.errors import InvalidFields, Violation
 from longshore.core.events import detail
-from longshore.core.failures import Failure
 from longshore.core.ids import text_of
 from longshore.core.installation import DEFAULT_QUEUE, is_reserved
 from longshore.core.lanes import action_key
@@ -22,7 +18,6 @@ from longshore.core.reports import (
     Assignment,
     Body,
     Completed,
-    Failed,
     Logged,
     LogKind,
     Progressed,
@@ -41,13 +36,15 @@ from longshore.server import structs
 from longshore.server.checks import Flaws, at_most, printable, slug
 from longshore.server.directory import unnamed_slug
 from longshore.server.errors import status_of
+from longshore.server.work_errors import failed_of, impossible
 from longshore.v1 import worker_service_pb2 as pb
-from longshore.v1.catalog_service_pb2 import Service, ServiceAction
+from longshore.v1.catalog_service_pb2 import ParameterType, Service, ServiceAction
 from longshore.v1.operation_pb2 import End, ServiceKind
 
-#: Of one action's error, so that a status fits into every answer it is shown in.
-_ERROR_BYTES: Final = 64 * 1024
-_LONGEST_WAIT_MS: Final = 24 * 3600 * 1_000
+_LOG_KINDS: Final = frozenset(LogKind)
+_PARAMETER_TYPES: Final = frozenset(ParameterType.values()) - {
+    ParameterType.PARAMETER_TYPE_UNSPECIFIED
+}
 
 
 def hello_of(hello: pb.Hello, caller: Caller, principal: Principal, secret: bytes) -> Hello:
@@ -106,8 +103,13 @@ def _flaws_of(hello: pb.Hello) -> Flaws:
     if not any(service.actions for service in hello.services):
         at_least_one = "a worker offers at least one action"
         flaws.append(Violation("hello.services", at_least_one, "MISSING"))
+    names: set[str] = set()
+    unnamed: set[str] = set()  # Actions of no service, which may come in several parts.
     for index, service in enumerate(hello.services):
-        _check_service(service, f"hello.services[{index}]", flaws)
+        path = f"hello.services[{index}]"
+        if service.slug:
+            _only_once(service.slug, f"{path}.slug", names, flaws)
+        _check_service(service, path, set() if service.slug else unnamed, flaws)
     return flaws
 
 
@@ -131,25 +133,35 @@ def _not_permitted(hello: pb.Hello, caller: Caller, principal: Principal) -> Fla
     return flaws
 
 
-def _check_service(service: Service, path: str, flaws: Flaws) -> None:
+def _check_service(service: Service, path: str, seen: set[str], flaws: Flaws) -> None:
     if service.slug or service.kind:  # what is launched, is launched by its name
         slug(service.slug, f"{path}.slug", flaws)
     if service.kind not in ServiceKind.values():
         flaws.append(Violation(f"{path}.kind", "RULESET, OPERATION, or unset: no launches"))
     elif service.kind and len(service.actions) != 1:
         flaws.append(Violation(f"{path}.actions", "a service with a kind has one action"))
-    seen: set[str] = set()
     for index, action in enumerate(service.actions):
-        place = f"{path}.actions[{index}]"
-        slug(action.slug, f"{place}.slug", flaws)
-        if action.slug in seen:
-            flaws.append(Violation(f"{place}.slug", "offered twice"))
-        seen.add(action.slug)
-        for position, parameter in enumerate(action.parameters):
-            where = f"{place}.parameters[{position}]"
-            slug(parameter.slug, f"{where}.slug", flaws)
-            if not parameter.type:
-                flaws.append(Violation(f"{where}.type", "a parameter has a type", "MISSING"))
+        _check_action(action, f"{path}.actions[{index}]", seen, flaws)
+
+
+def _check_action(action: ServiceAction, path: str, seen: set[str], flaws: Flaws) -> None:
+    slug(action.slug, f"{path}.slug", flaws)
+    _only_once(action.slug, f"{path}.slug", seen, flaws)
+    parameters: set[str] = set()
+    for index, parameter in enumerate(action.parameters):
+        where = f"{path}.parameters[{index}]"
+        slug(parameter.slug, f"{where}.slug", flaws)
+        _only_once(parameter.slug, f"{where}.slug", parameters, flaws)
+        if not parameter.type:
+            flaws.append(Violation(f"{where}.type", "a parameter has a type", "MISSING"))
+        elif parameter.type not in _PARAMETER_TYPES:
+            flaws.append(Violation(f"{where}.type", "none of the types of parameters"))
+
+
+def _only_once(name: str, field: str, seen: set[str], flaws: Flaws) -> None:
+    if name and name in seen:
+        flaws.append(Violation(field, "offered twice"))
+    seen.add(name)
 
 
 def reports_of(reports: Iterable[pb.Report]) -> list[WorkerReport]:
@@ -174,46 +186,28 @@ def _completed(completed: pb.ActionCompleted) -> Body:
         try:
             structs.parse(results)
         except structs.Unrepresentable as error:
-            return _impossible(f"the result is not JSON: {error}")
+            return impossible(f"the result is not JSON: {error}")
     return Completed(results)
-
-
-def _failed(failed: pb.ActionFailed) -> Body:
-    document = failed.error.SerializeToString()
-    if len(document) > _ERROR_BYTES:
-        return _impossible(f"the action failed with an error of {len(document)} bytes")
-    code = failed.error.code or 2
-    message = failed.error.message[: limits.CANCEL_MESSAGE_BYTES]
-    return Failed(Failure(code, message, document), failed.permanent, _wait(failed.error))
-
-
-def _wait(error: Status) -> int:
-    """Return how many milliseconds the next attempt is to wait, at most a day."""
-    told = RetryInfo()
-    if any(detail.Unpack(told) for detail in error.details):
-        wait: int = told.retry_delay.ToMilliseconds()
-        return min(max(wait, 0), _LONGEST_WAIT_MS)
-    return 0
-
-
-def _impossible(message: str) -> Failed:
-    error = InvalidFields([Violation("results", message)])
-    status = status_of(error)
-    return Failed(Failure(status.code, message, status.SerializeToString()), permanent=True)
 
 
 def _progress(progress: Any) -> Body:
     told = detail(
-        done=_finite(progress.done),
-        total=_finite(progress.total) or None,
+        done=_amount(progress.done),
+        total=_amount(progress.total) or None,
         unit=progress.unit[:64] or None,
         message=progress.message[:1_024] or None,
     )
     return Progressed(told or "{}")
 
 
-def _finite(number: float) -> float:
-    return number if abs(number) < float("inf") else 0.0
+def _amount(number: float) -> float:
+    """Return how much there is of something: 0 for less than nothing, and for no number."""
+    return number if 0 < number < float("inf") else 0.0
+
+
+def _log(entry: Any) -> Body:
+    kind = entry.kind if entry.kind in _LOG_KINDS else LogKind.OUTPUT
+    return Logged(kind, entry.message)
 
 
 def _property(prop: Any) -> Body:
@@ -222,9 +216,9 @@ def _property(prop: Any) -> Body:
 
 _BODIES: Final[dict[str, Callable[[Any], Body]]] = {
     "completed": _completed,
-    "failed": _failed,
+    "failed": failed_of,
     "progress": _progress,
-    "log": lambda entry: Logged(entry.kind or LogKind.OUTPUT, entry.message),
+    "log": _log,
     "property": _property,
     "released": lambda _: Released(),
     "stopped": lambda _: Stopped(),
@@ -236,7 +230,16 @@ def responses_of(outgoing: Outgoing) -> Iterator[bytes]:
     message = pb.WorkResponse()
     size = 0
     for order in outgoing.stops:
-        message.stops.add(number=order.number, lease_token=order.token, reason=order.reason)
+        if size > limits.PAGE_BYTES:
+            yield message.SerializeToString()
+            message, size = pb.WorkResponse(), 0
+        message.stops.add(
+            number=order.number,
+            lease_token=order.token,
+            reason=order.reason,
+            message=order.message,
+        )
+        size += 4 * len(order.message) + 100
     message.acknowledgements.extend(_acknowledgements(outgoing.acknowledgements))
     for assignment in outgoing.assignments:
         if size > limits.PAGE_BYTES:

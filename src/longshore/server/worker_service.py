@@ -13,7 +13,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from longshore.core.errors import InvalidFields, Violation
 from longshore.core.fields import FieldType
-from longshore.core.lanes import Session
+from longshore.core.lanes import SECRET_BYTES, Session
 from longshore.core.page_tokens import PageToken, question
 from longshore.engine.engine import Engine
 from longshore.engine.live import LiveSession
@@ -30,10 +30,10 @@ from longshore.v1.worker_service_pb2 import (
     WorkResponse,
 )
 
-_SECRET_BYTES: Final = 32
-
 #: Messages with reports that may be in the writer at once, before the next one is read.
 _REPORTS_IN_FLIGHT: Final = 4
+
+_PLACE_TYPES: Final = (FieldType.TEXT, FieldType.INT)
 
 
 class WorkerService:
@@ -71,21 +71,21 @@ class WorkerService:
     async def ListWorkers(self, request: ListWorkersRequest, call: Call) -> ListWorkersResponse:
         size = page_size(request.page_size)
         asked = question("workers", call.caller.tenant)
-        after = 0
+        after: tuple[str | int, ...] = ("", 0)
         if request.page_token:
-            token = PageToken.decode(request.page_token, asked, (FieldType.INT,))
-            after = int(token.after[0])
+            after = PageToken.decode(request.page_token, asked, _PLACE_TYPES).after
         await self._engine.learn()  # Of those who came to another server just now.
-        sessions = sorted(
+        sessions = [
             session
             for session in self._engine.catalog.current.sessions.values()
-            if session.tenant == call.caller.tenant and session.number > after
-        )
+            if session.tenant == call.caller.tenant and _place(session) > after
+        ]
+        sessions.sort(key=_place)
         response = ListWorkersResponse(workers=await self._infos(sessions[:size]))
         if len(sessions) > size:
-            last = sessions[size - 1].number
+            last = _place(sessions[size - 1])
             revision = self._engine.feed.revision
-            response.next_page_token = PageToken(asked, (last,), revision).encode()
+            response.next_page_token = PageToken(asked, last, revision).encode()
         return response
 
     async def _infos(self, sessions: Sequence[Session]) -> list[WorkerInfo]:
@@ -101,6 +101,11 @@ class WorkerService:
             else:
                 worker_infos.show_elsewhere(info, known[number], since)
         return list(infos.values())
+
+
+def _place(session: Session) -> tuple[str, int]:
+    """Return what workers are listed by: names need not be unique."""
+    return session.worker, session.number
 
 
 class _Stream:
@@ -188,12 +193,12 @@ async def _read(call: Call) -> WorkRequest | None:
 
 def _secret_of(session_id: str) -> bytes:
     if not session_id:
-        return secrets.token_bytes(_SECRET_BYTES)
+        return secrets.token_bytes(SECRET_BYTES)
     try:
         secret = base64.urlsafe_b64decode(session_id.encode("ascii"))
     except ValueError:
         secret = b""
-    if len(secret) != _SECRET_BYTES:
+    if len(secret) != SECRET_BYTES:
         raise InvalidFields([Violation("hello.session_id", "not an id that was given here")])
     return secret
 

@@ -36,6 +36,15 @@ LARGE: Final = frozenset(
     }
 )
 _WHOLE_NUMBERS: Final = 2.0**53  #: Below it every whole number is one of a double.
+#: What is raised for a packed message that is unknown, broken, or has no form in JSON.
+_UNPRINTABLE: Final = (
+    DecodeError,
+    KeyError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    json_format.Error,
+)
 _NOT_FINITE: Final = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 
@@ -187,7 +196,10 @@ def _list(message: Any) -> list[Any]:
 
 
 def _any(message: AnyMessage) -> dict[str, Any]:
-    """Return what is packed, with its type; what nobody here knows is shown as bytes."""
+    """Return what is packed, with its type.
+
+    What nobody here knows, or can print, is shown as bytes: it may be of one in a list of many.
+    """
     if not message.type_url:
         return {}
     head = {"@type": message.type_url}
@@ -195,7 +207,7 @@ def _any(message: AnyMessage) -> dict[str, Any]:
         kind = Default().FindMessageTypeByName(message.type_url.rpartition("/")[2])
         shape = shape_of(kind)
         packed = shape(GetMessageClass(kind).FromString(message.value))
-    except (KeyError, DecodeError):
+    except _UNPRINTABLE:
         return {**head, "value": base64.b64encode(message.value).decode()}
     return {**head, **packed} if isinstance(shape, _Fields) else {**head, "value": packed}
 
