@@ -8,9 +8,11 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
+from longshore.stores import scanning
 from tests.tools.certificates import authority, stranger
+from tests.tools.ports import unused_tcp_port_factory
 
-__all__ = ["authority", "stranger"]
+__all__ = ["authority", "stranger", "unused_tcp_port_factory"]
 
 
 @pytest.fixture(autouse=True)
@@ -26,3 +28,12 @@ def logs_as_before() -> Iterator[None]:
         structlog.reset_defaults()
         root.handlers[:] = handlers
         root.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def scans_have_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no list or count be cut short because the machine is busy.
+
+    What becomes of those that are cut short is a matter of `test_scans`.
+    """
+    monkeypatch.setattr(scanning, "SCAN_SECONDS", 30.0)

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,9 +54,16 @@ async def piped(server: Server, *words: str | Path, data: bytes = b"") -> tuple[
 
 
 async def on_a_terminal(
-    server: Server, *words: str | Path, columns: int = 120
+    server: Server,
+    *words: str | Path,
+    columns: int = 120,
+    pieces: list[bytes] | None = None,
 ) -> tuple[int, str]:
-    """Run a command on a pseudo terminal; return its exit code and what was drawn."""
+    """Run a command on a pseudo terminal; return its exit code and what was drawn.
+
+    `pieces` gets it as it is drawn.
+    """
+    pieces = [] if pieces is None else pieces
     ours, theirs = pty.openpty()
     process = await asyncio.create_subprocess_exec(
         COMMAND,
@@ -72,16 +80,21 @@ async def on_a_terminal(
         cwd=ROOT,
     )
     os.close(theirs)
-    drawn = await within(asyncio.to_thread(_read, ours), "the end of a command on a terminal")
-    return await process.wait(), drawn
+    reading = asyncio.to_thread(_read, ours, pieces)
+    await within(reading, "the end of a command on a terminal")
+    return await process.wait(), text_of(pieces)
 
 
-def _read(terminal: int) -> str:
-    pieces: list[bytes] = []
+def text_of(pieces: Sequence[bytes]) -> str:
+    """Return what was drawn, without what moves the cursor and colours."""
+    drawn = b"".join(pieces).decode(errors="replace")
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn)
+
+
+def _read(terminal: int, pieces: list[bytes]) -> None:
     try:
         while piece := os.read(terminal, 65_536):
             pieces.append(piece)
     except OSError:  # the other side is closed
         pass
     os.close(terminal)
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", b"".join(pieces).decode())

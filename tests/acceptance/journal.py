@@ -21,7 +21,8 @@ def read_journal(path: Path) -> list[Note]:
     if not path.exists():
         return []
     notes: list[Note] = []
-    for line in path.read_text().splitlines():
+    # What comes after the last end of a line is being written.
+    for line in path.read_text().split("\n")[:-1]:
         word, operation_id, attempt, pid, step = line.split()
         notes.append(Note(word, operation_id, int(attempt), int(pid), int(step)))
     return notes

@@ -14,7 +14,7 @@ from longshore.v1.catalog_service_pb2 import Contract, ContractAction, WorkflowT
 from longshore.v1.operation_pb2 import ActionCall, Event
 from longshore.worker import Worker
 from tests.acceptance.processes import Server
-from tests.acceptance.waiting import eventually_answered, within
+from tests.acceptance.waiting import PATIENCE_SECONDS, eventually_answered, within
 from tests.tools.proxy import Proxy
 
 
@@ -52,17 +52,20 @@ class Quay:
 
     def client(self, tenant: str = "") -> Client:
         """Return a client, to be used for as long as there is the quay."""
-        self._clients.append(Client(self.address, tenant=tenant))
+        # A submit is repeated for as long as a server takes to start.
+        self._clients.append(Client(self.address, tenant=tenant, timeout=PATIENCE_SECONDS))
         return self._clients[-1]
 
     async def kill(self) -> None:
         """End the server as a power cut would."""
         await self.server.kill()
-        self._proxy.cut()
+        # Nobody is let on to whoever is given its port next.
+        self._proxy.refuse()
 
     async def start(self) -> None:
         """Start a server where one was killed, and wait until all clients have found it."""
         self._proxy.target = (await self._start()).address
+        self._proxy.heal()
         for client in self._clients:
             await eventually_answered(partial(_reached, client), "a connection")
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from tests.acceptance.processes import Server
 from tests.tools.cluster import Cluster
+from tests.tools.ports import steady_address
 from tests.tools.proxy import Proxy
 
 
@@ -42,8 +43,14 @@ class Roadstead:
             await Proxy(self.cluster.address).__aenter__() for _ in self._clocks_ahead
         ]
         # At the same time: one of them makes the tables, all others wait for it.
-        starting = [self._server(index) for index in range(len(self.proxies))]
-        self.servers = await asyncio.gather(*(one.__aenter__() for one in starting))
+        self.servers = [self._server(index) for index in range(len(self.proxies))]
+        starting = asyncio.gather(
+            *(one.__aenter__() for one in self.servers), return_exceptions=True
+        )
+        for error in await starting:
+            if isinstance(error, BaseException):
+                await self.__aexit__(type(error), error, None)
+                raise error
         return self
 
     async def __aexit__(
@@ -74,6 +81,10 @@ class Roadstead:
         """The name of the database."""
         return urlsplit(self._url).path.removeprefix("/")
 
+    def has_expired_sessions(self) -> bool:
+        """Whether a server has said so."""
+        return any("sessions_expired" in line for one in self.servers for line in one.err)
+
     async def query(self, sql: str, *parameters: Any) -> list[Any]:
         """Ask the database as its superuser."""
         return await self.cluster.query(sql, *parameters, database=self.database)
@@ -89,13 +100,13 @@ class Roadstead:
         self._killed.append(killed)
         self.servers[index] = await self._server(index, killed.address).__aenter__()
 
-    def _server(self, index: int, listen: str = "127.0.0.1:0") -> Server:
+    def _server(self, index: int, listen: str = "") -> Server:
         ahead = self._clocks_ahead[index]
         server = Server(
             self._url.replace(self.cluster.address, self.proxies[index].address),
             *("--files", self._folder / "files"),
             *("--beat", f"{self._beat:g}s", "--time-to-live", f"{self._time_to_live:g}s"),
-            listen=listen,
+            listen=listen or steady_address(),
             environment={"CLOCK_AHEAD_SECONDS": str(ahead)},
         )
         if ahead:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from tests.acceptance.waiting import eventually, within
 #: Workers are given up after a second of silence.
 SHORT = ("--beat", "0.3s", "--time-to-live", "1.2s")
 
-COUNT = 120
+COUNT = 120  #: Of what is submitted at least.
 
 
 def caller(address: str) -> Program:
@@ -26,10 +27,14 @@ def caller(address: str) -> Program:
     return Program("worker", "tests.acceptance.herald:worker", "--server", address)
 
 
-async def submit_steadily(client: Client, url: str) -> None:
-    for number in range(COUNT):
+async def submit_steadily(client: Client, url: str, enough: asyncio.Event) -> int:
+    """Submit until it is enough, so that there always is a call to come; return how much."""
+    for number in itertools.count():
+        if number >= COUNT and enough.is_set():
+            return number
         action = "quick" if number % 5 else "fail"
         await client.tasks.submit(action, callback=Callback(url=url), max_attempts=1)
+    raise AssertionError("numbers never end")
 
 
 async def until_called_back(client: Client, count: int) -> list[Event]:
@@ -68,7 +73,8 @@ async def test_every_end_calls_back_at_least_once_whoever_is_killed(
         ):
             client = quay.client()
             await office.connected()
-            submitting = asyncio.create_task(submit_steadily(client, receiver.url))
+            enough = asyncio.Event()
+            submitting = asyncio.create_task(submit_steadily(client, receiver.url, enough))
             for _ in range(2):
                 async with caller(quay.address) as mortal:
                     before = len(receiver.calls)
@@ -81,15 +87,16 @@ async def test_every_end_calls_back_at_least_once_whoever_is_killed(
                     await mortal.kill()
                     await quay.restart()
             async with caller(quay.address):
-                await within(submitting, "the end of the submits")
-                events = await within(until_called_back(client, COUNT), "the last callback")
+                enough.set()
+                count = await within(submitting, "the end of the submits")
+                events = await within(until_called_back(client, count), "the last callback")
                 callbacks = [
                     task
                     async for task in client.tasks.list(f'queue = "{herald.QUEUE}"', full=True)
                 ]
     check_everything(events, most_attempts=1)
     check_sent_once(events, receiver)
-    assert len(receiver.calls) == COUNT
+    assert len(receiver.calls) == count
     asked = [task.message.spec.actions[0].arguments["operation_id"] for task in callbacks]
     assert sorted(map(str, asked)) == sorted(receiver.calls)
     assert {task.state for task in callbacks} == {"SUCCEEDED"}

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.acceptance.commands import call, on_a_terminal
+from tests.acceptance.commands import call, on_a_terminal, text_of
 from tests.acceptance.processes import Program, Server
+from tests.acceptance.waiting import eventually
 
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
 
@@ -58,18 +59,13 @@ async def test_run_on_a_terminal_shows_a_bar_and_the_result(
     server: Server, tmp_path: Path
 ) -> None:
     gate = tmp_path / "gate"
-    running = asyncio.ensure_future(
-        on_a_terminal(
-            server, "run", "task", "talk/wait_for", f"gate={gate}", "--name", "terminal"
-        )
-    )
-    begun = ("list", "--filter", "name = terminal AND state = RUNNING", "--json")
-    while not (await call(server, *begun)).out:
-        pass
+    pieces: list[bytes] = []
+    words = ("run", "task", "talk/wait_for", f"gate={gate}")
+    running = asyncio.create_task(on_a_terminal(server, *words, pieces=pieces))
+    await eventually(lambda: "1/2 gates, waiting" in text_of(pieces), "a bar")
     gate.touch()
     code, drawn = await running
     assert code == 0
-    assert "1/2 gates, waiting" in drawn
     assert f'"gate": "{gate}"' in drawn
 
 

@@ -8,13 +8,20 @@ import pytest
 
 from longshore.client import Client
 from longshore.v1.operation_pb2 import State
+from longshore.v1.server_service_pb2 import ServerStatus
 from tests.acceptance.checkers import check_everything
 from tests.acceptance.journal import check_nothing_ran_twice, noted
 from tests.acceptance.office import Office
 from tests.acceptance.processes import Dockhand, Server, dockhand_environment
-from tests.acceptance.waiting import eventually, within
+from tests.acceptance.waiting import eventually, eventually_answered, within
+from tests.tools.ports import steady_address
 
 EMBEDDED = ("--worker", "tests.acceptance.work:worker")
+
+
+async def is_ending(client: Client) -> bool:
+    status = await client.server.status()
+    return status.status == ServerStatus.SERVER_STATUS_SHUTDOWN_IN_PROGRESS
 
 
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
@@ -33,6 +40,8 @@ async def test_embedded_work_gets_its_grace(store: Path, journal: Path, gate: Pa
         await eventually(lambda: noted(journal, "start"), "the start of the work")
         server.process.terminate()
         await server.said("draining")
+        async with Client(server.address) as client:
+            await eventually_answered(lambda: is_ending(client), "the status of a drain")
         assert server.running
         gate.touch()
         assert await server.ended() == 0
@@ -81,7 +90,10 @@ async def test_a_second_signal_ends_the_server_at_once(
 async def test_a_worker_elsewhere_outlives_the_drain_and_goes_on_with_the_next_server(
     store: Path, journal: Path, gate: Path
 ) -> None:
-    async with Server(store) as first, Dockhand(first.address, journal) as worker:
+    async with (
+        Server(store, listen=steady_address()) as first,
+        Dockhand(first.address, journal) as worker,
+    ):
         async with Office(first.address) as office:
             task = await office.submit("hold", gate=str(gate))
         await eventually(lambda: noted(journal, "start"), "the start of the work")
@@ -119,7 +131,10 @@ async def test_a_drained_worker_finishes_its_work_and_hands_back_the_rest(
 
 
 async def test_a_client_hardly_notices_that_its_server_is_replaced(store: Path) -> None:
-    async with Server(store) as first, Client(first.address) as client:
+    async with (
+        Server(store, listen=steady_address()) as first,
+        Client(first.address) as client,
+    ):
         submits = [
             asyncio.create_task(client.tasks.submit("quick", allow_unregistered=True))
             for _ in range(200)

@@ -87,8 +87,8 @@ async def test_an_answered_upload_survives_kill_9_at_any_moment_and_of_others_no
                 for berth in berths
             ]
             await eventually(
-                lambda: sum(berth.count for berth in berths) > before,  # noqa: B023
-                "the first answer",
+                lambda: sum(berth.count for berth in berths) > before + 5,  # noqa: B023
+                "some answers",
             )
             # Any moment will do: here the time is the fault, not something waited for.
             await asyncio.sleep(rng.uniform(0, 0.3))

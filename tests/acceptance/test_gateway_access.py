@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -16,13 +15,10 @@ import pytest
 
 from tests.acceptance.processes import Program, Server
 from tests.acceptance.test_gateway import OWN, added, url_of
-from tests.acceptance.waiting import eventually, within
+from tests.acceptance.waiting import eventually, eventually_answered, within
 
 GUESSER, OTHER, THIRD = "127.0.0.3", "127.0.0.2", "127.0.0.4"
 GATEWAY = "127.0.0.1"
-
-#: What nobody waits for who is not slowed, on a loaded machine either.
-SOON_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -39,7 +35,8 @@ class Site:
         self, address: str, token: str, method: str = "GET", path: str = "/v1/tasks", **how: Any
     ) -> httpx.Response:
         """Ask from an address of this machine."""
-        transport = httpx.AsyncHTTPTransport(local_address=address)
+        # Without authorities, whose certificates would be read for each.
+        transport = httpx.AsyncHTTPTransport(local_address=address, verify=False)
         headers = {"authorization": f"Bearer {token}"}
         async with httpx.AsyncClient(transport=transport, timeout=60, headers=headers) as http:
             return await http.request(method, f"{self.url}{path}", **how)
@@ -83,11 +80,11 @@ async def test_who_guesses_through_a_gateway_is_slowed_and_its_other_clients_are
         refused, waiting = await within(
             asyncio.wait(guessing, return_when=asyncio.FIRST_COMPLETED), "a refusal"
         )
-        began = time.monotonic()
+        # They wait for nobody who guesses.
         assert (await here.ask(OTHER, ada)).status_code == 200
         assert (await here.ask(OTHER, guesses[0])).status_code == 401
         assert (await here.ask(THIRD, bob)).status_code == 200
-        assert time.monotonic() - began < SOON_SECONDS
+        assert not all(one.done() for one in waiting)
         assert refused
         assert waiting
         answers = await within(asyncio.gather(*guessing), "all guesses")
@@ -106,8 +103,14 @@ async def test_rates_histories_and_the_audit_log_are_of_who_calls_through_a_gate
 ) -> None:
     async with site(store, tmp_path, "--rate-per-address", "4") as here:
         ada = here.tokens["ada"]
-        answers = await asyncio.gather(*(here.ask(GUESSER, ada) for _ in range(12)))
-        statuses = [one.status_code for one in answers]
+        statuses: list[int] = []
+
+        async def refused() -> bool:
+            answers = await asyncio.gather(*(here.ask(GUESSER, ada) for _ in range(12)))
+            statuses.extend(one.status_code for one in answers)
+            return 429 in statuses
+
+        await eventually_answered(refused, "too many calls in a second")
         assert set(statuses) == {200, 429}
         assert statuses.count(200) >= 4
         body = {"spec": {"actions": [{"action": "x"}]}, "options": {"allowUnregistered": True}}

@@ -16,8 +16,8 @@ from tests.acceptance.processes import Dockhand
 from tests.acceptance.quay import Quay, contract, log_of
 from tests.acceptance.waiting import eventually, within
 
-#: Workers are given up after a second of silence.
-SHORT = ("--beat", "0.3s", "--time-to-live", "1.2s")
+#: Workers are given up after some seconds of silence, which no live one keeps.
+SHORT = ("--beat", "0.5s", "--time-to-live", "3s")
 
 STEPS = 3
 

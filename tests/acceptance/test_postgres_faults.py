@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import signal
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -16,7 +15,7 @@ import pytest
 from tests.acceptance.promises import check_history
 from tests.acceptance.roadstead import Roadstead
 from tests.acceptance.traffic import Traffic
-from tests.acceptance.waiting import eventually_answered
+from tests.acceptance.waiting import eventually, eventually_answered
 from tests.tools.cluster import Cluster
 
 HOUR = 3_600.0
@@ -27,11 +26,12 @@ DISTURB = f"""
     SELECT CASE WHEN random() < 0.3 THEN pg_cancel_backend(pid) ELSE pg_terminate_backend(pid) END
     FROM ({OF_SERVERS} ORDER BY random() LIMIT 3) AS one
 """
-LISTENING = f"SELECT FROM ({OF_SERVERS} AND query ILIKE '%listen%') AS one"
+LISTENING = f"{OF_SERVERS} AND query ILIKE '%listen%'"
 HEAD = "SELECT FROM head FOR UPDATE"
 #: In the order in which servers write them: else one of both would be a deadlock's victim.
 HEARTBEATS = "SELECT FROM heartbeats ORDER BY session FOR UPDATE"
-UNFINISHED = "SELECT FROM operations WHERE state < 4 FOR UPDATE"
+#: Those that nobody writes just now: whoever waits for none is no deadlock's victim.
+UNFINISHED = "SELECT FROM operations WHERE state < 4 FOR UPDATE SKIP LOCKED"
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +48,16 @@ async def roadstead(cluster: Cluster, tmp_path: Path) -> AsyncIterator[Roadstead
 
 @asynccontextmanager
 async def held(roadstead: Roadstead, sql: str) -> AsyncGenerator[None]:
-    """Hold a transaction open after a statement, as somebody may who went to lunch."""
+    """Hold the rows of a statement in an open transaction, as somebody may who went to lunch."""
     connection = await roadstead.cluster.connect(roadstead.database)
+
+    async def hold() -> bool:
+        await connection.execute("ROLLBACK; BEGIN")
+        return bool(await connection.fetch(sql))
+
     try:
-        await connection.execute(f"BEGIN; {sql}")
+        await connection.execute("BEGIN")
+        await eventually_answered(hold, "rows to hold")
         yield
     finally:
         await connection.close()
@@ -177,17 +183,22 @@ async def test_ways_to_the_database_are_cut_anywhere(roadstead: Roadstead) -> No
 
 
 async def test_connections_fall_silent_and_are_replaced(roadstead: Roadstead) -> None:
-    async def relistening() -> bool:
+    stranded: set[int] = set()
+
+    async def listening() -> set[int]:
+        """Return which connections listen, of those that are not stranded, once all do."""
         rows = await roadstead.query(LISTENING, roadstead.database)
-        return len(rows) == 2 * len(roadstead.servers)
+        found = {pid for (pid,) in rows} - stranded
+        return found if len(found) == len(roadstead.servers) else set()
 
     async with Traffic(roadstead.addresses) as traffic:
         await traffic.goes_on()
+        # The database does not know that nobody will hear it over these.
+        stranded |= await eventually_answered(listening, "servers that listen")
         for proxy in roadstead.proxies:
             proxy.strand()
         await traffic.goes_on()
-        # The database does not know that nobody hears it over the two connections before.
-        await eventually_answered(relistening, "servers that listen again")
+        await eventually_answered(listening, "servers that listen again")
         check_history(await traffic.history(roadstead.revisions))
 
 
@@ -237,11 +248,7 @@ async def test_clocks_of_servers_are_hours_apart(cluster: Cluster, tmp_path: Pat
     ):
         await traffic.goes_on(50)
         traffic.lose_a_worker()
-        saying = [
-            asyncio.ensure_future(server.said("sessions_expired"))
-            for server in roadstead.servers
-        ]
-        await asyncio.wait(saying, return_when=asyncio.FIRST_COMPLETED)
+        await eventually(roadstead.has_expired_sessions, "the end of the worker's session")
         await traffic.goes_on(50)
         await roadstead.servers[0].kill()
         await traffic.goes_on()

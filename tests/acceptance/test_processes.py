@@ -24,6 +24,7 @@ from tests.acceptance.office import Office
 from tests.acceptance.processes import Dockhand, Program, Server, dockhand_environment
 from tests.acceptance.waiting import eventually, eventually_answered, within
 from tests.tools.certificates import Authority, put
+from tests.tools.ports import steady_address
 from tests.tools.postgres import databases
 
 WORK = ("--worker", "tests.acceptance.work:worker")
@@ -193,7 +194,7 @@ async def test_a_second_signal_ends_all_processes_at_once(
 async def test_processes_whose_parent_was_killed_drain_and_leave_the_port(
     url: str, two: tuple[str | Path, ...]
 ) -> None:
-    async with Server(url, *two) as server:
+    async with Server(url, *two, listen=steady_address()) as server:
         pids = children(server).values()
         await server.kill()
         await all_gone(pids)

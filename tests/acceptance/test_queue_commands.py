@@ -149,7 +149,7 @@ async def test_the_mode_is_shown_and_set(server: Server) -> None:
         "the next start does not end this"
     )
     refused = await call(
-        server, "submit", "task", "archive/scan", f"path={FOLDER}", "--timeout", "2s"
+        server, "submit", "task", "archive/scan", f"path={FOLDER}", "--timeout", "20s"
     )
     assert refused.code == 3
     assert "`longshore mode active` ends it" in refused.err

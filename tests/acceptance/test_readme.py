@@ -8,7 +8,7 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from longshore.server.task_service import TaskService
 from longshore.server.worker_service import WorkerService
 from tests.acceptance.processes import COMMAND, ROOT
 from tests.acceptance.waiting import eventually_answered, within
+from tests.tools.ports import steady_address
 
 README = (ROOT / "README.md").read_text()
 _LINE_BYTES = 4 * 1024 * 1024  #: As long as a message may be.
@@ -139,14 +140,10 @@ async def shell(checkout: Path, server: str) -> AsyncIterator[Shell]:
         await within(process.wait(), "the end of the shell")
 
 
-async def test_every_command_of_the_readme_succeeds(
-    shell: Shell, server: str, unused_tcp_port_factory: Callable[[], int]
-) -> None:
+@pytest.mark.timeout(360)  # They are many, and each of them is a process.
+async def test_every_command_of_the_readme_succeeds(shell: Shell, server: str) -> None:
     printed: dict[str, str] = {}
-    others = {
-        address: f"127.0.0.1:{unused_tcp_port_factory()}"
-        for address in ("127.0.0.1:50052", "127.0.0.1:8080")
-    }
+    others = {address: steady_address() for address in ("127.0.0.1:50052", "127.0.0.1:8080")}
     for block in blocks("console"):
         for command in commands(block):
             typed = command

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Mapping
@@ -65,8 +66,14 @@ def parcel(number: int) -> Parcel:
     return Parcel((CHANNEL, CHANNEL, STORE)[number % 3], size if number % 10 else None)
 
 
-async def submit_steadily(client: Client, parcels: dict[str, Parcel]) -> None:
-    for one in map(parcel, range(240)):
+async def submit_steadily(
+    client: Client, parcels: dict[str, Parcel], enough: asyncio.Event
+) -> None:
+    """Submit until it is enough, so that there always is a result to come; not too little."""
+    for number in itertools.count():
+        if number >= 240 and enough.is_set():
+            return
+        one = parcel(number)
         action = "fail" if one.size is None else "weigh"
         arguments = {} if one.size is None else {"size": one.size}
         task = await client.tasks.submit(
@@ -98,7 +105,8 @@ async def test_results_come_in_order_until_they_are_acknowledged_while_servers_a
         await office.connected()
         consignee = Consignee(office, rng)
         listening = asyncio.create_task(consignee.listen())
-        submitting = asyncio.create_task(submit_steadily(client, parcels))
+        enough = asyncio.Event()
+        submitting = asyncio.create_task(submit_steadily(client, parcels, enough))
         for _ in range(3):
             before = len(consignee.results)
             await eventually(
@@ -108,6 +116,7 @@ async def test_results_come_in_order_until_they_are_acknowledged_while_servers_a
             # Any moment will do: here the time is the fault, not something waited for.
             await asyncio.sleep(rng.uniform(0, 0.3))
             await quay.restart()
+        enough.set()
         await within(submitting, "the end of the submits")
         await until_ended(client, parcels)
         events = await log_of(client)

@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -398,7 +398,8 @@ def command_lines(programs: Sequence[Program]) -> bytes:
         pid = waiting.pop()
         found.append(Path(f"/proc/{pid}/cmdline").read_bytes())
         for task in Path(f"/proc/{pid}/task").iterdir():
-            waiting += map(int, (task / "children").read_text().split())
+            with suppress(FileNotFoundError, ProcessLookupError):  # A thread may end any time.
+                waiting += map(int, (task / "children").read_text().split())
     return b"\n".join(found)
 
 

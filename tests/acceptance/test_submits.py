@@ -61,7 +61,7 @@ async def test_an_answered_submit_survives_kill_9_at_any_moment(store: Path) -> 
                 asyncio.create_task(submit_until_it_dies(office, answered, unanswered))
                 for _ in range(40)
             ]
-            await eventually(lambda: len(answered) > before, "the first answer")  # noqa: B023
+            await eventually(lambda: len(answered) > before + 20, "some answers")  # noqa: B023
             # Any moment will do: here the time is the fault, not something waited for.
             await asyncio.sleep(rng.uniform(0, 0.25))
             await server.kill()

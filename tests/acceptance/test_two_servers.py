@@ -17,6 +17,7 @@ from longshore.worker import Worker
 from tests.acceptance.commands import call
 from tests.acceptance.processes import Dockhand, Program, Server
 from tests.acceptance.waiting import eventually_answered, within
+from tests.tools.ports import steady_address
 from tests.tools.postgres import databases
 from tests.tools.proxy import Proxy
 
@@ -81,7 +82,10 @@ async def test_clients_and_workers_spread_and_go_elsewhere_when_a_server_is_kill
 ) -> None:
     stopping = asyncio.Event()
     async with AsyncExitStack() as stack:
-        servers = [await stack.enter_async_context(Server(url, *files)) for _ in range(2)]
+        servers = [
+            await stack.enter_async_context(Server(url, *files, listen=steady_address()))
+            for _ in range(2)
+        ]
         doors = [await stack.enter_async_context(Proxy(one.address)) for one in servers]
         addresses = [door.address for door in doors]
         left = await stack.enter_async_context(Client(servers[1].address))

@@ -18,11 +18,15 @@ from tests.acceptance.journal import (
 from tests.acceptance.office import Office, all_ended, request, retry
 from tests.acceptance.processes import Dockhand, Server
 from tests.acceptance.waiting import eventually, eventually_answered
+from tests.tools.ports import steady_address
 from tests.tools.proxy import Proxy
 
-#: Workers are given up after a second of silence.
-TIME_TO_LIVE = 1.2
-SHORT = ("--beat", "0.3s", "--time-to-live", f"{TIME_TO_LIVE}s")
+BEAT = 0.5
+#: Workers are given up after so many seconds of silence, which no live one keeps.
+TIME_TO_LIVE = 3.0
+SHORT = ("--beat", f"{BEAT}s", "--time-to-live", f"{TIME_TO_LIVE}s")
+#: Longer than a time to live, and than a reaper takes to see that it is over.
+OVER_SECONDS = TIME_TO_LIVE + 2 * BEAT
 
 
 async def begun(journal: Path, task_id: str, attempt: int = 1) -> None:
@@ -201,7 +205,7 @@ async def test_a_server_that_was_gone_for_longer_than_every_time_to_live_loses_n
     store: Path, journal: Path, gate: Path, fault: str
 ) -> None:
     async with (
-        Server(store, *SHORT) as first,
+        Server(store, *SHORT, listen=steady_address()) as first,
         Proxy(first.address) as proxy,
         Dockhand(proxy.address, journal),
         Office(first.address) as office,
@@ -214,7 +218,7 @@ async def test_a_server_that_was_gone_for_longer_than_every_time_to_live_loses_n
         else:
             first.freeze()
         # The absence is the fault: it has to last.
-        await asyncio.sleep(3 * TIME_TO_LIVE)
+        await asyncio.sleep(OVER_SECONDS)
         if fault == "killed":
             async with Server(store, *SHORT) as second, Office(second.address) as other:
                 proxy.target = second.address
@@ -227,7 +231,7 @@ async def test_a_server_that_was_gone_for_longer_than_every_time_to_live_loses_n
 async def keeps_its_lease(office: Office, task_id: str, journal: Path, gate: Path) -> None:
     """See that a lease outlives the time in which it could be lost by mistake, and its work."""
     # Whatever a reaper does wrongly it has done after this time.
-    await asyncio.sleep(2 * TIME_TO_LIVE)
+    await asyncio.sleep(OVER_SECONDS)
     assert (await office.get(task_id)).status.state == State.STATE_RUNNING
     gate.touch()
     done = await office.ended(task_id)
@@ -240,7 +244,7 @@ async def test_a_half_open_connection_is_given_up_and_the_work_is_kept(
     store: Path, journal: Path, gate: Path
 ) -> None:
     async with (
-        Server(store, "--beat", "0.3s", "--time-to-live", "5s") as server,
+        Server(store, "--beat", "0.3s", "--time-to-live", "20s") as server,
         Proxy(server.address) as proxy,
         Dockhand(proxy.address, journal),
         Office(server.address) as office,

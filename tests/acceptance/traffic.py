@@ -43,7 +43,7 @@ from tests.acceptance.histories import (
 from tests.acceptance.lighterman import ACTIONS, PASSING, SERVICE, Lighterman
 from tests.acceptance.office import Office, events_of, request, retry
 from tests.acceptance.promises import MOST_ATTEMPTS
-from tests.acceptance.waiting import eventually, eventually_answered
+from tests.acceptance.waiting import eventually, eventually_answered, within
 
 T = TypeVar("T")
 
@@ -64,6 +64,7 @@ class Traffic:
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
         self._calling: list[asyncio.Task[None]] = []
+        self._closing = False
         self._submits: list[Submitted] = []
         self._cancels: list[Canceled] = []
         self._executions: list[Executed] = []
@@ -150,9 +151,13 @@ class Traffic:
         `revisions` reads from the disk the revisions of all events, and whether each is of an
         operation.
         """
-        for task in self._calling:
-            task.cancel()
-        await asyncio.gather(*self._calling, return_exceptions=True)
+        # What a caller has begun is answered: a submit that it left might be written any time.
+        self._closing = True
+        calling = asyncio.gather(*self._calling, return_exceptions=True)
+        for ended in await within(calling, "the last answers to all callers"):
+            if isinstance(ended, Exception):
+                raise ended
+        self._calling.clear()
         office = self._offices[0]
         tasks = await eventually_answered(lambda: self._ended_tasks(office), "the ends of all")
         operations = [_kept(task) for task in tasks]
@@ -203,10 +208,12 @@ class Traffic:
     # Callers.
 
     async def _call(self, name: str, offices: Sequence[Office]) -> None:
-        """Submit one operation after the other; repeat and cancel some of them."""
+        """Submit one operation after the other until all close; repeat and cancel some."""
         chance = random.Random(self._chance.random())
         turns = deque(offices)
         for number in itertools.count():
+            if self._closing:
+                return
             options = retry(MOST_ATTEMPTS)
             options.labels["colour"] = chance.choice(COLOURS)
             if chance.random() < 0.1:

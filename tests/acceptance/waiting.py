@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 #: Nothing takes so long, even on a loaded machine, unless it is broken.
-PATIENCE_SECONDS = 45.0
+PATIENCE_SECONDS = 90.0
 
 _LOOK_EVERY_SECONDS = 0.01
 

@@ -59,6 +59,8 @@ def test_a_target_of_a_ratio_is_not_met_by_the_value() -> None:
     ]
 
 
+# A machine that has more to do takes minutes for it.
+@pytest.mark.timeout(600)
 def test_a_quick_run_measures_all_that_is_asked_for(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     wanted = {

@@ -306,7 +306,7 @@ def outline(outcome: object) -> object:
             return getattr(outcome, "number", outcome)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", CANDIDATES)
 def test_any_sequence_of_changes_to_files_leaves_no_blob_unknown(name: str) -> None:
     play(FileMachine, name)

@@ -471,7 +471,7 @@ class StoreMachine(Ground):
         self.run(self.world.reopen())
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", CANDIDATES)
 def test_any_sequence_of_changes_leaves_what_the_model_says(name: str) -> None:
     play(StoreMachine, name)

@@ -21,13 +21,13 @@ class MovingFiles(FileMachine, Moving):
     """Goes on with files."""
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", CANDIDATES)
 def test_a_store_that_moves_goes_on_as_if_nothing_had_happened(name: str) -> None:
     play(MovingStore, name, _EXAMPLES)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", CANDIDATES)
 def test_files_of_a_store_that_moves_are_all_there(name: str) -> None:
     play(MovingFiles, name, _EXAMPLES)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from longshore.worker import Worker
 #: How the gateway comes to its server: from another process, or in the server's own.
 WAYS = ("wire", "inside")
 
-GRACE_SECONDS = 10.0  #: What a gateway that stops gives to whoever is still there.
+GRACE_SECONDS = 60.0  #: What a gateway that stops gives to whoever is still there.
 
 
 @dataclass(slots=True)
@@ -64,7 +65,7 @@ class World:
         """Let a worker work until the end."""
         welcomed = asyncio.Event()
         self.inside.start(worker, welcomed)
-        await asyncio.wait_for(welcomed.wait(), 20)
+        await asyncio.wait_for(welcomed.wait(), 60)
 
 
 @asynccontextmanager
@@ -108,7 +109,7 @@ async def gateway(
         async with (
             Inside(Door(server.address, worker_token), grace_seconds=0) as inside,
             serving(parts, grace_seconds=GRACE_SECONDS) as address,
-            httpx.AsyncClient(base_url=f"http://{address}", timeout=30) as http,
+            httpx.AsyncClient(base_url=f"http://{address}", timeout=60) as http,
         ):
             world = World(
                 f"http://{address}", http, principals, server.address, engine, clock, inside
@@ -116,8 +117,27 @@ async def gateway(
             yield world, tokens
 
 
+@contextmanager
+def kept_port() -> Generator[int]:
+    """Keep a port that is given to nobody, and on which a gateway can listen meanwhile."""
+    with socket.socket() as keeper:
+        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        keeper.bind(("127.0.0.1", 0))
+        port: int = keeper.getsockname()[1]
+        yield port
+
+
 def _token(secrets: Secrets) -> str:
     return secrets.token.secret_text if secrets.token else ""
 
 
-__all__ = ["GRACE_SECONDS", "WAYS", "Entry", "GatewaySettings", "Mount", "World", "gateway"]
+__all__ = [
+    "GRACE_SECONDS",
+    "WAYS",
+    "Entry",
+    "GatewaySettings",
+    "Mount",
+    "World",
+    "gateway",
+    "kept_port",
+]

@@ -144,7 +144,7 @@ async def _working(world: World, token: str, tenant: str) -> AsyncGenerator[None
         world.server_address, tenant=tenant, token=token, welcomed=welcomed, stopping=stopping
     )
     task = asyncio.create_task(run)
-    await asyncio.wait_for(welcomed.wait(), 20)
+    await asyncio.wait_for(welcomed.wait(), 60)
     yield
     stopping.set()
     await task

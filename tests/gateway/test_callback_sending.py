@@ -146,9 +146,10 @@ async def test_no_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPa
 
 
 async def test_who_does_not_answer_in_time_is_given_up() -> None:
-    rules = CallbackRules(allowed_networks=LOOPBACK, timeout=timedelta(milliseconds=200))
+    # Long enough to connect, which is told in other words if it takes so long itself.
+    rules = CallbackRules(allowed_networks=LOOPBACK, timeout=timedelta(seconds=1))
     async with receiver(b"") as called:
-        with pytest.raises(Unanswered, match=r"no answer within 0\.2 s"):
+        with pytest.raises(Unanswered, match="no answer within 1 s"):
             await send(f"http://quay.example:{called.port}/", rules=rules)
     async with receiver(b"HTTP/1.1 200 OK\r\n") as called:  # The head has no end.
         with pytest.raises(Unanswered):

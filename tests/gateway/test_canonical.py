@@ -14,6 +14,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc.status_pb2 import Status
 from structlog.testing import capture_logs
 
+from longshore.gateway.canonical import streams
 from longshore.gateway.canonical.bindings import Routes, bindings
 from longshore.gateway.canonical.printing import printed
 from longshore.gateway.settings import GatewaySettings, Limits
@@ -364,7 +365,7 @@ async def test_who_leaves_in_the_midst_of_a_body_is_no_fault(here: Site) -> None
         writer.write(b"POST /v1/tasks HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{")
         await writer.drain()
         writer.close()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not logs:
                 await asyncio.sleep(0.01)
     assert [(one["event"], one["status"]) for one in logs] == [("request", 0)]
@@ -448,8 +449,15 @@ async def test_refusals_of_the_server_come_with_their_details(here: Site) -> Non
     ],
 )
 async def test_codes_of_grpc_become_statuses_of_http(
-    here: Site, verb: str, path: str, body: Any, status: int, reason: str
+    here: Site,
+    verb: str,
+    path: str,
+    body: Any,
+    status: int,
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(streams, "_FIRST_SECONDS", 30.0)  # However busy the machine is.
     answer = await here.ask(verb, path, body)
     assert (answer.status_code, answer.json()["details"][0]["reason"]) == (status, reason)
 
@@ -467,7 +475,7 @@ async def test_a_request_id_that_is_used_again_is_a_conflict(here: Site) -> None
 async def test_strangers_are_told_how_to_show_who_they_are(here: Site) -> None:
     for shown in ("", "Bearer wrong", "Bearer \xe9"):
         headers = [(b"authorization", shown.encode("latin-1"))] if shown else []
-        async with httpx.AsyncClient(base_url=here.world.url) as stranger:
+        async with httpx.AsyncClient(base_url=here.world.url, timeout=30) as stranger:
             answer = await stranger.get("/v1/caller", headers=headers)
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"] == 'Bearer realm="longshore"'
@@ -540,7 +548,7 @@ async def test_head_is_get_without_the_body(here: Site) -> None:
     answer = await here.ask("HEAD", "/v1/caller")
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["content-length"] == got.headers["content-length"]
-    answer = await asyncio.wait_for(here.ask("HEAD", "/v1/any:watch"), 10)
+    answer = await asyncio.wait_for(here.ask("HEAD", "/v1/any:watch"), 30)
     assert (answer.status_code, answer.content) == (200, b"")
 
 

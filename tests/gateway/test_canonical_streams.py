@@ -69,7 +69,7 @@ async def test_a_watch_is_server_sent_events_for_who_asks_for_them(here: Site) -
     path = f"/v1/tasks:watch?ids={task_id}&after_revision=0"
     async with here.world.http.stream("GET", path, headers=EVENTS) as answer:
         assert answer.headers["content-type"] == "text/event-stream"
-        found = [event async for event in events(answer)]
+        found = [event async for event in events(answer) if "data" in event]
     for event in found:
         assert json.loads(event["data"])["result"]["revision"] == event["id"]
     assert json.loads(found[-1]["data"])["result"]["end"] == "END_DONE"
@@ -90,6 +90,7 @@ async def test_events_go_on_after_the_last_that_was_seen(here: Site) -> None:
         seen = [
             change["event"]["revision"]
             async for event in events(two)
+            if "data" in event
             for change in json.loads(event["data"])["result"]["changes"]
         ]
     assert seen == [one["revision"] for one in history["events"][2:]]
@@ -111,8 +112,9 @@ async def test_who_has_nothing_to_be_told_gets_a_sign_of_life(
 
 
 async def test_a_stream_that_fails_at_once_is_answered_with_the_status_of_the_failure(
-    here: Site,
+    here: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(streams, "_FIRST_SECONDS", 30.0)  # However busy the machine is.
     for headers in ({}, EVENTS, {"accept": "image/png"}):
         answer = await here.ask("GET", "/v1/tasks/nobody/result", headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (404, 5)
@@ -145,17 +147,17 @@ async def test_a_client_that_goes_away_ends_the_call(here: Site) -> None:
     before = _watched(here)
     async with here.world.http.stream("GET", path) as answer:
         await anext(answer.aiter_lines())
-        async with asyncio.timeout(10):
-            while _watched(here) == before:
+        async with asyncio.timeout(30):
+            while not (asked := _watched(here) - before):
                 await asyncio.sleep(0.01)
-    async with asyncio.timeout(10):
-        while _watched(here) > before:
+    async with asyncio.timeout(30):
+        while asked & _watched(here):
             await asyncio.sleep(0.01)
 
 
-def _watched(here: Site) -> int:
-    """Return how many questions are asked by watches."""
-    return len(here.world.engine.feed._by_matcher)  # pyright: ignore[reportPrivateUsage]
+def _watched(here: Site) -> set[object]:
+    """Return the questions that are asked by watches, of which those of others may end."""
+    return {*here.world.engine.feed._by_matcher}  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_what_nobody_waits_for_any_more_is_cancelled() -> None:
@@ -171,7 +173,7 @@ async def test_what_nobody_waits_for_any_more_is_cancelled() -> None:
             await asyncio.Event().wait()
         return departure.gone
 
-    assert await asyncio.wait_for(call(), 10)
+    assert await asyncio.wait_for(call(), 30)
 
 
 async def test_who_cancels_an_answer_from_within_is_obeyed() -> None:

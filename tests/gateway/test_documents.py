@@ -261,7 +261,7 @@ async def test_documents_answer_head_and_nothing_else(world: World) -> None:
 
 
 async def test_the_document_does_not_need_a_credential(world: World) -> None:
-    async with httpx.AsyncClient(base_url=world.url) as stranger:
+    async with httpx.AsyncClient(base_url=world.url, timeout=30) as stranger:
         assert (await stranger.get("/openapi.json")).status_code == 200
 
 

@@ -22,10 +22,12 @@ from tests.service import harness as service
 
 
 @asynccontextmanager
-async def alone(server: str, token: str) -> AsyncGenerator[httpx.AsyncClient]:
+async def alone(
+    server: str, token: str, timeout: float = 30.0
+) -> AsyncGenerator[httpx.AsyncClient]:
     """Run a gateway in front of a server as it is, with such a token of its own."""
     settings = GatewaySettings(listen="127.0.0.1:0", mounts={})
-    async with Relay(server, timeout=1) as relay:
+    async with Relay(server, timeout=timeout) as relay:
         way = Way(relay, lambda: {"authorization": f"Bearer {token}"})
         async with (
             serving(Gateway(settings, way, Links(settings)), grace_seconds=1) as address,
@@ -48,7 +50,7 @@ async def test_a_gateway_says_that_it_lives_and_is_ready(tmp_path: Path) -> None
 
 
 async def test_without_a_server_it_lives_and_is_not_ready(tmp_path: Path) -> None:
-    async with alone("127.0.0.1:1", "x") as http:
+    async with alone("127.0.0.1:1", "x", timeout=1) as http:
         assert (await http.get("/healthz")).status_code == 200
         with capture_logs() as logs:
             answer = await http.get("/readyz")
@@ -73,7 +75,7 @@ async def test_a_server_that_does_not_know_the_gateway_makes_it_not_ready(
 
 
 async def test_a_server_that_is_asked_too_often_is_there(tmp_path: Path) -> None:
-    limits = AccessLimits(calls_per_address=1)
+    limits = AccessLimits(calls_per_address=0.01)  # One, while this test lasts.
     async with (
         service.serving(tmp_path / "longshore.db", limits=limits) as world,
         alone(world.server.address, "x") as http,

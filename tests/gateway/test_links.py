@@ -15,7 +15,7 @@ from longshore.gateway.links import Links
 from longshore.gateway.running import Entrance, running
 from longshore.gateway.settings import CallbackRules, GatewaySettings, Mount, TlsFiles
 from longshore.worker import Worker
-from tests.gateway.harness import World, gateway
+from tests.gateway.harness import World, gateway, kept_port
 from tests.gateway.outbound import LOOPBACK, OWN
 from tests.gateway.receiver import receiver
 
@@ -87,7 +87,7 @@ async def test_a_callback_tells_the_port_that_was_chosen_for_0(
         entrance = Entrance(servers=world.server_address, token=tokens["own"])
         async with running(settings, entrance, 1) as address, receiver() as called:
             port = address.rpartition(":")[2]
-            async with httpx.AsyncClient() as http:
+            async with httpx.AsyncClient(timeout=30) as http:
                 answer = await http.post(
                     f"http://127.0.0.1:{port}/mdworkbench/launch?id=clean",
                     headers={"status-location": f"http://127.0.0.1:{called.port}/"},
@@ -105,20 +105,19 @@ async def test_a_callback_tells_the_port_that_was_chosen_for_0(
 async def test_a_dialect_on_a_host_or_a_port_of_its_own_links_to_itself(
     tmp_path: Path, public_url: str
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    settings = GatewaySettings(
-        public_url=public_url,
-        mounts={
-            "mdworkbench": Mount.parse("mdw.example.org/"),
-            "ehealth": Mount.parse(f":{port}/"),
-        },
-    )
-    async with gateway(tmp_path, settings, "mdworkbench", "ehealth") as (world, _):
-        shared = world.url.rpartition(":")[2]
-        headers = {"host": f"mdw.example.org:{shared}"}
-        stored = await world.http.post("/storage", headers=headers)
-        failed = await world.http.get(f"http://127.0.0.1:{port}/patients/x")
+    with kept_port() as port:
+        settings = GatewaySettings(
+            public_url=public_url,
+            mounts={
+                "mdworkbench": Mount.parse("mdw.example.org/"),
+                "ehealth": Mount.parse(f":{port}/"),
+            },
+        )
+        async with gateway(tmp_path, settings, "mdworkbench", "ehealth") as (world, _):
+            shared = world.url.rpartition(":")[2]
+            headers = {"host": f"mdw.example.org:{shared}"}
+            stored = await world.http.post("/storage", headers=headers)
+            failed = await world.http.get(f"http://127.0.0.1:{port}/patients/x")
     origins = {
         "": (f"http://mdw.example.org:{shared}", f"http://127.0.0.1:{port}"),
         "https://work.example.org:8443/front": (
@@ -168,7 +167,7 @@ async def _raw(world: World, head: bytes) -> bytes:
     )
     writer.write(head + b"Connection: close\r\n\r\n")
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             return await reader.read()
     finally:
         writer.close()

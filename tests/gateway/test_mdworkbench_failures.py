@@ -35,12 +35,14 @@ CALLS = [
 
 
 @asynccontextmanager
-async def alone(server: str, token: str) -> AsyncGenerator[httpx.AsyncClient]:
+async def alone(
+    server: str, token: str, timeout: float = 30.0
+) -> AsyncGenerator[httpx.AsyncClient]:
     """Run a gateway in front of a server as it is, with such a token of its own."""
     settings = GatewaySettings(
         listen="127.0.0.1:0", mounts={"mdworkbench": Mount("/mdworkbench")}
     )
-    async with Relay(server, timeout=1) as relay:
+    async with Relay(server, timeout=timeout) as relay:
         way = Way(relay, lambda: {"authorization": f"Bearer {token}"})
         parts = Gateway(settings, way, Links(settings))
         async with (
@@ -51,7 +53,7 @@ async def alone(server: str, token: str) -> AsyncGenerator[httpx.AsyncClient]:
 
 
 async def test_without_a_server_everything_is_503_for_a_while() -> None:
-    async with alone("127.0.0.1:1", "lsk_x") as http:
+    async with alone("127.0.0.1:1", "lsk_x", timeout=1) as http:
         for method, path in CALLS:
             answer = await http.request(method, path, auth=ADMIN)
             assert answer.status_code == 503, (method, path)

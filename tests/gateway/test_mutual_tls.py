@@ -70,7 +70,7 @@ async def site(folder: Path, authority: Authority, *, token: bool) -> AsyncGener
             1,
         ) as address,
         Client(server.address, tls=shown, token=ada.token.secret_text) as behind,
-        httpx.AsyncClient(base_url=f"http://{address}") as http,
+        httpx.AsyncClient(base_url=f"http://{address}", timeout=30) as http,
     ):
         yield Site(http, behind, ada.token.secret_text)
 

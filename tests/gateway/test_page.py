@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium on th
 QUIETLY = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking")
 
 
-PATIENCE_MS = 30_000
+PATIENCE_MS = 60_000
 
 
 def complain(said: ConsoleMessage, complaints: list[str]) -> None:
@@ -42,7 +42,9 @@ async def visited(
         gateway(folder, GatewaySettings(), *MOUNTS, ada=ADA) as (world, tokens),
         async_playwright() as playwright,
     ):
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIETLY)
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM, args=QUIETLY, timeout=PATIENCE_MS
+        )
         page = await browser.new_page()
         complaints: list[str] = []
         page.on("pageerror", lambda error: complaints.append(str(error)))

@@ -99,7 +99,8 @@ async def test_ehealth_refuses_them(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://evil.example", "https://127.0.0.1", "http://127.0.0.1:1", "null", "file://"]
+    "origin",
+    ["http://evil.example", "https://127.0.0.1", "http://127.0.0.1:1", "null", "file://"],
 )
 async def test_where_no_site_is_told_the_origin_tells(world: World, origin: str) -> None:
     headers = {"origin": origin}

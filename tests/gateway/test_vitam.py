@@ -176,7 +176,7 @@ async def test_a_service_that_cannot_be_reached_is_503() -> None:
         parts = Gateway(settings, Way(relay, dict), Links(settings))
         async with (
             serving(parts, grace_seconds=1) as address,
-            httpx.AsyncClient(base_url=f"http://{address}/vitam/v1") as http,
+            httpx.AsyncClient(base_url=f"http://{address}/vitam/v1", timeout=30) as http,
         ):
             for path in ("/status", "/tasks"):
                 answer = await http.get(path, headers={"X-Vitam-Key": "any"})

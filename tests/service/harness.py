@@ -51,6 +51,10 @@ from tests.tools.principals import Principals
 #: Long enough for a loaded machine; nothing waits for it unless something is broken.
 PATIENCE_SECONDS = 30.0
 
+#: Of servers that many tests share: nobody who has left, or is silent, is given up meanwhile,
+#: which would be told as everything is that happens.
+LASTING = EngineSettings(beat_seconds=1_000.0, time_to_live_seconds=3_600.0)
+
 #: Call metadata, in the order in which it is sent.
 Metadata = tuple[tuple[str, str | bytes], ...]
 
@@ -163,15 +167,24 @@ async def serving(
 
 @asynccontextmanager
 async def guarded(
-    store: Path, principals: Principals, *, patient: bool = False, **options: Any
+    store: Path,
+    principals: Principals,
+    *,
+    patient: bool = False,
+    monotonic: Callable[[], float] = time.monotonic,
+    wall: Callable[[], float] = time.time,
+    **options: Any,
 ) -> AsyncGenerator[World]:
     """Serve those principals only; options are those of `serving`.
 
-    A patient server forgets failures at once, so that nobody has to wait after a few of them.
+    A patient server forgets failures at once, so that nobody has to wait after a few of them;
+    any other tells by the monotonic clock how long ago they were. Credentials expire by the
+    clock on the wall.
     """
-    monotonic = itertools.count(step=1_000).__next__ if patient else time.monotonic
+    if patient:
+        monotonic = itertools.count(step=1_000).__next__
     async with (
-        Keeper(principals.file, poll_seconds=0.02, monotonic=monotonic) as keeper,
+        Keeper(principals.file, poll_seconds=0.02, clock=wall, monotonic=monotonic) as keeper,
         serving(store, access=keeper, **options) as world,
     ):
         yield world
@@ -255,6 +268,7 @@ async def stevedore(
     queues: Sequence[str] = ("default",),
     name: str = "stevedore",
     tenant: str = "default",
+    session_id: str = "",
 ) -> AsyncGenerator[Stevedore]:
     """Connect a worker until the block ends; its session then lives on for its time."""
     stream = world.workers.Work(metadata=(("x-tenant-id", tenant),))
@@ -264,6 +278,7 @@ async def stevedore(
         queues=queues,
         services=OFFERS if services is None else services,
         slots=slots,
+        session_id=session_id,
     )
     await worker.say(hello=hello)
     worker.welcome = (await worker.hear()).welcome

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from longshore.client import Client, WorkFailed, call
-from longshore.testing import Longshore, running
+from longshore.testing import Longshore, running, settling
 from longshore.worker import Context, File, Worker
 
 worker = Worker("press", slots=20)
@@ -85,7 +85,11 @@ async def test_what_was_uploaded_is_given_and_what_is_saved_comes_back(
     assert await again.result() == {"size": 2_500_000}
 
 
-async def test_files_of_a_failed_attempt_are_not_left(longshore: Longshore) -> None:
+async def test_files_of_a_failed_attempt_are_not_left(
+    longshore: Longshore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The attempt has failed before the clock moves on, however long that takes.
+    monkeypatch.setattr(settling, "_PATIENCE_SECONDS", 60.0)
     handle = await longshore.client.tasks.submit(
         "print_twice", {"fails": True}, max_attempts=2, initial_backoff=timedelta(hours=1)
     )

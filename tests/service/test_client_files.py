@@ -176,9 +176,10 @@ async def test_code_that_does_not_await_has_files_as_well(
 
 
 async def test_an_upload_to_a_server_that_is_silent_ends(longshore: Longshore) -> None:
-    async with Proxy(longshore.address) as proxy, Client(proxy.address, timeout=1) as client:
-        await client.connect()
+    async with Proxy(longshore.address) as proxy, Client(proxy.address) as client:
         await client.files.upload(b"x")
         proxy.hush()
+        hasty: Any = client
+        hasty._connection.timeout = 1
         with pytest.raises(DeadlineExceeded):
             await client.files.upload((DATA for _ in range(100)), path="x")

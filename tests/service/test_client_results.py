@@ -208,7 +208,9 @@ async def test_what_was_not_acknowledged_comes_again(client: Client) -> None:
 
 async def test_a_listener_takes_over_from_another(client: Client) -> None:
     await sums(client, 1)
-    async with client.tasks.results() as first, client.tasks.results() as second:
+    # It acknowledges nothing, so that the other hears of the same.
+    first = client.tasks.results(acknowledge=False)
+    async with first, client.tasks.results() as second:
         assert await taken(first, 1) == [3]
         waiting = asyncio.ensure_future(anext(first))
         assert await taken(second, 1) == [3]

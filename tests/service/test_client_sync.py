@@ -61,7 +61,7 @@ def address() -> Iterator[str]:
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
-    assert ready.wait(30)
+    assert ready.wait(60)
     yield started[0]
     loop.call_soon_threadsafe(done.set)
     thread.join()
@@ -79,7 +79,7 @@ def test_a_task_is_submitted_and_its_result_awaited(client: SyncClient) -> None:
     handle = client.tasks.submit("add", {"left": 1}, service="tests")
     assert isinstance(handle, TaskHandle)
     assert handle.created
-    assert handle.result(timeout=10) == {"sum": 3}
+    assert handle.result(timeout=60) == {"sum": 3}
     assert (handle.state, handle.ended, handle.error) == ("SUCCEEDED", True, None)
     assert repr(handle) == f"<TaskHandle {handle.id} SUCCEEDED>"
     assert handle.resubmit().result() == {"sum": 3}
@@ -164,13 +164,18 @@ def heeding_ctrl_c() -> Generator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+def interrupted(watch: Watch[TaskChange]) -> None:
+    """Wait for a change that does not come before somebody presses Ctrl+C."""
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+    next(watch)
+
+
 def test_ctrl_c_ends_the_wait_and_not_the_client(client: SyncClient) -> None:
     handle = client.tasks.submit("add", {"left": 1}, service="tests", start_time=LATER)
     watch = handle.watch()
     next(watch)
-    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
     with heeding_ctrl_c(), pytest.raises(KeyboardInterrupt):
-        next(watch)
+        interrupted(watch)
     handle.cancel()
     assert [change.event.state for change in watch][-1] == 6
 
@@ -200,7 +205,7 @@ def test_a_program_that_closes_nothing_ends_in_peace(address: str) -> None:
         check=False,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=90,
     )
     assert (ended.stdout, ended.stderr, ended.returncode) == ("{'sum': 3}\n", "", 0)
 
@@ -231,6 +236,6 @@ def test_a_fork_is_told_that_it_cannot_use_the_client(address: str) -> None:
         check=False,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=90,
     )
     assert ended.stdout == "the sync client does not outlive a fork: spawn the process\n"

@@ -26,7 +26,7 @@ Serving = Callable[[], AbstractAsyncContextManager[World]]
 @pytest.fixture
 def hasty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serving:
     """A server that waits for a second where others wait longer."""
-    for name in ("HANDSHAKE_SECONDS", "SETTINGS_SECONDS", "IDLE_SECONDS"):
+    for name in ("HANDSHAKE_SECONDS", "IDLE_SECONDS"):
         monkeypatch.setattr(core_options, name, 1)
 
     @asynccontextmanager
@@ -42,7 +42,7 @@ async def ask(world: World, **metadata: str) -> str:
     """Make a call and return the name of its status."""
     said = tuple((name.replace("_", "-"), value) for name, value in metadata.items())
     try:
-        await world.servers.GetStatus(GetStatusRequest(), metadata=said, timeout=30)
+        await world.servers.GetStatus(GetStatusRequest(), metadata=said, timeout=90)
     except grpc.aio.AioRpcError as error:
         return error.code().name
     return "OK"
@@ -62,6 +62,7 @@ async def test_who_does_not_acknowledge_settings_is_closed(
     hasty: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(core_options, "IDLE_SECONDS", 600)
+    monkeypatch.setattr(core_options, "SETTINGS_SECONDS", 1)
     async with (
         hasty() as world,
         wire.wired(world.server.address, wire.HELLO, polite=False) as [one],
@@ -162,10 +163,10 @@ def refused(one: Wire) -> set[int]:
 
 
 async def test_connections_leave_files_for_the_store(
-    hasty: Serving, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(core_options, "_connections", lambda: 20)
-    async with hasty() as world:
+    async with serving(tmp_path / "longshore.db") as world:
         assert await ask(world) == "OK"
         async with wire.wired(world.server.address, wire.HELLO, count=30) as wires:
             await asyncio.gather(*(one.until_closed() for one in wires[19:]))

@@ -28,6 +28,7 @@ from longshore.v1.file_service_pb2_grpc import FileServiceStub
 from longshore.v1.launch_service_pb2 import DownloadLaunchFilesRequest
 from longshore.v1.task_service_pb2 import FetchTaskResultRequest
 from tests.service.harness import (
+    LASTING,
     PATIENCE_SECONDS,
     World,
     save,
@@ -62,7 +63,7 @@ class Harbour(NamedTuple):
 async def harbour(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Harbour]:
     folder: Path = tmp_path_factory.mktemp("store")
     blobs = Moody(folder / "files")
-    async with serving(folder / "longshore.db", blobs=blobs) as world:
+    async with serving(folder / "longshore.db", LASTING, blobs=blobs) as world:
         yield Harbour(world, blobs, folder / "files")
 
 

@@ -263,7 +263,7 @@ async def test_a_message_that_cannot_be_read_is_refused(world: World, folder: Pa
 
 
 async def test_a_silent_upload_is_given_up(tmp_path: Path, folder: Path) -> None:
-    settings = EngineSettings(upload_silence_seconds=0.1)
+    settings = EngineSettings(upload_silence_seconds=0.5)
     async with serving(tmp_path / "longshore.db", settings) as world:
         for begun in ([], [header()], [header(), bytes_of(b"a" * MIB)]):
             stream = world.files.UploadFile()

@@ -30,6 +30,7 @@ from longshore.v1.server_service_pb2 import (
 )
 from longshore.v1.worker_service_pb2 import ListWorkersRequest
 from tests.service.harness import (
+    LASTING,
     OFFERS,
     Refusal,
     World,
@@ -95,7 +96,7 @@ async def world(
     tmp_path_factory: pytest.TempPathFactory, principals: Principals
 ) -> AsyncIterator[World]:
     store: Path = tmp_path_factory.mktemp("store") / "longshore.db"
-    async with guarded(store, principals) as running:
+    async with guarded(store, principals, settings=LASTING) as running:
         admin = running.saying(*principals.says("admin"))
         await publish(admin, OFFERED)
         contract = catalog.Contract(

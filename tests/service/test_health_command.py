@@ -8,11 +8,12 @@ from click.testing import CliRunner, Result
 
 from longshore.cli.main import main
 from longshore.testing import running
+from tests.tools.ports import steady_address
 
 
 async def health(server: str) -> Result:
     return await asyncio.to_thread(
-        CliRunner().invoke, main, ["health", "--server", server, "--timeout", "10s"]
+        CliRunner().invoke, main, ["health", "--server", server, "--timeout", "60s"]
     )
 
 
@@ -22,7 +23,7 @@ async def test_a_server_that_serves_is_healthy() -> None:
         assert (result.exit_code, result.output) == (0, "SERVING\n")
 
 
-async def test_where_no_server_is_nobody_is_healthy(unused_tcp_port: int) -> None:
-    result = await health(f"127.0.0.1:{unused_tcp_port}")
+async def test_where_no_server_is_nobody_is_healthy() -> None:
+    result = await health(steady_address())
     assert result.exit_code == 3
     assert "no server answers" in result.output

@@ -16,6 +16,7 @@ from grpc.aio import EOF, AioRpcError, insecure_channel
 from longshore.client.opened import CHANNEL_OPTIONS
 from longshore.client.transports import Transport
 from longshore.core.limits import MESSAGE_BYTES
+from longshore.server import longrunning
 from longshore.server.core_options import HEADER_BYTES
 from longshore.v1 import file_service_pb2 as files
 from longshore.v1 import task_service_pb2 as tasks
@@ -176,11 +177,15 @@ async def test_what_is_too_long_for_the_wire_is_too_long_inside(two: Two) -> Non
     assert codes == [StatusCode.RESOURCE_EXHAUSTED] * 2
 
 
-async def test_a_deadline_is_kept_inside_and_told_to_what_waits_for_it(two: Two) -> None:
+async def test_a_deadline_is_kept_inside_and_told_to_what_waits_for_it(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It answers a little before the deadline, which it therefore knows: here half a minute.
+    monkeypatch.setattr(longrunning, "_MARGIN", 0.99)
+    monkeypatch.setattr(longrunning, "_MARGIN_SECONDS_MOST", 30.0)
     task = (await two.world.saying(*two.ada).tasks.SubmitTask(submission())).task
     request = WaitOperationRequest(name=f"operations/{task.metadata.id}")
-    # It answers a little before the deadline, which it therefore knows.
-    (answer,) = await both(two, WAIT, request, metadata=two.ada, seconds=0.5, kind=Operation)
+    (answer,) = await both(two, WAIT, request, metadata=two.ada, seconds=30.0, kind=Operation)
     assert not answer.done
     # A commit is never made within no time at all.
     late = await told(two.inside, SUBMIT, submission(), two.ada, 0.0)

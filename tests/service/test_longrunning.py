@@ -19,6 +19,7 @@ from google.rpc.code_pb2 import Code
 from grpc import StatusCode
 
 from longshore.engine.settings import EngineSettings
+from longshore.server import longrunning
 from longshore.v1 import operation_pb2 as pb
 from longshore.v1.catalog_service_pb2 import ApplyContractRequest
 from longshore.v1.job_service_pb2 import Job, JobSpec, SubmitJobRequest
@@ -219,7 +220,9 @@ async def test_waiting_returns_with_the_end(world: World, stub: Any) -> None:
         assert await stub.WaitOperation(again) == ended
 
 
-async def test_waiting_returns_when_the_time_is_up(world: World, stub: Any) -> None:
+async def test_waiting_returns_when_the_time_is_up(
+    world: World, stub: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await publish(world)
     task = await world.submit(submission())
     name = named(task.metadata.id)
@@ -227,7 +230,9 @@ async def test_waiting_returns_when_the_time_is_up(world: World, stub: Any) -> N
         waited = await stub.WaitOperation(lro.WaitOperationRequest(name=name, timeout=span))
         assert not waited.done
     # A call's own deadline counts, and leaves time for the answer.
-    waited = await stub.WaitOperation(lro.WaitOperationRequest(name=name), timeout=2)
+    monkeypatch.setattr(longrunning, "_MARGIN", 0.99)
+    monkeypatch.setattr(longrunning, "_MARGIN_SECONDS_MOST", 30.0)
+    waited = await stub.WaitOperation(lro.WaitOperationRequest(name=name), timeout=30)
     assert not waited.done
     request = lro.WaitOperationRequest(name=name, timeout=Duration(seconds=-1))
     refusal = await refused(stub.WaitOperation(request))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -17,7 +18,6 @@ from grpc import StatusCode
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from longshore.engine.settings import EngineSettings
 from longshore.v1 import catalog_service_pb2 as catalog
 from longshore.v1 import operation_pb2 as pb
 from longshore.v1.file_service_pb2 import FileHeader, UploadFileRequest
@@ -39,6 +39,7 @@ from longshore.v1.worker_service_pb2 import (
     WorkResponse,
 )
 from tests.service.harness import (
+    LASTING,
     PATIENCE_SECONDS,
     Refusal,
     World,
@@ -77,7 +78,7 @@ class Things(NamedTuple):
 @pytest.fixture(scope="module")
 async def things(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Things]:
     store: Path = tmp_path_factory.mktemp("store") / "longshore.db"
-    async with serving(store) as world:
+    async with serving(store, LASTING) as world:
         service = catalog.Service(slug="archive", actions=[catalog.ServiceAction(slug="noop")])
         await publish(world, [service, CLEAN])
         contract: Any = BASES["Contract"]
@@ -349,7 +350,7 @@ async def street(
 ) -> AsyncIterator[Street]:
     """A server whose streams end by themselves at once, and who lives there."""
     store: Path = tmp_path_factory.mktemp("store") / "longshore.db"
-    brief = EngineSettings(stream_age_seconds=0.001)
+    brief = replace(LASTING, stream_age_seconds=0.001)
     async with guarded(store, principals, patient=True, settings=brief) as world:
         north = world.saying(*principals.says("both", "north"))
         south = world.saying(*principals.says("both", "south"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from longshore.client import CallError, NotFound, WorkFailed, call
-from longshore.testing import Longshore, running, server
+from longshore.testing import Longshore, running, server, settling
 from longshore.v1.catalog_service_pb2 import Schedule
 from longshore.v1.task_service_pb2 import TaskSpec
 from longshore.worker import Context, Worker
@@ -47,6 +47,18 @@ def hang_on_a_thread(context: Context) -> None:
         never.wait(0.01)
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have work waited for that takes its time because the machine has more to do."""
+    monkeypatch.setattr(settling, "_PATIENCE_SECONDS", 60.0)
+
+
+@pytest.fixture
+def as_it_is(patient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have work that hangs left running as soon as ever."""
+    monkeypatch.setattr(settling, "_PATIENCE_SECONDS", 1.0)
+
+
 @pytest.fixture
 async def longshore(longshore: Longshore) -> Longshore:
     await longshore.work(worker)
@@ -75,6 +87,7 @@ async def test_one_advance_leads_through_all_attempts_and_their_backoffs(
     assert await handle.result() == {"attempts": 4}
 
 
+@pytest.mark.usefixtures("as_it_is")
 @pytest.mark.parametrize("action", ["hang", "hang_on_a_thread"])
 async def test_an_attempt_that_hangs_ends_with_its_run_timeout(
     longshore: Longshore, action: str
@@ -168,6 +181,7 @@ async def test_time_does_not_advance_backwards(longshore: Longshore) -> None:
         await longshore.clock.advance(hours=-1)
 
 
+@pytest.mark.usefixtures("as_it_is")
 async def test_worker_and_work_outlive_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "kept.db"
     async with running(path) as before:
@@ -177,7 +191,8 @@ async def test_worker_and_work_outlive_a_restart(tmp_path: Path) -> None:
     async with running(path) as after:
         await after.work(worker)
         await after.clock.advance(days=1)
-        assert (await after.client.tasks.get(handle.id)).state == "SUCCEEDED"
+        done = await after.client.tasks.get(handle.id)
+        assert await done.result() == {"greeting": "Hello, Ada!"}
         assert (await after.client.tasks.get(hanging.id)).state == "RUNNING"
 
 
@@ -253,5 +268,7 @@ def test_a_stranger_tests_actions_whatever_the_scope_of_the_loop(
         filterwarnings = error
         """
     )
+    patience = "from longshore.testing import settling\n\nsettling._PATIENCE_SECONDS = 60.0\n"
+    pytester.makeconftest(patience)
     pytester.makepyfile(STRANGERS_TESTS)
     pytester.runpytest_subprocess().assert_outcomes(passed=3)

@@ -187,10 +187,11 @@ async def test_a_draining_server_tells_watchers_to_reconnect(world: World) -> No
 
 
 async def test_a_watch_that_begins_while_the_server_drains_is_told_at_once(
-    world: World,
+    tmp_path: Path,
 ) -> None:
-    world.engine.drain()
-    async with asyncio.timeout(world.engine.settings.bookmark_seconds / 2):
+    settings = EngineSettings(bookmark_seconds=10 * PATIENCE_SECONDS)
+    async with serving(tmp_path / "longshore.db", settings) as world:
+        world.engine.drain()
         assert (await watching(world).rest())[-1].end == pb.END_RECONNECT
 
 

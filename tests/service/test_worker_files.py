@@ -24,6 +24,7 @@ from grpc import StatusCode
 from longshore.client import from_struct
 from longshore.v1 import worker_service_pb2 as work
 from longshore.worker import ActionError, Context, File, Worker
+from tests.service.harness import PATIENCE_SECONDS
 from tests.tools.peer import Stream, peer
 from tests.tools.proxy import Proxy
 from tests.tools.shelf import MIB, Shelf, status
@@ -92,7 +93,7 @@ async def save_and_forget(context: Context, names: list[str]) -> str:
 def save_in_own_threads(context: Context, names: list[str]) -> str:
     for name in names:
         threading.Thread(target=context.save_file, args=(name, name.encode())).start()
-    assert let_go.wait(10)
+    assert let_go.wait(60)
     return "done"
 
 
@@ -232,7 +233,7 @@ def flags() -> Generator[None]:
 
 
 async def happened(event: threading.Event) -> None:
-    assert await asyncio.to_thread(event.wait, 10)
+    assert await asyncio.to_thread(event.wait, PATIENCE_SECONDS)
 
 
 @asynccontextmanager
@@ -332,7 +333,7 @@ async def test_what_is_not_awaited_is_saved_before_the_action_is_done() -> None:
         shelf.going_on.clear()
         await stream.assign("save_and_forget", {"names": ["a", "b"]})
         await happened(begun)
-        await asyncio.wait_for(shelf.arrived.wait(), 10)
+        await asyncio.wait_for(shelf.arrived.wait(), PATIENCE_SECONDS)
         await stream.assign("save_under", {"paths": []}, token=101)
         assert (await stream.report()).lease_token == 101
         shelf.going_on.set()
@@ -345,7 +346,7 @@ async def test_what_threads_of_an_action_save_is_waited_for() -> None:
         shelf.going_on.clear()
         await stream.assign("save_in_own_threads", {"names": ["a", "b"]})
         while len(shelf.headers) < 2:
-            await asyncio.wait_for(shelf.arrived.wait(), 10)
+            await asyncio.wait_for(shelf.arrived.wait(), PATIENCE_SECONDS)
             shelf.arrived.clear()
         let_go.set()
         await stream.assign("save_under", {"paths": []}, token=101)
@@ -415,7 +416,7 @@ async def test_an_iterator_is_drawn_no_faster_than_the_server_takes_it() -> None
     async with connected() as (shelf, stream):
         shelf.going_on.clear()
         await stream.assign("save_much", {"source": "iterator"})
-        await asyncio.wait_for(shelf.arrived.wait(), 10)
+        await asyncio.wait_for(shelf.arrived.wait(), PATIENCE_SECONDS)
         await stream.assign("save_under", {"paths": []}, token=101)
         assert (await stream.report()).lease_token == 101
         assert sum(shelf.pieces) == MIB
@@ -443,7 +444,7 @@ async def test_bytes_are_sent_again_when_the_server_was_away() -> None:
     async with through_a_proxy() as (shelf, stream, proxy, at):
         shelf.going_on.clear()
         await stream.assign("save_much", {"source": "bytes"})
-        await asyncio.wait_for(shelf.arrived.wait(), 10)
+        await asyncio.wait_for(shelf.arrived.wait(), PATIENCE_SECONDS)
         proxy.cut()
         later = await at.accept(epoch=2)
         shelf.going_on.set()
@@ -464,7 +465,7 @@ async def test_what_was_drawn_cannot_be_sent_again_and_fails_the_attempt() -> No
     async with through_a_proxy() as (shelf, stream, proxy, at):
         shelf.going_on.clear()
         await stream.assign("save_much", {"source": "iterator"})
-        await asyncio.wait_for(shelf.arrived.wait(), 10)
+        await asyncio.wait_for(shelf.arrived.wait(), PATIENCE_SECONDS)
         proxy.cut()
         later = await at.accept(epoch=2)
         code, permanent, message = await failure(later)
@@ -486,19 +487,19 @@ async def test_work_that_is_canceled_saves_nothing_more(action: str) -> None:
     async with connected() as (shelf, stream):
         shelf.going_on.clear()
         await stream.assign(action, {"names": ["a"]} if action == "save_and_forget" else None)
-        await asyncio.wait_for(shelf.arrived.wait(), 10)
+        await asyncio.wait_for(shelf.arrived.wait(), PATIENCE_SECONDS)
         await stream.stop()
         assert (await stream.report()).HasField("stopped")
-        await asyncio.wait_for(shelf.cancelled.wait(), 10)
+        await asyncio.wait_for(shelf.cancelled.wait(), PATIENCE_SECONDS)
 
 
 async def test_work_that_is_canceled_may_save_what_there_is() -> None:
     async with connected() as (shelf, stream):
         shelf.going_on.clear()
         await stream.assign("save_when_canceled")
-        await asyncio.wait_for(shelf.arrived.wait(), 10)
+        await asyncio.wait_for(shelf.arrived.wait(), PATIENCE_SECONDS)
         await stream.stop()
-        await asyncio.wait_for(shelf.cancelled.wait(), 10)
+        await asyncio.wait_for(shelf.cancelled.wait(), PATIENCE_SECONDS)
         shelf.going_on.set()
         assert results(await stream.report()) == {"value": "partial"}
         assert shelf.kept == {"partial": b"what there is"}
@@ -560,7 +561,7 @@ async def test_a_broken_download_goes_on_where_it_was() -> None:
         shelf.kept["much"] = b"".join(b"%d" % (number % 10) * MIB for number in range(32))
         shelf.going_on.clear()
         await stream.assign("digest_of", {"file": "much"})
-        await asyncio.wait_for(shelf.arrived.wait(), 10)
+        await asyncio.wait_for(shelf.arrived.wait(), PATIENCE_SECONDS)
         await happened(begun)
         proxy.cut()
         later = await at.accept(epoch=2)
@@ -590,7 +591,7 @@ async def test_work_that_is_canceled_reads_nothing_more(action: str, tmp_path: P
         shelf.kept["much"] = bytes(32 * MIB)
         shelf.going_on.clear()
         await stream.assign(action, {"file": "much", "to": str(tmp_path)})
-        await asyncio.wait_for(shelf.arrived.wait(), 10)
+        await asyncio.wait_for(shelf.arrived.wait(), PATIENCE_SECONDS)
         await stream.stop()
         assert (await stream.report()).HasField("stopped")
 

@@ -7,7 +7,6 @@ import itertools
 import os
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import warnings
@@ -16,6 +15,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import asyncpg
+
+from tests.tools.ports import steady_address
 
 with warnings.catch_warnings():
     # Without a place for sockets that is made for it, a temporary one is good enough.
@@ -40,7 +41,7 @@ _SETTINGS: Final = {
     # After a crash: not every file of its own, one by one.
     "recovery_init_sync_method": "syncfs",
 }
-_PATIENCE_SECONDS: Final = 30.0
+_PATIENCE_SECONDS: Final = 90.0
 _LOOK_EVERY_SECONDS: Final = 0.02
 
 
@@ -53,7 +54,7 @@ class Cluster:
 
     def __init__(self, **settings: str) -> None:
         self._settings = _SETTINGS | settings
-        self.address = f"127.0.0.1:{_free_port()}"
+        self.address = steady_address()
         self._as_owner: tuple[str, ...] = ()
         self._process: asyncio.subprocess.Process | None = None
         self._numbers = itertools.count(1)
@@ -150,10 +151,3 @@ class Cluster:
     @property
     def _said(self) -> str:
         return self._log.read_text(errors="replace")
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-    return port

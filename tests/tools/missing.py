@@ -18,5 +18,5 @@ def call_without(missing: Sequence[str], *words: str) -> subprocess.CompletedPro
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
     )

@@ -15,7 +15,8 @@ from google.rpc.status_pb2 import Status
 
 from longshore.v1 import worker_service_pb2 as work
 
-_SECONDS = 10
+#: Long enough for a loaded machine; nothing waits for it unless something is broken.
+_SECONDS = 45
 Context = grpc.aio.ServicerContext[work.WorkRequest, work.WorkResponse]
 
 

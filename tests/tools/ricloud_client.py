@@ -20,7 +20,7 @@ from urllib.parse import urlencode, urlsplit
 _TIMEOUT_SECONDS: Final = 60
 _PARALLEL_FETCHES: Final = 50
 _MOST_IDS: Final = 10_000
-_UNKNOWN_SECONDS: Final = 1.0
+_UNKNOWN_SECONDS: Final = 20.0
 
 
 class ClientError(Exception):
@@ -51,7 +51,7 @@ class Pending:
     def finish(self) -> None:
         self._arrived.set()
 
-    def wait(self, seconds: float = 30) -> bytes:
+    def wait(self, seconds: float = 60) -> bytes:
         """Return the result, whatever it is."""
         if not self._arrived.wait(seconds):
             raise TimeoutError(f"nothing arrived for {self.id}")
@@ -130,6 +130,12 @@ class Ricloud:
         if stream not in self._streams:
             self._streams[stream] = self._start(lambda: self._listen(stream))
         return self._streams[stream]
+
+    def await_connection(self) -> None:
+        """Wait until a stream was connected."""
+        end = time.monotonic() + _TIMEOUT_SECONDS
+        while not self.connects and time.monotonic() < end:
+            self._stopping.wait(0.01)
 
     @property
     def listening(self) -> int:
@@ -222,7 +228,8 @@ class Ricloud:
         """Return who waits for a task, who may be a moment late."""
         end = time.monotonic() + _UNKNOWN_SECONDS
         while task_id not in self._pending and time.monotonic() < end:
-            self._stopping.wait(0.01)
+            if self._stopping.wait(0.01):
+                break
         return self._pending.get(task_id)
 
     def _finish(self, task_id: str, offset: int, data: bytes) -> None:

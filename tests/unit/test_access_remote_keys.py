@@ -44,6 +44,12 @@ async def fetched(url: str) -> AsyncGenerator[Fetched]:
     await seen.remote.close()
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let only an issuer that is told to be silent be one that does not answer."""
+    monkeypatch.setattr(remote_keys, "PATIENCE", 45.0)
+
+
 @pytest.fixture
 def server() -> Iterator[KeyServer]:
     with key_server(ONE) as server:

@@ -37,6 +37,9 @@ RECONNECT = v1.StreamResultsResponse(end=operation.END_RECONNECT)
 HEARTBEAT = v1.StreamResultsResponse()
 MIB = 1024 * 1024
 
+#: Long enough for a loaded machine; nothing waits for it unless something is broken.
+PATIENCE_SECONDS = 45.0
+
 Act = Sequence[Any]
 
 
@@ -54,6 +57,7 @@ class Peer:
     opened: list[Any] = field(default_factory=list[Any])
     refusals: dict[str, StatusCode] = field(default_factory=dict[str, StatusCode])
     batches: list[list[str]] = field(default_factory=list[list[str]])
+    streaming: asyncio.Event = field(default_factory=asyncio.Event)
     heard: asyncio.Event = field(default_factory=asyncio.Event)
     refused: asyncio.Event = field(default_factory=asyncio.Event)
     address: str = ""
@@ -72,6 +76,7 @@ class Peer:
 
     async def StreamResults(self, request: Any, context: Any) -> AsyncIterator[Any]:
         self.opened.append(request)
+        self.streaming.set()
         for step in self.acts.pop(0):
             if isinstance(step, StatusCode):
                 await context.abort(step, "as the play has it")
@@ -132,7 +137,7 @@ async def peer() -> AsyncIterator[Peer]:
 
 @pytest.fixture
 async def client(peer: Peer) -> AsyncIterator[Client]:
-    async with Client(peer.address, timeout=5) as client:
+    async with Client(peer.address, timeout=PATIENCE_SECONDS) as client:
         yield client
 
 
@@ -168,7 +173,7 @@ def chunks(
 
 
 async def take(results: Results, count: int) -> list[Result]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         return [await anext(results) for _ in range(count)]
 
 
@@ -221,7 +226,7 @@ async def test_a_result_is_acknowledged_when_the_next_is_asked_for(
         await take(results, 1)
         assert peer.batches == []
         await take(results, 1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await peer.heard.wait()
         assert peer.acknowledged == ["t-1"]
     assert peer.acknowledged == ["t-1"]
@@ -231,11 +236,14 @@ async def test_many_results_are_acknowledged_at_once_and_all_before_it_is_closed
     peer: Peer, client: Client
 ) -> None:
     peer.acts = [[*whole(*range(2_502)), FOREVER]]
+    time = asyncio.get_running_loop().time
+    start = time()
     async with client.tasks.results() as results:
         await take(results, 2_502)
     assert peer.acknowledged == [f"t-{number}" for number in range(2_501)]
     assert max(map(len, peer.batches)) <= 1_000
-    assert len(peer.batches) < 30
+    # Those that are not full are a tenth of a second apart, however fast this machine is.
+    assert len(peer.batches) < 10 + 10 * (time() - start)
 
 
 async def test_results_that_are_not_to_be_acknowledged_are_not(
@@ -272,7 +280,7 @@ async def test_a_broken_connection_is_made_again(peer: Peer) -> None:
     peer.acts = [[*whole(1), FOREVER], [*whole(1, 2), FOREVER]]
     async with (
         Proxy(peer.address) as proxy,
-        Client(proxy.address, timeout=5) as client,
+        Client(proxy.address, timeout=PATIENCE_SECONDS) as client,
         client.tasks.results() as results,
     ):
         await take(results, 1)
@@ -285,9 +293,11 @@ async def test_silence_is_a_broken_stream(
     peer: Peer, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("longshore.client.reopening._SILENCE_SECONDS", 0.2)
-    peer.acts = [[*whole(1), FOREVER], [*whole(2), FOREVER]]
+    # Where all is slow, also one that is about to speak is taken for silent.
+    peer.acts = [[*whole(1), FOREVER], *([*whole(1, 2), FOREVER] for _ in range(100))]
     async with client.tasks.results() as results:
         assert revisions(await take(results, 2)) == [10, 20]
+    assert len(peer.opened) > 1
 
 
 async def test_a_stream_that_another_takes_over_is_not_taken_back(
@@ -377,14 +387,20 @@ async def test_one_that_cannot_be_acknowledged_does_not_hold_up_the_others(
     assert sorted(peer.acknowledged) == ["t-1", "t-3", "t-5"]
 
 
+async def refusal_heard(results: Results) -> None:
+    """Wait until an acknowledgement that was refused is known to be."""
+    within: Any = results
+    await asyncio.wait({within._acknowledgements._sending})
+
+
 async def test_whoever_may_not_acknowledge_is_told(peer: Peer, client: Client) -> None:
     peer.refusals = {"t-1": StatusCode.PERMISSION_DENIED}
     peer.acts = [[*whole(1, 2), FOREVER]]
     async with client.tasks.results() as results:
         await take(results, 2)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await peer.refused.wait()
-        await client.server.caller()
+            await refusal_heard(results)
         with pytest.raises(PermissionDenied):
             await anext(results)
 
@@ -394,8 +410,11 @@ async def test_a_result_that_was_waited_for_in_vain_comes_later(
 ) -> None:
     peer.acts = [[FOREVER], [*whole(1), FOREVER]]
     async with client.tasks.results() as results:
+        waiting = asyncio.ensure_future(anext(results))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await peer.streaming.wait()
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(anext(results), 0.1)
+            await asyncio.wait_for(waiting, 0.1)
         assert revisions(await take(results, 1)) == [10]
 
 
@@ -415,7 +434,7 @@ async def test_code_that_does_not_await_listens_as_well(peer: Peer) -> None:
 
     def heard() -> list[int]:
         with (
-            SyncClient(peer.address, timeout=5) as client,
+            SyncClient(peer.address, timeout=PATIENCE_SECONDS) as client,
             client.tasks.results() as results,
         ):
             return [next(results).revision for _ in range(3)]

@@ -297,8 +297,9 @@ async def test_a_server_that_wants_tls_is_told_from_one_that_is_not_there(
 
 
 async def test_a_server_without_tls_is_told_from_one_that_is_not_trusted(
-    authority: Authority, peer: Recorder
+    authority: Authority, peer: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("longshore.client.servers._WORDS_SECONDS", 45.0)
     async with Client(peer.address, tls=Tls(authority.ca)) as client:
         with pytest.raises(TlsFailed, match="it does not speak TLS"):
             await client.connect()

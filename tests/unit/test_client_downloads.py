@@ -33,6 +33,9 @@ from tests.tools.shelf import MIB, Shelf, standing
 
 DATA = bytes(range(256)) * 10_000  # 2.44 MiB
 
+#: Long enough for a loaded machine; nothing waits for it unless something is broken.
+PATIENCE_SECONDS = 45.0
+
 
 @pytest.fixture
 def shelf() -> Shelf:
@@ -49,7 +52,7 @@ async def address(shelf: Shelf) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def client(address: str) -> AsyncIterator[Client]:
-    async with Client(address, timeout=5) as client:
+    async with Client(address, timeout=PATIENCE_SECONDS) as client:
         yield client
 
 
@@ -113,7 +116,7 @@ async def test_what_arrives_otherwise_than_it_was_stored_is_damaged_and_not_kept
 
 async def test_a_file_that_is_cut_short_is_damaged(tmp_path: Path) -> None:
     told = operation.File(file_id="7", size=4, sha256="00" * 32)
-    async with recorder() as peer, Client(peer.address, timeout=5) as client:
+    async with recorder() as peer, Client(peer.address, timeout=PATIENCE_SECONDS) as client:
         for said in ([files.DownloadFileResponse(file=told, data=b"abc")], []):
             peer.ready = [*said, StatusCode.OK]
             with pytest.raises(Damaged):
@@ -125,12 +128,15 @@ async def test_nothing_is_kept_of_a_download_that_breaks(
     shelf: Shelf, address: str, tmp_path: Path
 ) -> None:
     begun = asyncio.Event()
-    async with Proxy(address) as proxy, Client(proxy.address, timeout=5) as client:
+    async with (
+        Proxy(address) as proxy,
+        Client(proxy.address, timeout=PATIENCE_SECONDS) as client,
+    ):
         shelf.going_on.clear()
         downloading = asyncio.create_task(
             client.files.download("a/data.bin", tmp_path, told=lambda _: begun.set())
         )
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await begun.wait()  # One that breaks before is begun again.
             proxy.cut()
             with pytest.raises(Unavailable):
@@ -147,7 +153,7 @@ async def test_nothing_is_kept_of_a_download_that_is_cancelled(
     downloading = asyncio.create_task(
         client.files.download("a/data.bin", tmp_path, told=lambda _: begun.set())
     )
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await begun.wait()
         assert len(found(tmp_path)) == 1
         downloading.cancel()
@@ -158,7 +164,7 @@ async def test_nothing_is_kept_of_a_download_that_is_cancelled(
 
 
 async def test_a_download_that_has_not_begun_waits_for_a_server(tmp_path: Path) -> None:
-    async with recorder() as server, Client(server.address, timeout=20) as client:
+    async with recorder() as server, Client(server.address, timeout=PATIENCE_SECONDS) as client:
         first = launches.DownloadLaunchFilesResponse(data=b"zip")
         server.ready = [StatusCode.UNAVAILABLE, StatusCode.UNAVAILABLE, first, StatusCode.OK]
         target = await client.launches.download("launch-1", tmp_path / "files.zip")
@@ -280,7 +286,7 @@ async def test_all_files_of_an_operation_are_downloaded_with_their_folders(
 ) -> None:
     made = task("a/b/c.txt", "a/d.txt", "e.txt")
     folder, told = tmp_path / "new", list[int]()
-    async with recorder() as peer, Client(peer.address, timeout=5) as client:
+    async with recorder() as peer, Client(peer.address, timeout=PATIENCE_SECONDS) as client:
         peer.ready = [tasks.GetTaskResponse(task=task()), *downloads(made)]
         handle = await client.tasks.get("7")
         assert isinstance(handle, TaskHandle)
@@ -294,7 +300,7 @@ async def test_all_files_of_an_operation_are_downloaded_with_their_folders(
 
 @pytest.mark.parametrize("bad", ["../x", "a.txt/x"])
 async def test_files_that_cannot_be_placed_are_refused(bad: str, tmp_path: Path) -> None:
-    async with recorder() as peer, Client(peer.address, timeout=5) as client:
+    async with recorder() as peer, Client(peer.address, timeout=PATIENCE_SECONDS) as client:
         peer.ready = [tasks.GetTaskResponse(task=task()), *downloads(task("a.txt", bad))]
         handle = await client.tasks.get("7")
         with pytest.raises((UnsafePath, OSError)):
@@ -304,7 +310,7 @@ async def test_files_that_cannot_be_placed_are_refused(bad: str, tmp_path: Path)
 
 async def test_a_file_is_not_put_into_a_folder_of_its_name(tmp_path: Path) -> None:
     (tmp_path / "a.txt").mkdir()
-    async with recorder() as peer, Client(peer.address, timeout=5) as client:
+    async with recorder() as peer, Client(peer.address, timeout=PATIENCE_SECONDS) as client:
         peer.ready = [tasks.GetTaskResponse(task=task()), *downloads(task("a.txt"))]
         handle = await client.tasks.get("7")
         with pytest.raises(IsADirectoryError):
@@ -314,7 +320,7 @@ async def test_a_file_is_not_put_into_a_folder_of_its_name(tmp_path: Path) -> No
 
 async def test_the_files_of_a_launch_are_downloaded_as_one_zip(tmp_path: Path) -> None:
     pieces = [launches.DownloadLaunchFilesResponse(data=data) for data in (b"PK", b"", b"zip")]
-    async with recorder() as peer, Client(peer.address, timeout=5) as client:
+    async with recorder() as peer, Client(peer.address, timeout=PATIENCE_SECONDS) as client:
         peer.ready = [*pieces, StatusCode.OK, *pieces, StatusCode.OK, *pieces]
         assert await client.launches.download("7", tmp_path) == tmp_path / "7.zip"
         assert await client.launches.download("7", tmp_path / "x") == tmp_path / "x"
@@ -327,7 +333,7 @@ async def test_the_files_of_a_launch_are_downloaded_as_one_zip(tmp_path: Path) -
 
 async def test_code_that_does_not_await_downloads_as_well(address: str, tmp_path: Path) -> None:
     def downloaded() -> Any:
-        with SyncClient(address, timeout=5) as client:
+        with SyncClient(address, timeout=PATIENCE_SECONDS) as client:
             with client.files.read("a/data.bin") as reading:
                 assert reading.file().path == "a/data.bin"
                 assert b"".join(reading) == DATA

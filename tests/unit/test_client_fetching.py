@@ -32,7 +32,7 @@ async def peer() -> AsyncIterator[Recorder]:
 
 @pytest.fixture
 async def client(peer: Recorder) -> AsyncIterator[Client]:
-    async with Client(peer.address, timeout=5) as client:
+    async with Client(peer.address, timeout=45) as client:
         yield client
 
 
@@ -164,7 +164,7 @@ async def test_a_handle_has_the_result_through_lost_connections(
         StatusCode.INTERNAL,
         ACKNOWLEDGED,
     ]
-    assert await handle.result(timeout=10) == {"n": 1}
+    assert await handle.result(timeout=45) == {"n": 1}
     assert peer.asked[1:] == [FETCH, FETCH, FETCH, ACKNOWLEDGE, ACKNOWLEDGE]
 
 

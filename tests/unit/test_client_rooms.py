@@ -354,7 +354,7 @@ async def peer() -> AsyncIterator[Recorder]:
 
 @pytest.fixture
 async def client(peer: Recorder) -> AsyncIterator[Client]:
-    async with Client(peer.address, timeout=5) as client:
+    async with Client(peer.address, timeout=45) as client:
         yield client
 
 

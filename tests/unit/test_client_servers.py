@@ -14,6 +14,7 @@ from longshore.client import Client, InvalidValue, Unavailable, callers
 from longshore.client.callers import Caller, split_addresses
 from longshore.v1 import operation_pb2 as operation
 from longshore.v1 import task_service_pb2 as tasks
+from tests.tools.ports import steady_address
 from tests.tools.proxy import Proxy
 from tests.tools.recorder import Recorder, recorder
 
@@ -127,7 +128,7 @@ async def test_a_server_that_accepts_and_says_nothing_is_passed_over(
 
 async def test_the_next_server_is_asked_when_one_stops_and_kept(second: Recorder) -> None:
     async with AsyncExitStack() as stack:
-        first = await stack.enter_async_context(recorder())
+        first = await stack.enter_async_context(recorder(steady_address()))
         async with Client([first.address, second.address]) as client:
             await client.tasks.get("1")
             await stack.aclose()
@@ -205,7 +206,7 @@ async def test_a_watch_that_is_told_to_reconnect_goes_to_the_next_server(
 async def test_a_watch_waits_for_whichever_server_is_back_first() -> None:
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(recorder())
-        second = await stack.enter_async_context(recorder())
+        second = await stack.enter_async_context(recorder(steady_address()))
         first.ready = [happened(1)]
         async with Client([first.address, second.address]) as client:
             watch = client.tasks.watch(after_revision=0)

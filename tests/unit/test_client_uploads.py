@@ -28,6 +28,9 @@ PIECES = [MIB, MIB, len(DATA) - 2 * MIB]
 
 GONE = status(StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE")
 
+#: Long enough for a loaded machine; nothing waits for it unless something is broken.
+PATIENCE_SECONDS = 45.0
+
 
 class Watched(Shelf):
     """A shelf that says when it is done with an upload, be it as it may."""
@@ -57,7 +60,7 @@ def shelf() -> Watched:
 
 @pytest.fixture
 async def client(address: str) -> AsyncIterator[Client]:
-    async with Client(address, timeout=5) as client:
+    async with Client(address, timeout=PATIENCE_SECONDS) as client:
         yield client
 
 
@@ -166,7 +169,7 @@ async def test_what_a_source_raises_reaches_the_caller_and_nothing_is_kept(
         with pytest.raises(LookupError) as raised:
             await client.files.upload(source, path="kept")
         assert raised.value is error
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await shelf.ended.wait()
     assert shelf.kept == {}
 
@@ -204,7 +207,7 @@ async def test_a_generator_is_closed_where_it_ran_when_an_upload_is_refused(
     with pytest.raises(InvalidArgument) as raised:
         await client.files.upload(endless(), path="../kept")
     assert [one.field for one in raised.value.violations] == ["header.path"]
-    await asyncio.to_thread(closed.wait, 5)
+    assert await asyncio.to_thread(closed.wait, PATIENCE_SECONDS)
     assert len(set(threads)) == 1
     assert threads[0] is not threading.current_thread()
 
@@ -238,8 +241,8 @@ async def test_a_server_that_takes_nothing_is_not_sent_more(
             yield bytes(MIB)
 
     shelf.going_on.clear()
-    async with Client(address, timeout=0.5) as client:
-        with pytest.raises(DeadlineExceeded, match=r"nothing went on for 0\.5 s"):
+    async with Client(address, timeout=2) as client:  # … in which it also has to connect.
+        with pytest.raises(DeadlineExceeded, match="nothing went on for 2 s"):
             await client.files.upload(endless(), path="kept")
     assert len(drawn) < 20
     assert shelf.kept == {}
@@ -248,7 +251,7 @@ async def test_a_server_that_takes_nothing_is_not_sent_more(
 async def test_an_upload_that_is_cancelled_is_given_up(shelf: Watched, client: Client) -> None:
     shelf.going_on.clear()
     uploading = asyncio.create_task(client.files.upload(DATA, path="kept"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await shelf.arrived.wait()
         uploading.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -290,10 +293,13 @@ async def test_a_file_that_may_be_there_for_ever_is_not_sent_again(
 
 
 async def test_an_upload_outlives_a_broken_connection(shelf: Watched, address: str) -> None:
-    async with Proxy(address) as proxy, Client(proxy.address, timeout=5) as client:
+    async with (
+        Proxy(address) as proxy,
+        Client(proxy.address, timeout=PATIENCE_SECONDS) as client,
+    ):
         shelf.going_on.clear()
         uploading = asyncio.create_task(client.files.upload(DATA, path="kept"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await shelf.arrived.wait()
             proxy.cut()
             await shelf.ended.wait()
@@ -309,7 +315,7 @@ async def test_a_generator_may_wait_for_what_the_loop_does(
 
     def waiting() -> Iterator[bytes]:
         yield DATA
-        assert other.wait(5)
+        assert other.wait(PATIENCE_SECONDS)
         yield DATA
 
     uploading = asyncio.create_task(client.files.upload(waiting(), path="slow"))
@@ -325,7 +331,7 @@ async def test_code_that_does_not_await_uploads_what_it_downloads(
     shelf.kept["kept"] = DATA
 
     def copied() -> None:
-        with SyncClient(address, timeout=5) as client:
+        with SyncClient(address, timeout=PATIENCE_SECONDS) as client:
             client.files.upload(client.files.read("kept"), path="copy")
             client.files.upload((part for part in client.files.read("copy")), path="again")
 

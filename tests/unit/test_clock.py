@@ -9,7 +9,7 @@ import pytest
 from longshore.engine import clock as clocks
 from longshore.engine.clock import Clock, MovableClock, StoreClock, SystemClock
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 45.0
 HOUR = 3_600_000
 
 
@@ -100,10 +100,10 @@ async def test_an_alarm_may_set_the_next_one(clock: MovableClock) -> None:
 async def test_a_moved_clock_goes_on_from_there_and_disturbs_no_silence(
     clock: MovableClock,
 ) -> None:
-    before = time.monotonic()
+    before, wall = time.monotonic(), SystemClock().now()
     clock.move(HOUR)
     moved = clock.now()
-    assert moved >= SystemClock().now() + HOUR - 1
+    assert moved >= wall + HOUR
     await rung(clock, moved + 10)
     assert before <= clock.monotonic() <= time.monotonic()
 

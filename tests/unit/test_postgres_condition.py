@@ -134,4 +134,4 @@ async def test_a_database_that_is_not_there_is_named_without_its_password(url: s
     assert "hush" not in str(caught.value)
     missing = url.replace("/test_", "/no_")
     with pytest.raises(StoreUnavailable, match="does not exist"):
-        await asyncio.wait_for(condition(missing), 10)
+        await asyncio.wait_for(condition(missing), 45)

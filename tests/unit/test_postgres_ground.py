@@ -108,9 +108,9 @@ async def test_a_lost_connection_is_taken_anew(url: str, connection: Connection)
 
 async def test_readers_are_back_as_soon_as_the_database_is(readers: Readers) -> None:
     ends_itself = "SELECT pg_terminate_backend(pg_backend_pid())"
-    with pytest.raises(StoreUnavailable, match="administrator command|middle of operation"):
+    with pytest.raises(StoreUnavailable, match=r"administrator command|middle of operation"):
         await readers.fetch(ends_itself)
-    with pytest.raises(StoreUnavailable, match="administrator command|middle of operation"):
+    with pytest.raises(StoreUnavailable, match=r"administrator command|middle of operation"):
         await readers.read(lambda connection: connection.fetch(ends_itself))
     assert len(await readers.fetch("SELECT 1")) == 1
 
