@@ -167,7 +167,7 @@ async def test_what_a_worker_says_is_told_as_its_own(world: World) -> None:
     await world.apply(
         *(report(session, lease, body, at) for at, body in enumerate(bodies, 1)),
         opening,
-        keeping._replace(caller=by("porter")),
+        keeping._replace(caller=by("worker")),  # The lease is this one's.
         report(session, lease, done(x=1), 4),
     )
     assert await told(world, 1) == [
@@ -176,7 +176,7 @@ async def test_what_a_worker_says_is_told_as_its_own(world: World) -> None:
         ("PROGRESS", "desk"),
         ("LOG", "desk"),
         ("PROPERTY_SET", "desk"),
-        ("FILE_ADDED", "porter"),
+        ("FILE_ADDED", "worker"),
         ("SUCCEEDED", "desk"),
     ]
 

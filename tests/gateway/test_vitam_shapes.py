@@ -193,7 +193,9 @@ def test_the_last_part_of_a_list_has_no_next() -> None:
         ("since='2015-07-14T17:07:14'", 'create_time = "2015-07-14T17:07:14Z"'),
         ("since='2015-07-14T17:07:14+02:00'", 'create_time = "2015-07-14T17:07:14+02:00"'),
         ("state!='pending'", "NOT (state = SUSPENDED OR state = QUEUED)"),
-        ("state='nothing*'", "number < 0"),
+        ("state='nothing*'", "(number < 0)"),
+        ("id!='x'", "NOT (number < 0)"),
+        ("result_link='https://a/tasks/x/result'", "(number < 0)"),
         ("name='a*b'", '(name = "a*" AND name = "*b")'),
         (
             "name='aba*aba'",
