@@ -8,6 +8,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import click
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.descriptor_pool import Default
+from google.protobuf.empty_pb2 import Empty
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
@@ -47,8 +50,22 @@ def to_json(message: Message) -> str:
 
 
 def as_dict(message: Message) -> dict[str, Any]:
-    """Return proto3 JSON, but with the names of the .proto files."""
-    return MessageToDict(message, preserving_proto_field_name=True)
+    """Return proto3 JSON, but with the names of the .proto files.
+
+    Of a detail whose type nobody here knows, as workers may add them to errors, its type.
+    """
+    types: Any = _Types()
+    return MessageToDict(message, preserving_proto_field_name=True, descriptor_pool=types)
+
+
+class _Types:
+    """The types of all messages that are known here; all others are taken for empty ones."""
+
+    def FindMessageTypeByName(self, name: str) -> Descriptor:
+        try:
+            return Default().FindMessageTypeByName(name)
+        except KeyError:
+            return Empty.DESCRIPTOR
 
 
 def say_sheet(rows: Iterable[tuple[str, str]]) -> None:
