@@ -25,8 +25,9 @@ class Servers:
     """One of several servers at a time: the first in turn that can be connected.
 
     Whoever begins with whom is left to chance, so that many clients spread over the servers;
-    each stays with one for as long as it is there. gRPC itself does this for the addresses that one name stands for; this does it for several
-    names. A channel that has failed tries to reconnect by itself, less and less often.
+    each stays with one for as long as it is there. gRPC itself does this for the addresses that
+    one name stands for; this does it for several names. A channel that has failed tries to
+    reconnect by itself, less and less often.
     """
 
     def __init__(self, caller: Caller) -> None:

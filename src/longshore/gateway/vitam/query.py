@@ -4,9 +4,10 @@
 
 A predicate is a field, an operator (`=` `!=` `<` `<=` `>` `>=`) and a value in single quotes; a
 quote in it is written twice. A `*` at both ends of a value, or one within it, stands for anything
-and goes with `=` only; alone it asks whether the field is there. Fields are those of an async status, `name`,
-which is the step's, and `since`, when the task was submitted. A date alone is its first moment,
-in UTC as every time without a zone. An id, a state or a link that nothing has finds nothing.
+and goes with `=` only; alone it asks whether the field is there. Fields are those of an async
+status, `name`, which is the step's, and `since`, when the task was submitted. A date alone is its
+first moment, in UTC as every time without a zone. An id, a state or a link that nothing has finds
+nothing.
 """
 
 from __future__ import annotations
